@@ -1,0 +1,201 @@
+use super::*;
+use crate::checkpoint::Checkpoint;
+use crate::hash::Hash;
+use crate::note::Signer;
+use crate::record::{Entry, Kind, commitment};
+use crate::tree::Frontier;
+use proptest::prelude::*;
+
+fn signer() -> Signer {
+    Signer::from_seed("example.com/trail", &std::array::from_fn(|i| i as u8)).unwrap()
+}
+
+fn rows(n: u64) -> Vec<(Entry, [u8; 32], Vec<u8>)> {
+    let row = |index: u64| {
+        let event = format!("{{\"index\":{index}}}").into_bytes();
+        let nonce = [index as u8; 32];
+        let commitment = commitment(&nonce, &event);
+        (Entry { kind: Kind::Heartbeat, index, time_ms: index, commitment }, nonce, event)
+    };
+    (0..n).map(row).collect()
+}
+
+fn head(rows: &[(Entry, [u8; 32], Vec<u8>)]) -> String {
+    let mut frontier = Frontier::new();
+    rows.iter().for_each(|(entry, ..)| frontier.append(entry.leaf_hash()).unwrap());
+    let head =
+        Checkpoint { origin: "example.com/trail".into(), size: frontier.size(), root: frontier.root() };
+    head.sign(&signer()).unwrap()
+}
+
+fn manifest(records: u64, body: Hash) -> Manifest {
+    Manifest {
+        origin: "example.com/trail".into(),
+        tenant: "1000000000000001".into(),
+        exported: "2026-01-02T03:04:05Z".into(),
+        records,
+        body,
+        key: signer().verifier().clone(),
+    }
+}
+
+fn bundle(n: u64) -> Vec<u8> {
+    let rows = rows(n);
+    let head = head(&rows);
+    let mut digest = BodyDigest::new(head.as_bytes(), n).unwrap();
+    rows.iter().for_each(|(e, nonce, event)| digest.record(&e.encode(), nonce, event).unwrap());
+    let note = manifest(n, digest.finish().unwrap()).sign(&signer()).unwrap();
+    let mut writer = Writer::new(Vec::new(), note.as_bytes(), head.as_bytes()).unwrap();
+    rows.iter().for_each(|(e, nonce, event)| writer.record(&e.encode(), nonce, event).unwrap());
+    writer.finish().unwrap()
+}
+
+fn read(bytes: &[u8]) -> Result<(Vec<u8>, Hash), BundleError> {
+    let mut reader = Reader::open(bytes)?;
+    let mut batch = Vec::new();
+    while reader.read_into(&mut batch)? {}
+    Ok((batch, reader.finish()?))
+}
+
+#[test]
+fn a_bundle_is_read_back_as_it_was_written() {
+    let bytes = bundle(5);
+    let reader = Reader::open(bytes.as_slice()).unwrap();
+    let signed = Manifest::open(reader.manifest_note(), signer().verifier()).unwrap();
+    let head = Checkpoint::open(reader.checkpoint_note(), signer().verifier()).unwrap();
+    assert_eq!((reader.count(), signed.records, head.size), (5, 5, 5));
+    let (batch, body) = read(&bytes).unwrap();
+    assert_eq!(body, signed.body);
+    let found: Vec<_> =
+        records(&batch).map(|r| (Entry::decode(r.entry).unwrap(), *r.nonce, r.event.to_vec())).collect();
+    assert_eq!(found, rows(5));
+}
+
+#[test]
+fn the_manifest_has_these_lines() {
+    let text = manifest(5, Hash([0xab; 32])).to_string();
+    assert_eq!(
+        text,
+        format!(
+            "bailee-bundle/v1\nexample.com/trail\ntenant 1000000000000001\nexported 2026-01-02T03:04:05Z\nrecords 5\nbody {}\nkey example.com/trail+e0a97276+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4\n",
+            "ab".repeat(32)
+        )
+    );
+    assert_eq!(Manifest::parse(&text), Ok(manifest(5, Hash([0xab; 32]))));
+    let error = |from: &str, to: &str| Manifest::parse(&text.replacen(from, to, 1)).unwrap_err().to_string();
+    assert_eq!(error("/v1", "/v2"), "line 1 of the manifest must be `bailee-bundle/v1`");
+    assert_eq!(error("tenant 1", "tenant x"), "line 3 of the manifest must be `tenant` and 16 digits");
+    assert_eq!(
+        error("T03:", "T24:"),
+        "line 4 of the manifest must be `exported` and a time like 2026-01-02T03:04:05Z"
+    );
+    assert_eq!(error("records 5", "records 05"), "line 5 of the manifest must be `records` and a number");
+    assert_eq!(
+        error("body ab", "body AB"),
+        "line 6 of the manifest must be `body` and 64 lower-case hex digits"
+    );
+    assert_eq!(error("key ", ""), "line 7 of the manifest must be `key` and a verifier key");
+    assert_eq!(error("TG4\n", "TG4\nmore\n"), "line 8 of the manifest must be absent");
+    assert_eq!(
+        error("\nexample.com/trail\n", "\nexample.com/other\n"),
+        "the manifest is of the log `example.com/other`, its key is of `example.com/trail`"
+    );
+    assert!(Manifest::parse(text.trim_end()).is_err());
+}
+
+#[test]
+fn a_manifest_with_a_second_signature_line_is_refused() {
+    let other = Signer::from_seed("other", &[1; 32]).unwrap();
+    let text = manifest(0, Hash([0; 32])).to_string();
+    let note = crate::note::sign(&text, &[&signer(), &other]).unwrap();
+    assert_eq!(
+        Manifest::open(note.as_bytes(), signer().verifier()).unwrap_err().to_string(),
+        "the manifest has 2 signature lines, it must have one"
+    );
+    assert!(manifest(0, Hash([0; 32])).sign(&other).is_err());
+}
+
+#[test]
+fn two_passes_that_differ_do_not_end_in_a_bundle() {
+    let rows = rows(2);
+    let head = head(&rows);
+    let mut digest = BodyDigest::new(head.as_bytes(), 2).unwrap();
+    rows.iter().for_each(|(e, nonce, event)| digest.record(&e.encode(), nonce, event).unwrap());
+    let note = manifest(2, digest.clone().finish().unwrap()).sign(&signer()).unwrap();
+    let begin = || Writer::new(Vec::new(), note.as_bytes(), head.as_bytes()).unwrap();
+
+    let (first, nonce, event) = &rows[0];
+    let mut changed = begin();
+    changed.record(&first.encode(), nonce, event).unwrap();
+    changed.record(&first.encode(), nonce, event).unwrap();
+    assert!(matches!(changed.finish(), Err(WriteError::Changed)));
+    let mut short = begin();
+    short.record(&first.encode(), nonce, event).unwrap();
+    assert_eq!(short.finish().unwrap_err().to_string(), "the bundle was announced with 2 records and got 1");
+    let long = vec![b' '; crate::event::EVENT_BYTES_MAX + 1];
+    assert_eq!(
+        begin().record(&first.encode(), nonce, &long).unwrap_err().to_string(),
+        "an event has 65537 bytes, more than 65536"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_a_whole_bundle_is_refused_with_the_place() {
+    let bytes = bundle(3);
+    let text = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
+    assert_eq!(
+        text(b"PK\x03\x04"),
+        "this is not a bundle: it does not begin with the line `bailee-bundle/v1`"
+    );
+    assert_eq!(text(&bytes[..5]), "the file ends at byte 5, within the first line");
+    assert_eq!(text(&bytes[..20]), "the file ends at byte 20, within the manifest");
+    let size = bytes.len();
+    assert_eq!(text(&bytes[..size - 1]), format!("the file ends at byte {}, within record 2", size - 1));
+    let longer = [bytes.as_slice(), b"\n"].concat();
+    assert_eq!(text(&longer), format!("the last record ends at byte {size}, but the file goes on"));
+    for cut in 0..size {
+        assert!(matches!(read(&bytes[..cut]), Err(BundleError::Cut { at, .. }) if at == cut as u64), "{cut}");
+    }
+    let mut huge = bytes.clone();
+    huge[17] = 1;
+    assert!(text(&huge).starts_with("the manifest (byte 17) says that 16777"), "{}", text(&huge));
+    let last = size - crate::bundle::RECORD_HEAD_BYTES - 11;
+    let mut unopened = bytes.clone();
+    unopened[last + 50] = 0;
+    assert_eq!(
+        text(&unopened),
+        format!("record 2 (byte {}) has the mark 0 where 1 announces nonce and event", last + 50)
+    );
+    let mut endless = bytes;
+    endless[last + 83] = 1;
+    assert_eq!(
+        text(&endless),
+        format!("record 2 (byte {}) says that 16777227 bytes follow, more than 65536", last + 83)
+    );
+}
+
+#[test]
+fn a_source_that_fails_is_told_apart_from_a_bad_bundle() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("unplugged"))
+        }
+    }
+    assert!(matches!(Reader::open(Broken), Err(BundleError::Io { at: 0, .. })));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_without_a_panic(tail in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = read(&tail);
+        let _ = read(&[MAGIC, &tail].concat());
+        let mut cut = bundle(1);
+        cut.truncate(cut.len() - tail.len().min(cut.len()));
+        let _ = read(&[cut, tail.clone()].concat());
+        prop_assert!(records(&tail).count() < 8);
+        if let Ok(text) = std::str::from_utf8(&tail) {
+            let _ = Manifest::parse(text);
+        }
+    }
+}
