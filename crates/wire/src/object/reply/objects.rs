@@ -1,0 +1,152 @@
+//! Headers of single objects: PUT, GET, HEAD, 304.
+
+use bailee_types::Timestamp;
+
+use super::{Reply, etag};
+use crate::object::checksum::{Algorithm, Digests};
+use crate::object::dialect::Dialect;
+use crate::object::range::Span;
+use crate::object::request::{ContentHeaders, Encryption, Overrides, StorageClass};
+
+const TYPE_DEFAULT: &str = "application/octet-stream";
+
+/// What is stored about an object.
+#[derive(Clone, Debug)]
+pub struct ObjectFacts<'a> {
+    /// Size in bytes.
+    pub size: u64,
+    /// MD5 of the content, hex: the ETag.
+    pub md5_hex: &'a str,
+    /// CRC-64/XZ of the content.
+    pub crc64ecma: u64,
+    /// When it was last written.
+    pub modified_at: Timestamp,
+    /// `Content-Type` as stored; `application/octet-stream` when none.
+    pub content_type: Option<&'a str>,
+    /// Standard headers as stored.
+    pub headers: &'a ContentHeaders,
+    /// User metadata: names without prefix.
+    pub metadata: &'a [(String, String)],
+    /// Its storage class.
+    pub storage_class: StorageClass,
+    /// The encryption to show.
+    pub encryption: Option<&'a Encryption>,
+    /// The S3 checksum that was stored with it, base64; shown when the caller asked for it.
+    pub checksum: Option<(Algorithm, &'a str)>,
+}
+
+/// The answer to PutObject.
+pub fn put_object(dialect: Dialect, digests: &Digests, encryption: Option<&Encryption>) -> Reply {
+    let mut reply = Reply::empty(200);
+    reply.push("ETag", etag(dialect, &digests.md5_hex));
+    match dialect {
+        Dialect::Oss => reply.push("x-oss-hash-crc64ecma", digests.crc64ecma.to_string()),
+        Dialect::S3 => {
+            if let Some((algorithm, value)) = &digests.checksum {
+                reply.push(algorithm.header(), value.as_str());
+                reply.push("x-amz-checksum-type", "FULL_OBJECT");
+            }
+        }
+    }
+    push_encryption(&mut reply, dialect, encryption);
+    reply
+}
+
+/// The head of the answer to GetObject (and all of HeadObject): 200, or 206 when `span` is given. The server
+/// streams the bytes.
+pub fn object(dialect: Dialect, facts: &ObjectFacts<'_>, span: Option<Span>, overrides: &Overrides) -> Reply {
+    let mut reply = Reply::empty(if span.is_some() { 206 } else { 200 });
+    reply.push("Content-Length", span.map_or(facts.size, Span::len).to_string());
+    if let Some(span) = span {
+        reply.push("Content-Range", format!("bytes {}-{}/{}", span.first, span.last, facts.size));
+    }
+    let content_type = overrides.content_type.as_deref().or(facts.content_type).unwrap_or(TYPE_DEFAULT);
+    reply.push("Content-Type", content_type);
+    reply.push("Accept-Ranges", "bytes");
+    validators(&mut reply, dialect, facts);
+    push_content_headers(&mut reply, facts.headers, &overrides.headers);
+    match dialect {
+        Dialect::Oss => {
+            reply.push("x-oss-object-type", "Normal");
+            reply.push("x-oss-hash-crc64ecma", facts.crc64ecma.to_string());
+            reply.push("x-oss-storage-class", facts.storage_class.name(dialect));
+        }
+        Dialect::S3 => {
+            if facts.storage_class != StorageClass::Standard {
+                reply.push("x-amz-storage-class", facts.storage_class.name(dialect));
+            }
+            // A checksum of the whole object says nothing about a part of it: clients would compare and fail.
+            if let (Some((algorithm, value)), None) = (facts.checksum, span) {
+                reply.push(algorithm.header(), value);
+                reply.push("x-amz-checksum-type", "FULL_OBJECT");
+            }
+        }
+    }
+    push_encryption(&mut reply, dialect, facts.encryption);
+    for (name, value) in facts.metadata {
+        let mut full = String::with_capacity(dialect.words().meta_prefix.len() + name.len());
+        full.push_str(dialect.words().meta_prefix);
+        full.push_str(name);
+        reply.push(full, value.as_str());
+    }
+    reply
+}
+
+/// The answer to GetObjectMeta (OSS): size, ETag and date only.
+pub fn object_meta(facts: &ObjectFacts<'_>) -> Reply {
+    let mut reply = Reply::empty(200);
+    reply.push("Content-Length", facts.size.to_string());
+    validators(&mut reply, Dialect::Oss, facts);
+    reply
+}
+
+/// A 304, with the headers that RFC 9110 §15.4.5 wants.
+pub fn not_modified(dialect: Dialect, facts: &ObjectFacts<'_>) -> Reply {
+    let mut reply = Reply::empty(304);
+    validators(&mut reply, dialect, facts);
+    if let Some(value) = &facts.headers.cache_control {
+        reply.push("Cache-Control", value.as_str());
+    }
+    reply
+}
+
+fn validators(reply: &mut Reply, dialect: Dialect, facts: &ObjectFacts<'_>) {
+    reply.push("ETag", etag(dialect, facts.md5_hex));
+    reply.push("Last-Modified", http_date(facts.modified_at));
+}
+
+fn push_content_headers(reply: &mut Reply, stored: &ContentHeaders, overrides: &ContentHeaders) {
+    let pairs = [
+        ("Cache-Control", &overrides.cache_control, &stored.cache_control),
+        ("Content-Disposition", &overrides.content_disposition, &stored.content_disposition),
+        ("Content-Encoding", &overrides.content_encoding, &stored.content_encoding),
+        ("Content-Language", &overrides.content_language, &stored.content_language),
+        ("Expires", &overrides.expires, &stored.expires),
+    ];
+    for (name, first, second) in pairs {
+        if let Some(value) = first.as_deref().or(second.as_deref()) {
+            reply.push(name, value);
+        }
+    }
+}
+
+fn push_encryption(reply: &mut Reply, dialect: Dialect, encryption: Option<&Encryption>) {
+    let Some(encryption) = encryption else { return };
+    let words = dialect.words();
+    let algorithm = match (dialect, encryption.algorithm) {
+        (Dialect::S3, "KMS") => "aws:kms",
+        // S3 has no word for SM4; what is shown must be true, so nothing is shown.
+        (Dialect::S3, "SM4") => return,
+        (_, other) => other,
+    };
+    reply.push(words.encryption, algorithm);
+    if let Some(key) = &encryption.key_id {
+        reply.push(words.encryption_key, key.as_str());
+    }
+}
+
+/// `Fri, 02 Jan 2026 03:04:05 GMT`; instants before 1970 or after 9999 are shown as the nearer end.
+fn http_date(at: Timestamp) -> String {
+    let secs = u64::try_from(at.secs()).unwrap_or(0).min(253_402_300_799);
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(secs))
+}

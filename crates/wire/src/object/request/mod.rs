@@ -1,0 +1,386 @@
+//! The typed request: what an authenticated head asks for.
+//!
+//! Promises: every request becomes one [`ObjectRequest`]; what is not offered becomes [`ObjectRequest::NotOffered`]
+//! with a name, which answers 501 in the caller's dialect, instead of being half understood.
+//! Refuses: arguments out of bounds (400). Nothing a caller asked for is silently dropped when that could surprise
+//! him: ACLs, tags, customer keys, object locks, callbacks and version ids are `NotOffered`.
+//! INVARIANT: fields are parsed at this edge; buckets and keys are valid, numbers are within limits, header values
+//! that will be sent back hold no control characters.
+
+mod get;
+mod list;
+mod put;
+
+use std::borrow::Cow;
+
+use bailee_types::{BucketName, ObjectKey};
+use http::Method;
+
+pub use get::{Conditions, GetObject, Overrides, TagList};
+pub use list::{
+    BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
+};
+pub use put::{ContentHeaders, Encryption, OBJECT_BYTES_MAX, PutObject, StorageClass};
+
+use super::dialect::Dialect;
+use super::error::{Code, ObjectError};
+use super::head::{Head, Target};
+
+/// What a request asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ObjectRequest {
+    /// `GET /`.
+    ListBuckets(ListBuckets),
+    /// `PUT /bucket`; the body is read by [`BucketSettings::parse`].
+    CreateBucket {
+        /// The bucket to make.
+        bucket: BucketName,
+        /// The storage class that a header names.
+        storage_class: Option<StorageClass>,
+    },
+    /// `HEAD /bucket`.
+    HeadBucket {
+        /// The bucket.
+        bucket: BucketName,
+    },
+    /// `DELETE /bucket`.
+    DeleteBucket {
+        /// The bucket.
+        bucket: BucketName,
+    },
+    /// `GET /bucket?location`.
+    GetBucketLocation {
+        /// The bucket.
+        bucket: BucketName,
+    },
+    /// `GET /bucket?bucketInfo` (OSS).
+    GetBucketInfo {
+        /// The bucket.
+        bucket: BucketName,
+    },
+    /// `GET /bucket`.
+    ListObjectsV1(ListObjectsV1),
+    /// `GET /bucket?list-type=2`.
+    ListObjectsV2(ListObjectsV2),
+    /// `PUT /bucket/key`.
+    PutObject(Box<PutObject>),
+    /// `GET /bucket/key`.
+    GetObject(Box<GetObject>),
+    /// `HEAD /bucket/key`.
+    HeadObject(Box<GetObject>),
+    /// `HEAD /bucket/key?objectMeta` (OSS; GET is taken too).
+    GetObjectMeta {
+        /// The bucket.
+        bucket: BucketName,
+        /// The object.
+        key: ObjectKey,
+    },
+    /// `DELETE /bucket/key`.
+    DeleteObject {
+        /// The bucket.
+        bucket: BucketName,
+        /// The object.
+        key: ObjectKey,
+    },
+    /// `POST /bucket?delete`; the body is read by [`BatchDelete::parse`].
+    DeleteObjects {
+        /// The bucket.
+        bucket: BucketName,
+        /// Whether keys in the answer are URL-encoded.
+        encoding_url: bool,
+    },
+    /// Anything else: answer [`ObjectError::not_offered`].
+    NotOffered {
+        /// The sub-resource, header or method that is not offered.
+        name: Cow<'static, str>,
+    },
+}
+
+/// Sub-resources of either dialect; on an operation that does not know them they are not offered, never ignored.
+const SUB_RESOURCES: &[&str] = &[
+    "abac",
+    "accelerate",
+    "accessPoint",
+    "accessPointPolicy",
+    "acl",
+    "analytics",
+    "append",
+    "asyncFetch",
+    "attributes",
+    "bucketInfo",
+    "callback",
+    "callback-var",
+    "cname",
+    "comp",
+    "cors",
+    "delete",
+    "encryption",
+    "group",
+    "httpsConfig",
+    "img",
+    "intelligent-tiering",
+    "inventory",
+    "inventoryId",
+    "legal-hold",
+    "lifecycle",
+    "link",
+    "live",
+    "location",
+    "logging",
+    "metadataConfiguration",
+    "metadataTable",
+    "metaQuery",
+    "metrics",
+    "notification",
+    "object-lock",
+    "objectInfo",
+    "objectMeta",
+    "ownershipControls",
+    "partNumber",
+    "policy",
+    "policyStatus",
+    "position",
+    "publicAccessBlock",
+    "qos",
+    "qosInfo",
+    "referer",
+    "regionList",
+    "regions",
+    "renameObject",
+    "replication",
+    "replicationLocation",
+    "replicationProgress",
+    "requestPayment",
+    "resourceGroup",
+    "responseHeader",
+    "restore",
+    "retention",
+    "rtc",
+    "select",
+    "session",
+    "stat",
+    "style",
+    "styleName",
+    "symlink",
+    "tagging",
+    "torrent",
+    "transferAcceleration",
+    "udf",
+    "uploadId",
+    "uploads",
+    "versionId",
+    "versioning",
+    "versions",
+    "vod",
+    "website",
+    "worm",
+    "wormExtend",
+    "wormId",
+    "x-oss-async-process",
+    "x-oss-process",
+    "x-oss-ac-forward-allow",
+    "x-oss-ac-source-ip",
+    "x-oss-ac-subnet-mask",
+    "x-oss-ac-vpc-id",
+];
+
+/// Headers that change what an operation means and are not offered; without the dialect's prefix.
+const OTHER_HEADERS: &[&str] = &[
+    "bucket-object-lock-enabled",
+    "bypass-governance-retention",
+    "callback",
+    "callback-var",
+    "copy-source",
+    "copy-source-range",
+    "expected-bucket-owner",
+    "grant-full-control",
+    "grant-read",
+    "grant-read-acp",
+    "grant-write",
+    "grant-write-acp",
+    "mfa",
+    "object-lock-legal-hold",
+    "object-lock-mode",
+    "object-lock-retain-until-date",
+    "object-ownership",
+    "process",
+    "rename-source",
+    "server-side-data-encryption",
+    "server-side-encryption-context",
+    "server-side-encryption-customer-algorithm",
+    "server-side-encryption-customer-key",
+    "server-side-encryption-customer-key-md5",
+    "symlink-target",
+    "tagging",
+    "website-redirect-location",
+    "write-get-object-response",
+    "write-offset-bytes",
+];
+
+impl ObjectRequest {
+    /// Reads what a head asks for.
+    ///
+    /// # Errors
+    /// `InvalidArgument` and other 400 codes for arguments out of bounds, `MissingContentLength`, `EntityTooLarge`,
+    /// `MetadataTooLarge`, `InvalidDigest`.
+    pub fn parse(head: &Head<'_>) -> Result<Self, ObjectError> {
+        if let Some(name) = unusual(head)? {
+            return Ok(Self::NotOffered { name });
+        }
+        let sub = sub_resources(head);
+        let method = &head.parts.method;
+        match &head.target {
+            Target::Service => match (method, sub.as_slice()) {
+                (&Method::GET, []) => list::buckets(head).map(Self::ListBuckets),
+                _ => Ok(not_offered(method, &sub, "service")),
+            },
+            Target::Bucket(bucket) => on_bucket(head, bucket.clone(), &sub),
+            Target::Object(bucket, key) => on_object(head, bucket.clone(), key.clone(), &sub),
+        }
+    }
+
+    /// The operation's name, e.g. `GetObject`; what is not offered is `NotOffered`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ListBuckets(_) => "ListBuckets",
+            Self::CreateBucket { .. } => "CreateBucket",
+            Self::HeadBucket { .. } => "HeadBucket",
+            Self::DeleteBucket { .. } => "DeleteBucket",
+            Self::GetBucketLocation { .. } => "GetBucketLocation",
+            Self::GetBucketInfo { .. } => "GetBucketInfo",
+            Self::ListObjectsV1(_) => "ListObjects",
+            Self::ListObjectsV2(_) => "ListObjectsV2",
+            Self::PutObject(_) => "PutObject",
+            Self::GetObject(_) => "GetObject",
+            Self::HeadObject(_) => "HeadObject",
+            Self::GetObjectMeta { .. } => "GetObjectMeta",
+            Self::DeleteObject { .. } => "DeleteObject",
+            Self::DeleteObjects { .. } => "DeleteObjects",
+            Self::NotOffered { .. } => "NotOffered",
+        }
+    }
+
+    /// The bucket that the request is about.
+    pub fn bucket(&self) -> Option<&BucketName> {
+        match self {
+            Self::ListBuckets(_) | Self::NotOffered { .. } => None,
+            Self::CreateBucket { bucket, .. }
+            | Self::HeadBucket { bucket }
+            | Self::DeleteBucket { bucket }
+            | Self::GetBucketLocation { bucket }
+            | Self::GetBucketInfo { bucket }
+            | Self::GetObjectMeta { bucket, .. }
+            | Self::DeleteObject { bucket, .. }
+            | Self::DeleteObjects { bucket, .. } => Some(bucket),
+            Self::ListObjectsV1(list) => Some(&list.bucket),
+            Self::ListObjectsV2(list) => Some(&list.bucket),
+            Self::PutObject(put) => Some(&put.bucket),
+            Self::GetObject(get) | Self::HeadObject(get) => Some(&get.bucket),
+        }
+    }
+
+    /// The object that the request is about.
+    pub fn key(&self) -> Option<&ObjectKey> {
+        match self {
+            Self::PutObject(put) => Some(&put.key),
+            Self::GetObject(get) | Self::HeadObject(get) => Some(&get.key),
+            Self::GetObjectMeta { key, .. } | Self::DeleteObject { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+}
+
+fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<ObjectRequest, ObjectError> {
+    let method = &head.parts.method;
+    Ok(match (method, sub) {
+        (&Method::GET, []) => match head.param("list-type") {
+            None => ObjectRequest::ListObjectsV1(list::objects_v1(head, bucket)?),
+            Some("2") => ObjectRequest::ListObjectsV2(list::objects_v2(head, bucket)?),
+            Some(_) => return Err(argument("list-type", "it must be 2")),
+        },
+        (&Method::GET, ["location"]) => ObjectRequest::GetBucketLocation { bucket },
+        (&Method::GET, ["bucketInfo"]) if head.dialect == Dialect::Oss => {
+            ObjectRequest::GetBucketInfo { bucket }
+        }
+        (&Method::PUT, []) => {
+            ObjectRequest::CreateBucket { bucket, storage_class: put::storage_class(head)? }
+        }
+        (&Method::HEAD, []) => ObjectRequest::HeadBucket { bucket },
+        (&Method::DELETE, []) => ObjectRequest::DeleteBucket { bucket },
+        (&Method::POST, ["delete"]) => {
+            ObjectRequest::DeleteObjects { bucket, encoding_url: list::encoding_url(head)? }
+        }
+        _ => not_offered(method, sub, "bucket"),
+    })
+}
+
+fn on_object(
+    head: &Head<'_>,
+    bucket: BucketName,
+    key: ObjectKey,
+    sub: &[&str],
+) -> Result<ObjectRequest, ObjectError> {
+    let method = &head.parts.method;
+    Ok(match (method, sub) {
+        (&Method::GET, []) => ObjectRequest::GetObject(Box::new(get::object(head, bucket, key)?)),
+        (&Method::HEAD, []) => ObjectRequest::HeadObject(Box::new(get::object(head, bucket, key)?)),
+        (&Method::HEAD | &Method::GET, ["objectMeta"]) if head.dialect == Dialect::Oss => {
+            ObjectRequest::GetObjectMeta { bucket, key }
+        }
+        (&Method::PUT, []) => ObjectRequest::PutObject(Box::new(put::object(head, bucket, key)?)),
+        (&Method::DELETE, []) => ObjectRequest::DeleteObject { bucket, key },
+        _ => not_offered(method, sub, "object"),
+    })
+}
+
+fn not_offered(method: &Method, sub: &[&str], level: &'static str) -> ObjectRequest {
+    let method = super::encode::shown(method.as_str());
+    let name = match sub.first() {
+        Some(sub) => format!("{method} {level} ?{sub}"),
+        None => format!("{method} {level}"),
+    };
+    ObjectRequest::NotOffered { name: Cow::Owned(name) }
+}
+
+/// The request's sub-resources. `versionId=null` names the only version there is and is dropped.
+fn sub_resources<'h>(head: &'h Head<'_>) -> Vec<&'h str> {
+    let known = |p: &&super::head::Param<'_>| {
+        SUB_RESOURCES.contains(&&*p.name) && !(p.name == "versionId" && matches!(&*p.value, "null" | ""))
+    };
+    head.query.iter().filter(known).map(|p| &*p.name).collect()
+}
+
+/// A header or ACL that changes the meaning of any operation and is not offered.
+fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
+    let prefix = head.words().prefix;
+    for name in head.parts.headers.keys() {
+        let Some(rest) = name.as_str().strip_prefix(prefix) else { continue };
+        if OTHER_HEADERS.contains(&rest) {
+            return Ok(Some(Cow::Owned(name.as_str().to_owned())));
+        }
+        if matches!(rest, "acl" | "object-acl") {
+            let value = head.header(name.as_str())?.unwrap_or_default();
+            if !matches!(
+                value,
+                "" | "private" | "default" | "bucket-owner-full-control" | "bucket-owner-read"
+            ) {
+                return Ok(Some(Cow::Owned(format!("{name}: {}", super::encode::shown(value)))));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// `InvalidArgument` for a parameter.
+fn argument(name: &'static str, why: &'static str) -> ObjectError {
+    ObjectError::because(Code::InvalidArgument, format!("The argument `{name}` is invalid: {why}."))
+        .with("ArgumentName", name)
+}
+
+/// Text that will be sent back in a header: no control characters, bounded.
+fn header_text(name: &'static str, text: &str) -> Result<String, ObjectError> {
+    if text.len() > 4096 || text.chars().any(char::is_control) {
+        return Err(argument(name, "it is too long or holds control characters"));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,256 @@
+//! PutObject: length, headers to keep, user metadata, conditions, checksums.
+//!
+//! INVARIANT: the decoded length of a body is known before its first byte is read, except for OSS bodies with
+//! `Transfer-Encoding: chunked`, which the server must count itself against [`OBJECT_BYTES_MAX`].
+
+use bailee_types::{BucketName, ObjectKey};
+
+use super::get::bare;
+use super::{argument, header_text};
+use crate::object::checksum::Claims;
+use crate::object::dialect::Dialect;
+use crate::object::error::{Code, ObjectError};
+use crate::object::head::Head;
+
+/// Largest object in one PUT, in bytes (5 GiB, both services).
+pub const OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+/// A write of one object.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PutObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The object.
+    pub key: ObjectKey,
+    /// Bytes of the decoded body; `None` only for OSS with `Transfer-Encoding: chunked`.
+    pub content_length: Option<u64>,
+    /// `Content-Type`, as sent.
+    pub content_type: Option<String>,
+    /// Standard headers that come back with the object.
+    pub headers: ContentHeaders,
+    /// User metadata: lower-case names without prefix, sorted.
+    pub metadata: Vec<(String, String)>,
+    /// The storage class asked for.
+    pub storage_class: Option<StorageClass>,
+    /// Server-side encryption asked for.
+    pub encryption: Option<Encryption>,
+    /// Write only if no object is there (S3 `If-None-Match: *`, OSS `x-oss-forbid-overwrite: true`); otherwise
+    /// answer [`Code::ObjectExists`].
+    pub if_absent: bool,
+    /// Write only over an object with this ETag (S3 `If-Match`), without quotes.
+    pub if_match: Option<String>,
+    /// What the request claims about its body.
+    pub claims: Claims,
+}
+
+/// Standard headers stored with an object.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ContentHeaders {
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`, without `aws-chunked`.
+    pub content_encoding: Option<String>,
+    /// `Content-Language`.
+    pub content_language: Option<String>,
+    /// `Expires`, as sent.
+    pub expires: Option<String>,
+}
+
+/// A storage class of both dialects.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum StorageClass {
+    /// `Standard`, `STANDARD`.
+    Standard,
+    /// `IA`, `STANDARD_IA`.
+    InfrequentAccess,
+    /// `Archive`, `GLACIER`.
+    Archive,
+    /// `ColdArchive`, `DEEP_ARCHIVE`.
+    ColdArchive,
+    /// `DeepColdArchive`; S3 has no such class and shows `DEEP_ARCHIVE`.
+    DeepColdArchive,
+}
+
+impl StorageClass {
+    const ALL: [Self; 5] =
+        [Self::Standard, Self::InfrequentAccess, Self::Archive, Self::ColdArchive, Self::DeepColdArchive];
+
+    /// Reads a class name of `dialect`.
+    ///
+    /// # Errors
+    /// `InvalidStorageClass`.
+    pub fn parse(dialect: Dialect, text: &str) -> Result<Self, ObjectError> {
+        Self::ALL.into_iter().find(|c| c.name(dialect) == text).ok_or_else(|| {
+            ObjectError::new(Code::InvalidStorageClass)
+                .with("StorageClass", crate::object::encode::shown(text))
+        })
+    }
+
+    /// The name in `dialect`.
+    pub fn name(self, dialect: Dialect) -> &'static str {
+        match (dialect, self) {
+            (Dialect::Oss, Self::Standard) => "Standard",
+            (Dialect::Oss, Self::InfrequentAccess) => "IA",
+            (Dialect::Oss, Self::Archive) => "Archive",
+            (Dialect::Oss, Self::ColdArchive) => "ColdArchive",
+            (Dialect::Oss, Self::DeepColdArchive) => "DeepColdArchive",
+            (Dialect::S3, Self::Standard) => "STANDARD",
+            (Dialect::S3, Self::InfrequentAccess) => "STANDARD_IA",
+            (Dialect::S3, Self::Archive) => "GLACIER",
+            (Dialect::S3, Self::ColdArchive | Self::DeepColdArchive) => "DEEP_ARCHIVE",
+        }
+    }
+}
+
+/// Server-side encryption that a writer asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Encryption {
+    /// The algorithm in the OSS words: `AES256`, `KMS` or `SM4`.
+    pub algorithm: &'static str,
+    /// The KMS key, when one is named.
+    pub key_id: Option<String>,
+}
+
+pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<PutObject, ObjectError> {
+    let (if_absent, if_match) = conditions(head)?;
+    Ok(PutObject {
+        bucket,
+        key,
+        content_length: length(head)?,
+        content_type: text(head, "content-type")?,
+        headers: ContentHeaders {
+            cache_control: text(head, "cache-control")?,
+            content_disposition: text(head, "content-disposition")?,
+            content_encoding: text(head, "content-encoding")?.and_then(without_chunked),
+            content_language: text(head, "content-language")?,
+            expires: text(head, "expires")?,
+        },
+        metadata: metadata(head)?,
+        storage_class: storage_class(head)?,
+        encryption: encryption(head)?,
+        if_absent,
+        if_match,
+        claims: Claims::read(head)?,
+    })
+}
+
+pub(super) fn storage_class(head: &Head<'_>) -> Result<Option<StorageClass>, ObjectError> {
+    head.header(head.words().storage_class)?.map(|text| StorageClass::parse(head.dialect, text)).transpose()
+}
+
+fn text(head: &Head<'_>, name: &'static str) -> Result<Option<String>, ObjectError> {
+    head.header(name)?.filter(|v| !v.is_empty()).map(|v| header_text(name, v)).transpose()
+}
+
+fn without_chunked(value: String) -> Option<String> {
+    let left: Vec<&str> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|t| !t.is_empty() && !t.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    if left.is_empty() { None } else { Some(left.join(",")) }
+}
+
+fn length(head: &Head<'_>) -> Result<Option<u64>, ObjectError> {
+    let number = |name: &'static str, value: &str| {
+        let digits = (1..=19).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+        let number = if digits { value.parse::<u64>().ok() } else { None };
+        number.ok_or_else(|| argument(name, "it must be a number of bytes"))
+    };
+    let chunked = head.dialect == Dialect::S3
+        && head.header("x-amz-content-sha256")?.is_some_and(|hash| hash.starts_with("STREAMING-"));
+    let length = if chunked {
+        let value = head.header("x-amz-decoded-content-length")?;
+        let value = value.ok_or_else(|| {
+            ObjectError::because(
+                Code::MissingContentLength,
+                "You must provide the x-amz-decoded-content-length HTTP header.",
+            )
+        })?;
+        Some(number("x-amz-decoded-content-length", value)?)
+    } else {
+        head.header("content-length")?.map(|value| number("content-length", value)).transpose()?
+    };
+    match length {
+        Some(bytes) if bytes > OBJECT_BYTES_MAX => Err(ObjectError::new(Code::EntityTooLarge)
+            .with("ProposedSize", bytes.to_string())
+            .with("MaxSizeAllowed", OBJECT_BYTES_MAX.to_string())),
+        Some(bytes) => Ok(Some(bytes)),
+        None if head.dialect == Dialect::Oss && head.parts.headers.contains_key("transfer-encoding") => {
+            Ok(None)
+        }
+        None => Err(ObjectError::new(Code::MissingContentLength)),
+    }
+}
+
+fn metadata(head: &Head<'_>) -> Result<Vec<(String, String)>, ObjectError> {
+    let words = head.words();
+    let mut out: Vec<(String, String)> = Vec::new();
+    let mut bytes = 0usize;
+    for (name, value) in &head.parts.headers {
+        let Some(name) = name.as_str().strip_prefix(words.meta_prefix) else { continue };
+        let value = std::str::from_utf8(value.as_bytes())
+            .ok()
+            .map(str::trim)
+            .filter(|v| !v.chars().any(char::is_control));
+        let value = value
+            .ok_or_else(|| argument("user metadata", "values must be UTF-8 without control characters"))?;
+        if name.is_empty() {
+            return Err(argument("user metadata", "a name is empty"));
+        }
+        bytes = bytes.saturating_add(name.len() + value.len());
+        match out.iter_mut().find(|(n, _)| n == name) {
+            Some((_, joined)) => {
+                joined.push(',');
+                joined.push_str(value);
+            }
+            None => out.push((name.to_owned(), value.to_owned())),
+        }
+    }
+    if bytes > words.metadata_bytes_max {
+        return Err(ObjectError::new(Code::MetadataTooLarge)
+            .with("Size", bytes.to_string())
+            .with("MaxSizeAllowed", words.metadata_bytes_max.to_string()));
+    }
+    out.sort();
+    Ok(out)
+}
+
+fn encryption(head: &Head<'_>) -> Result<Option<Encryption>, ObjectError> {
+    let words = head.words();
+    let key_id = head.header(words.encryption_key)?.filter(|v| !v.is_empty());
+    let algorithm = match (head.dialect, head.header(words.encryption)?) {
+        (_, None | Some("")) if key_id.is_none() => return Ok(None),
+        (_, Some("AES256")) if key_id.is_none() => "AES256",
+        (Dialect::Oss, Some("KMS")) | (Dialect::S3, Some("aws:kms")) => "KMS",
+        (Dialect::Oss, Some("SM4")) if key_id.is_none() => "SM4",
+        _ => return Err(ObjectError::new(Code::InvalidEncryption)),
+    };
+    let key_id = key_id.map(|v| header_text("server-side-encryption key", v)).transpose()?;
+    Ok(Some(Encryption { algorithm, key_id }))
+}
+
+fn conditions(head: &Head<'_>) -> Result<(bool, Option<String>), ObjectError> {
+    if head.dialect == Dialect::Oss {
+        return match head.header("x-oss-forbid-overwrite")? {
+            None => Ok((false, None)),
+            Some(v) if v.eq_ignore_ascii_case("true") => Ok((true, None)),
+            Some(v) if v.eq_ignore_ascii_case("false") => Ok((false, None)),
+            Some(_) => Err(argument("x-oss-forbid-overwrite", "it must be true or false")),
+        };
+    }
+    let absent = match head.header("if-none-match")? {
+        None => false,
+        Some("*") => true,
+        Some(_) => return Err(ObjectError::not_offered("PutObject with an If-None-Match other than *")),
+    };
+    let tag = match head.header("if-match")? {
+        Some(tag) if tag == "*" || tag.contains(',') => {
+            return Err(ObjectError::not_offered("PutObject with an If-Match other than one ETag"));
+        }
+        tag => tag.map(|t| bare(t).to_owned()),
+    };
+    Ok((absent, tag))
+}
