@@ -1,0 +1,111 @@
+//! The embedded engine: SQLite in WAL mode with full synchronisation.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+
+use crate::row::Cell;
+use crate::tx::Conn;
+use crate::{Row, StoreError, Value};
+
+pub(crate) struct SqliteConn(Connection);
+
+impl SqliteConn {
+    pub(crate) fn writer(path: &Path) -> Result<Self, StoreError> {
+        let conn = Connection::open(path).map_err(from_sqlite)?;
+        // FULL makes each commit sync the WAL: what was acknowledged survives power loss (I6).
+        conn.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;",
+        )
+        .map_err(from_sqlite)?;
+        Self::common(conn)
+    }
+
+    pub(crate) fn reader(path: &Path) -> Result<Self, StoreError> {
+        let conn = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI,
+        )
+        .map_err(from_sqlite)?;
+        conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;").map_err(from_sqlite)?;
+        Self::common(conn)
+    }
+
+    fn common(conn: Connection) -> Result<Self, StoreError> {
+        conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(from_sqlite)?;
+        conn.set_prepared_statement_cache_capacity(256);
+        Ok(Self(conn))
+    }
+}
+
+impl Conn for SqliteConn {
+    fn query(&mut self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        let mut stmt = self.0.prepare_cached(&numbered(sql)).map_err(from_sqlite)?;
+        let columns = stmt.column_count();
+        let mut rows = stmt.query(rusqlite::params_from_iter(params)).map_err(from_sqlite)?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next().map_err(from_sqlite)? {
+            let mut cells = Vec::with_capacity(columns);
+            for i in 0..columns {
+                cells.push(match row.get_ref(i).map_err(from_sqlite)? {
+                    ValueRef::Null => Cell::Null,
+                    ValueRef::Integer(v) => Cell::Int(v),
+                    ValueRef::Text(v) => Cell::Text(
+                        String::from_utf8(v.to_vec())
+                            .map_err(|_| StoreError::Corrupt(format!("column {i} is not UTF-8")))?,
+                    ),
+                    ValueRef::Blob(v) => Cell::Blob(v.to_vec()),
+                    ValueRef::Real(_) => return Err(StoreError::Corrupt(format!("column {i} is a real number"))),
+                });
+            }
+            out.push(Row(cells));
+        }
+        Ok(out)
+    }
+
+    fn execute(&mut self, sql: &str, params: &[Value<'_>]) -> Result<u64, StoreError> {
+        let mut stmt = self.0.prepare_cached(&numbered(sql)).map_err(from_sqlite)?;
+        let changed = stmt.execute(rusqlite::params_from_iter(params)).map_err(from_sqlite)?;
+        Ok(changed as u64)
+    }
+
+    fn script(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.0.execute_batch(sql).map_err(from_sqlite)
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Int(v) => ValueRef::Integer(*v),
+            Value::Text(v) => ValueRef::Text(v.as_bytes()),
+            Value::Blob(v) => ValueRef::Blob(v),
+        }))
+    }
+}
+
+/// SQLite reads `$1` as a *named* parameter, numbered by first appearance; `?1` means position one.
+fn numbered(sql: &str) -> Cow<'_, str> {
+    if sql.contains('$') { Cow::Owned(sql.replace('$', "?")) } else { Cow::Borrowed(sql) }
+}
+
+fn from_sqlite(e: rusqlite::Error) -> StoreError {
+    match e.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => StoreError::Constraint(e.to_string()),
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::PermissionDenied,
+        ) => StoreError::Unavailable(e.to_string()),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(e.to_string()),
+        _ => StoreError::Statement(e.to_string()),
+    }
+}
