@@ -1,0 +1,116 @@
+//! The tenant approves (perhaps narrower), denies, or revokes.
+
+use std::sync::Arc;
+
+use bailee_types::{Arn, GrantId, TenantId};
+use serde_json::{Map, Value, json};
+
+use super::request::parameters;
+use super::{State, rows};
+use crate::gate::{Asked, Class, Intent, Operation, Touches};
+use crate::{Failure, House, Thing};
+
+/// What the tenant decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes, for at most this many minutes from now and this many reads; never more than asked for.
+    Approve {
+        /// Minutes from now; at most what was asked for.
+        minutes: u32,
+        /// Reads; at most what was asked for.
+        uses_max: u32,
+    },
+    /// No.
+    Deny,
+    /// The grant ends now.
+    Revoke,
+}
+
+/// A tenant's decision about one request.
+#[derive(Clone, Debug)]
+pub struct Decide {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The request or grant.
+    pub id: GrantId,
+    /// What.
+    pub decision: Decision,
+}
+
+impl Operation for Decide {
+    type Output = (GrantId, Decision);
+
+    fn asks(&self) -> Asked {
+        let (action, detail) = match self.decision {
+            Decision::Approve { minutes, uses_max } => {
+                ("bailee:ApproveConsent", json!({ "grant": self.id.as_str(), "minutes": minutes, "usesMax": uses_max }))
+            }
+            Decision::Deny => ("bailee:DenyConsent", json!({ "grant": self.id.as_str() })),
+            Decision::Revoke => ("bailee:RevokeConsent", json!({ "grant": self.id.as_str() })),
+        };
+        Asked {
+            tenant: self.tenant.clone(),
+            action,
+            resource: Arn::own(&self.tenant, &format!("consent/{}", self.id)),
+            resource_type: "ACS::Bailee::Consent",
+            class: Class::Management { write: true },
+            touches: Touches::Nothing,
+            ticket: None,
+            parameters: parameters(detail),
+            continues: None,
+        }
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<(GrantId, Decision), Failure> {
+        // The consent is the tenant's to give: no worker and no operator decides in his name.
+        if intent.caller().tenant() != Some(&self.tenant) {
+            return Err(Failure::Conflict("only the tenant decides about consent".into()));
+        }
+        let by = intent.caller().name().to_owned();
+        let now = house.now();
+        house
+            .db
+            .write(move |tx| {
+                let mut tx = tx.tenant(&self.tenant);
+                let request =
+                    rows::one(&mut tx, &self.id)?.ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
+                match (self.decision, request.state(now)) {
+                    (Decision::Approve { minutes, uses_max }, State::Pending) => {
+                        if minutes < 1 || minutes > request.minutes {
+                            return Err(Failure::invalid("minutes", format!("must be 1 to {}", request.minutes)));
+                        }
+                        if uses_max < 1 || uses_max > request.uses_max_asked {
+                            return Err(Failure::invalid("uses", format!("must be 1 to {}", request.uses_max_asked)));
+                        }
+                        let until = now.plus_ms(i64::from(minutes) * 60_000);
+                        rows::decide(&mut tx, &self.id, 1, "approve", &by, now, Some((until, uses_max)))?;
+                    }
+                    (Decision::Deny, State::Pending) => {
+                        rows::decide(&mut tx, &self.id, 1, "deny", &by, now, None)?;
+                    }
+                    (Decision::Revoke, State::Live | State::Exhausted | State::TicketClosed | State::OperatorDisabled)
+                        if request.approved.is_some() =>
+                    {
+                        rows::decide(&mut tx, &self.id, 2, "revoke", &by, now, None)?;
+                    }
+                    (_, state) => {
+                        return Err(Failure::Conflict(format!(
+                            "request `{}` is {state:?} now; nothing was changed",
+                            self.id
+                        )));
+                    }
+                }
+                Ok((self.id, self.decision))
+            })
+            .await
+    }
+
+    fn outcome_detail((id, decision): &(GrantId, Decision)) -> Map<String, Value> {
+        let act = match decision {
+            Decision::Approve { .. } => "approve",
+            Decision::Deny => "deny",
+            Decision::Revoke => "revoke",
+        };
+        parameters(json!({ "consent": { "grant": id.as_str(), "act": act } }))
+    }
+}

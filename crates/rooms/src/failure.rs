@@ -1,0 +1,201 @@
+//! What can go wrong in a room, said to three readers: the caller, the operator of the service, the code.
+//!
+//! The variants say whose fault it is. A thing you may not know of is `NotFound`, the same as one that is not there.
+
+use bailee_crypto::envelope::EnvelopeError;
+use bailee_store::{BlobError, StoreError};
+
+use crate::gate::Refusal;
+
+/// Whose fault a failure is. Only [`Fault::Ours`] is a status 500.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request was wrong.
+    Caller,
+    /// A rule said no.
+    Policy,
+    /// Disk, database or network; try again.
+    World,
+    /// A bug or damaged data.
+    Ours,
+}
+
+/// What a missing or existing thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A tenant.
+    Tenant,
+    /// A RAM user.
+    User,
+    /// An AccessKey.
+    AccessKey,
+    /// A policy.
+    Policy,
+    /// An operator.
+    Operator,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+    /// A ticket.
+    Ticket,
+    /// A consent request or grant.
+    Grant,
+    /// A log or a part of it.
+    Log,
+}
+
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tenant => "tenant",
+            Self::User => "user",
+            Self::AccessKey => "AccessKey",
+            Self::Policy => "policy",
+            Self::Operator => "operator",
+            Self::Bucket => "bucket",
+            Self::Object => "object",
+            Self::Ticket => "ticket",
+            Self::Grant => "consent request",
+            Self::Log => "log",
+        })
+    }
+}
+
+/// Why an act did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A rule said no, and the no is recorded.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// There is no such thing, or the caller may not know of it.
+    #[error("the {thing} `{name}` does not exist")]
+    NotFound {
+        /// The kind of thing.
+        thing: Thing,
+        /// Its name as the caller gave it.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("the {thing} `{name}` exists already")]
+    Exists {
+        /// The kind of thing.
+        thing: Thing,
+        /// Its name.
+        name: String,
+    },
+    /// A field cannot be accepted.
+    #[error("the {field} {why}")]
+    Invalid {
+        /// The field's name on the wire.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+    /// A limit is reached.
+    #[error("{what}: at most {max}")]
+    Limit {
+        /// What there are too many of.
+        what: &'static str,
+        /// The limit.
+        max: u64,
+        /// The kind of thing that is limited.
+        thing: Thing,
+    },
+    /// The state forbids it now (bucket not empty, request already decided).
+    #[error("{0}")]
+    Conflict(String),
+    /// A condition of the request does not hold (`If-Match`).
+    #[error("the condition {0} does not hold")]
+    Precondition(&'static str),
+    /// The body ended early, was too long, or its checksum differs; nothing was stored.
+    #[error("{0}")]
+    Body(String),
+    /// A request was sent twice.
+    #[error("the signature nonce was used before")]
+    Replayed,
+    /// Name or password is wrong, or the session has ended.
+    #[error("{0}")]
+    SignIn(String),
+    /// Too many attempts; seconds to wait.
+    #[error("too many attempts; try again in {0} seconds")]
+    Throttled(u64),
+    /// Disk, database or network.
+    #[error("the service cannot do this now: {0}")]
+    Unavailable(String),
+    /// Stored data is damaged or was changed: nothing of it is given out.
+    #[error("stored data did not verify: {0}")]
+    Damaged(String),
+    /// A bug.
+    #[error("an internal error: {0}")]
+    Bug(String),
+}
+
+impl Failure {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Refused(_) => Fault::Policy,
+            Self::Unavailable(_) => Fault::World,
+            Self::Damaged(_) | Self::Bug(_) => Fault::Ours,
+            _ => Fault::Caller,
+        }
+    }
+
+    /// A short stable code for outcome records and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(r) => r.code(),
+            Self::NotFound { .. } => "NotFound",
+            Self::Exists { .. } => "AlreadyExists",
+            Self::Invalid { .. } => "InvalidParameter",
+            Self::Limit { .. } => "LimitExceeded",
+            Self::Conflict(_) => "Conflict",
+            Self::Precondition(_) => "PreconditionFailed",
+            Self::Body(_) => "BadBody",
+            Self::Replayed => "SignatureNonceUsed",
+            Self::SignIn(_) => "SignInFailed",
+            Self::Throttled(_) => "Throttled",
+            Self::Unavailable(_) => "ServiceUnavailable",
+            Self::Damaged(_) => "DataDamaged",
+            Self::Bug(_) => "InternalError",
+        }
+    }
+
+    pub(crate) fn not_found(thing: Thing, name: impl std::fmt::Display) -> Self {
+        Self::NotFound { thing, name: name.to_string() }
+    }
+
+    pub(crate) fn exists(thing: Thing, name: impl std::fmt::Display) -> Self {
+        Self::Exists { thing, name: name.to_string() }
+    }
+
+    pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> Self {
+        Self::Invalid { field, why: why.into() }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::Unavailable(why) => Self::Unavailable(why),
+            StoreError::Corrupt(why) => Self::Damaged(why),
+            other => Self::Bug(other.to_string()),
+        }
+    }
+}
+
+impl From<BlobError> for Failure {
+    fn from(e: BlobError) -> Self {
+        match e {
+            BlobError::Missing(_) => Self::Damaged(e.to_string()),
+            BlobError::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+impl From<EnvelopeError> for Failure {
+    fn from(e: EnvelopeError) -> Self {
+        Self::Damaged(e.to_string())
+    }
+}

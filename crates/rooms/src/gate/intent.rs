@@ -1,0 +1,145 @@
+//! The intent: the only value that acts. Made by the gate's `log_intent` alone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
+use parking_lot::Mutex;
+
+use super::{Asked, Caller, Touches};
+use crate::Failure;
+use crate::consent::Coverage;
+
+/// A recorded (or, for a tenant's own data events, authorized) will to act.
+#[must_use = "an intent without an outcome shows to the tenant as `unknown`"]
+pub struct Intent {
+    caller: Caller,
+    asked: Asked,
+    record: Option<u64>,
+    grant: Option<Coverage>,
+    at: Option<Timestamp>,
+    _in_flight: Option<Flight>,
+}
+
+/// Leave to make or open the data key of one object version. Borrowed from an [`Intent`] that covers it.
+pub struct KeyRelease<'i> {
+    intent: &'i Intent,
+    bucket: &'i BucketName,
+    version: &'i ObjectVersionId,
+}
+
+impl Intent {
+    pub(super) fn data_event(caller: Caller, asked: Asked) -> Self {
+        Self { caller, asked, record: None, grant: None, at: None, _in_flight: None }
+    }
+
+    pub(super) fn durable(
+        caller: Caller,
+        asked: Asked,
+        record: u64,
+        grant: Option<Coverage>,
+        at: Timestamp,
+        flight: Flight,
+    ) -> Self {
+        Self { caller, asked, record: Some(record), grant, at: Some(at), _in_flight: Some(flight) }
+    }
+
+    /// Who acts.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// What was asked.
+    pub fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// The index of the intent's record in the tenant's log; none for data events.
+    pub fn record(&self) -> Option<u64> {
+        self.record
+    }
+
+    /// The grant under which an operator acts.
+    pub fn grant(&self) -> Option<&Coverage> {
+        self.grant.as_ref()
+    }
+
+    /// Leave to use the data key of an object version, if this intent covers that object.
+    ///
+    /// # Errors
+    /// When the intent is for another object, or an operator acts without a durable record or a live grant:
+    /// the key refuses even if a front door did not.
+    pub fn release<'i>(
+        &'i self,
+        bucket: &'i BucketName,
+        key: &ObjectKey,
+        version: &'i ObjectVersionId,
+        now: Timestamp,
+    ) -> Result<KeyRelease<'i>, Failure> {
+        let object = bailee_types::Arn::object(&self.asked.tenant, bucket, key);
+        if self.asked.resource != object || self.asked.touches != Touches::Content {
+            return Err(Failure::Bug(format!("an intent for `{}` was used for another object", self.asked.resource)));
+        }
+        if self.caller.tenant().is_some_and(|t| t == &self.asked.tenant) {
+            return Ok(KeyRelease { intent: self, bucket, version });
+        }
+        let live = self.grant.as_ref().is_some_and(|g| {
+            g.tenant == self.asked.tenant && g.bucket == *bucket && g.key == *key && now < g.until && g.action == self.asked.action
+        });
+        if self.caller.is_operator() && self.record.is_some() && live {
+            return Ok(KeyRelease { intent: self, bucket, version });
+        }
+        Err(Failure::Bug(format!(
+            "the key refused: `{}` acts on `{}` without a live grant",
+            self.caller.name(),
+            self.asked.resource
+        )))
+    }
+
+    /// When the intent became durable.
+    pub fn at(&self) -> Option<Timestamp> {
+        self.at
+    }
+}
+
+impl KeyRelease<'_> {
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.intent.asked.tenant
+    }
+
+    pub(crate) fn bucket(&self) -> &BucketName {
+        self.bucket
+    }
+
+    pub(crate) fn version(&self) -> &ObjectVersionId {
+        self.version
+    }
+}
+
+/// Intents of this process whose act still runs.
+#[derive(Clone, Default)]
+pub(crate) struct InFlight(Arc<Mutex<HashSet<(TenantId, u64)>>>);
+
+/// Membership in [`InFlight`]; ends when dropped.
+pub(crate) struct Flight {
+    set: InFlight,
+    key: (TenantId, u64),
+}
+
+impl InFlight {
+    pub(super) fn enter(&self, tenant: &TenantId, index: u64) -> Flight {
+        let key = (tenant.clone(), index);
+        self.0.lock().insert(key.clone());
+        Flight { set: self.clone(), key }
+    }
+
+    pub(super) fn contains(&self, tenant: &TenantId, index: u64) -> bool {
+        self.0.lock().contains(&(tenant.clone(), index))
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.set.0.lock().remove(&self.key);
+    }
+}

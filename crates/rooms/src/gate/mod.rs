@@ -1,0 +1,400 @@
+//! The gate: nothing acts unauthorized, uncleared or unlogged.
+//!
+//! Each step yields the value that the next one needs, and only the gate can make it:
+//! [`Caller`] → [`Permit`] → [`Cleared`] → [`Intent`] → outcome. A [`Refusal`] is recorded as it is made.
+//!
+//! INVARIANT: an act of an operator, and every management act, has a durable intent before it happens (I3).
+//! A tenant's own reads and writes of objects are data events: authorized here, not waited for.
+//! INVARIANT: a grant is checked again inside the transaction that writes the intent (I2).
+//! INVARIANT: an [`Intent`] that is dropped without an outcome becomes `unknown`, never `done`.
+
+mod caller;
+mod event;
+mod intent;
+mod refusal;
+mod rows;
+mod sweeper;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bailee_store::StoreError;
+use bailee_types::{Arn, GrantId, TenantId, TicketId, Timestamp};
+use serde_json::{Map, Value};
+
+pub(crate) use caller::Nonce;
+pub use caller::{Caller, Origin, Principal};
+pub(crate) use intent::InFlight;
+pub use intent::{Intent, KeyRelease};
+pub use refusal::{Refusal, RefusalKind};
+pub(crate) use sweeper::{close_lost, register_instance, sweep};
+
+use crate::consent::Coverage;
+use crate::house::Counters;
+use crate::trail::Kind;
+use crate::{Failure, House, consent, tickets};
+
+/// How an act is treated by the trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A tenant's own read or write of an object: a data event, not waited for. Operators never get this.
+    Data,
+    /// Everything else; the flag tells writes from reads.
+    Management {
+        /// Whether the act changes anything.
+        write: bool,
+    },
+}
+
+/// What of a tenant an operator touches with this act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touches {
+    /// Nothing of the tenant's (asking for consent, answering a ticket).
+    Nothing,
+    /// Names, sizes, settings: needs an open ticket of the tenant.
+    Metadata,
+    /// Content: needs a live grant that covers action and object.
+    Content,
+}
+
+/// What an operation asks for: the words of the policy, of the consent and of the event.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Whose resource it is.
+    pub tenant: TenantId,
+    /// The policy action, `oss:GetObject`.
+    pub action: &'static str,
+    /// The resource.
+    pub resource: Arn,
+    /// The resource's type in events, `ACS::OSS::Object`.
+    pub resource_type: &'static str,
+    /// How the trail treats it.
+    pub class: Class,
+    /// What an operator would touch.
+    pub touches: Touches,
+    /// The ticket that an operator works on.
+    pub ticket: Option<TicketId>,
+    /// Parameters for the event; never secrets, never content.
+    pub parameters: Map<String, Value>,
+    /// For the later windows of one long read: the grant of the first. They are re-checked like any operation
+    /// and do not count as further uses.
+    pub continues: Option<GrantId>,
+}
+
+impl Asked {
+    /// The action's name without the service, `GetObject`.
+    pub fn event_name(&self) -> &'static str {
+        self.action.split_once(':').map_or(self.action, |(_, name)| name)
+    }
+}
+
+/// One operation of one room.
+pub trait Operation: Send + 'static {
+    /// What it answers.
+    type Output: Send + 'static;
+
+    /// What it asks for. Called once, before anything else.
+    fn asks(&self) -> Asked;
+
+    /// The act itself. Needs an [`Intent`], which only [`House::perform`] can make.
+    fn act(
+        self,
+        house: &Arc<House>,
+        intent: &Intent,
+    ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
+
+    /// What the outcome record says beside its result, e.g. the number of bytes.
+    fn outcome_detail(_output: &Self::Output) -> Map<String, Value> {
+        Map::new()
+    }
+}
+
+/// A caller whom the policies allow the act. Made by the gate only.
+#[must_use = "a permit alone does nothing: the act still needs clearance and an intent"]
+pub struct Permit {
+    caller: Caller,
+    asked: Asked,
+}
+
+/// A permit that consent and residency do not forbid. Made by the gate only.
+#[must_use = "clearance alone does nothing: the act still needs an intent"]
+pub struct Cleared {
+    caller: Caller,
+    asked: Asked,
+    grant: Option<Coverage>,
+}
+
+impl House {
+    /// The one path of every act of every caller. Runs on its own task, so a client that hangs up cannot cut
+    /// an act from its outcome.
+    ///
+    /// # Errors
+    /// A recorded refusal, or what the operation answers.
+    pub async fn perform<O: Operation>(self: &Arc<Self>, caller: Caller, op: O) -> Result<O::Output, Failure> {
+        let house = Arc::clone(self);
+        tokio::spawn(async move { house.perform_here(caller, op).await })
+            .await
+            .unwrap_or_else(|e| Err(Failure::Bug(format!("an act stopped: {e}"))))
+    }
+
+    /// As [`House::perform`] without a task of its own: for a tenant's data events, which have no outcome record.
+    pub(crate) async fn perform_here<O: Operation>(
+        self: &Arc<Self>,
+        caller: Caller,
+        op: O,
+    ) -> Result<O::Output, Failure> {
+        let permit = self.authorize(caller, op.asks()).await?;
+        let cleared = self.clear(permit).await?;
+        let intent = self.log_intent(cleared).await?;
+        let result = op.act(self, &intent).await;
+        let ended = Ended::of::<O>(&result);
+        self.log_outcome(intent, ended).await;
+        result
+    }
+
+    async fn authorize(self: &Arc<Self>, caller: Caller, asked: Asked) -> Result<Permit, Failure> {
+        let no = match caller.principal() {
+            Principal::System { .. } => None,
+            Principal::Root { tenant, .. } => (tenant != &asked.tenant).then_some(RefusalKind::NotYours),
+            Principal::User { tenant, policies, .. } => {
+                if tenant == &asked.tenant {
+                    refusal::from_policy(policies, &asked)
+                } else {
+                    Some(RefusalKind::NotYours)
+                }
+            }
+            Principal::Operator { role, .. } => {
+                (!caller::role_allows(role, asked.action)).then(|| RefusalKind::OperatorRole { role: role.clone() })
+            }
+        };
+        match no {
+            None => Ok(Permit { caller, asked }),
+            Some(kind) => Err(self.refuse(&caller, &asked, kind).await),
+        }
+    }
+
+    async fn clear(self: &Arc<Self>, permit: Permit) -> Result<Cleared, Failure> {
+        let Permit { caller, asked } = permit;
+        let Principal::Operator { id, place, .. } = caller.principal() else {
+            return Ok(Cleared { caller, asked, grant: None });
+        };
+        let (id, place) = (id.clone(), place.clone());
+        if asked.touches == Touches::Nothing {
+            return Ok(Cleared { caller, asked, grant: None });
+        }
+        let open = match asked.ticket.clone() {
+            Some(ticket) => {
+                let tenant = asked.tenant.clone();
+                self.db.read(move |tx| tickets::is_open(&mut tx.tenant(&tenant), &ticket).map_err(Failure::from)).await?
+            }
+            None => false,
+        };
+        if !open {
+            return Err(self.refuse(&caller, &asked, RefusalKind::NoTicket).await);
+        }
+        if asked.touches == Touches::Metadata {
+            return Ok(Cleared { caller, asked, grant: None });
+        }
+        // I4: an operator who reads from elsewhere carries the content there. Transfer approvals come with the
+        // residency room; until then there is none on file, so the answer is no.
+        if place != self.provider().jurisdiction {
+            let kind = RefusalKind::Residency { place, jurisdiction: self.provider().jurisdiction.clone() };
+            return Err(self.refuse(&caller, &asked, kind).await);
+        }
+        let now = self.now();
+        let (wanted, operator) = (asked.clone(), id);
+        let coverage =
+            self.db.read(move |tx| consent::coverage(tx, &wanted, &operator, now).map_err(Failure::from)).await?;
+        match coverage {
+            Ok(grant) => Ok(Cleared { caller, asked, grant: Some(grant) }),
+            Err(why) => Err(self.refuse(&caller, &asked, RefusalKind::NoConsent(why)).await),
+        }
+    }
+
+    async fn log_intent(self: &Arc<Self>, cleared: Cleared) -> Result<Intent, Failure> {
+        let Cleared { caller, asked, grant } = cleared;
+        if asked.class == Class::Data && !caller.is_operator() {
+            return Ok(Intent::data_event(caller, asked));
+        }
+        let log = self.log_keys(&asked.tenant).await?;
+        let house = Arc::clone(self);
+        let (who, what) = (caller.clone(), asked.clone());
+        let written: Result<_, IntentError> = self
+            .db
+            .write(move |tx| {
+                let now = house.now();
+                if let Some(nonce) = who.nonce() {
+                    rows::remember_nonce(tx, nonce, now)?;
+                }
+                // I2: what `clear` saw may have ended since; this look and the intent are one transaction.
+                let live = match (who.operator(), what.touches) {
+                    (Some(operator), Touches::Content) => Some(consent::coverage(tx, &what, operator, now)?),
+                    _ => None,
+                };
+                let (kind, grant) = match live {
+                    Some(Err(why)) => {
+                        let no = RefusalKind::NoConsent(why);
+                        let index = refusal::append(tx, &house, &log, &who, &what, &no, now)?;
+                        return Ok(Err((no, index)));
+                    }
+                    Some(Ok(grant)) => (Kind::Intent, Some(grant)),
+                    None if who.is_tenant() => (Kind::Management, None),
+                    None => (Kind::Intent, None),
+                };
+                let index = crate::trail::append(tx, &log, kind, now, |at| {
+                    event::of_act(&house, &who, &what, grant.as_ref(), at)
+                })?;
+                rows::open_intent(
+                    &mut tx.tenant(&what.tenant),
+                    index,
+                    &house.instance,
+                    grant.as_ref().map(|g| &g.grant),
+                    what.continues.is_none(),
+                    what.event_name(),
+                    now,
+                )?;
+                Ok(Ok((index, grant, now)))
+            })
+            .await;
+        match written {
+            Ok(Ok((index, live, at))) => {
+                self.trail.changed.notify_one();
+                Counters::add(&self.counters().intents, 1);
+                let guard = self.in_flight.enter(&asked.tenant, index);
+                Ok(Intent::durable(caller, asked, index, live.or(grant), at, guard))
+            }
+            Ok(Err((kind, index))) => {
+                self.trail.changed.notify_one();
+                Counters::add(&self.counters().refusals, 1);
+                Err(Failure::Refused(Refusal::recorded(&asked, kind, Some(index))))
+            }
+            Err(e) => Err(e.into_failure(&asked)),
+        }
+    }
+
+    async fn log_outcome(self: &Arc<Self>, intent: Intent, ended: Ended) {
+        let Some(index) = intent.record() else { return };
+        let (tenant, name) = (intent.asked().tenant.clone(), intent.asked().event_name());
+        let Ended { word, code, text, detail } = ended;
+        for pause_ms in [0u64, 50, 500] {
+            tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+            let end = rows::Ending { index, name: name.to_owned(), word, code, text: text.clone(), detail: detail.clone() };
+            match self.close_intent(&tenant, end).await {
+                Ok(_) => return,
+                Err(e) => tracing::warn!(tenant.id = %tenant, intent = index, "failed to write an outcome: {e}"),
+            }
+        }
+        // `intent` leaves the in-flight set when it drops here; the sweeper will write `unknown`.
+        tracing::error!(tenant.id = %tenant, intent = index, "an outcome could not be written; it will show as unknown");
+    }
+
+    async fn close_intent(self: &Arc<Self>, tenant: &TenantId, end: rows::Ending) -> Result<bool, Failure> {
+        let log = self.log_keys(tenant).await?;
+        let house = Arc::clone(self);
+        let id = tenant.clone();
+        let closed = self
+            .db
+            .write(move |tx| {
+                if !rows::is_open(&mut tx.tenant(&id), end.index)? {
+                    return Ok::<_, Failure>(false);
+                }
+                let now = house.now();
+                let index = crate::trail::append(tx, &log, Kind::Outcome, now, |at| event::of_outcome(&end, at))?;
+                rows::close_intent(&mut tx.tenant(&id), end.index, index, end.word)?;
+                Ok(true)
+            })
+            .await?;
+        self.trail.changed.notify_one();
+        Ok(closed)
+    }
+
+    /// Records a no and answers it. If even the no cannot be recorded, it is a no all the same.
+    async fn refuse(self: &Arc<Self>, caller: &Caller, asked: &Asked, kind: RefusalKind) -> Failure {
+        Counters::add(&self.counters().refusals, 1);
+        // A tenant's caller who names something of another tenant is recorded in his own tenant's log: the
+        // other tenant's log must not tell that something was there.
+        let mut asked = asked.clone();
+        if let (RefusalKind::NotYours, Some(tenant)) = (&kind, caller.tenant()) {
+            asked.tenant = tenant.clone();
+        }
+        let index = async {
+            let log = self.log_keys(&asked.tenant).await?;
+            let house = Arc::clone(self);
+            let (who, what, no) = (caller.clone(), asked.clone(), kind.clone());
+            self.db
+                .write(move |tx| {
+                    let now = house.now();
+                    refusal::append(tx, &house, &log, &who, &what, &no, now).map_err(Failure::from)
+                })
+                .await
+        }
+        .await;
+        match index {
+            Ok(index) => {
+                self.trail.changed.notify_one();
+                Failure::Refused(Refusal::recorded(&asked, kind, Some(index)))
+            }
+            Err(e) => {
+                tracing::error!(tenant.id = %asked.tenant, "failed to record a refusal: {e}");
+                Failure::Refused(Refusal::recorded(&asked, kind, None))
+            }
+        }
+    }
+}
+
+/// How an act ended, for its outcome record.
+struct Ended {
+    word: &'static str,
+    code: Option<&'static str>,
+    text: Option<String>,
+    detail: Map<String, Value>,
+}
+
+impl Ended {
+    fn of<O: Operation>(result: &Result<O::Output, Failure>) -> Self {
+        match result {
+            Ok(output) => Self { word: "done", code: None, text: None, detail: O::outcome_detail(output) },
+            Err(e) => Self {
+                word: if matches!(e, Failure::Refused(_)) { "refused" } else { "failed" },
+                code: Some(e.code()),
+                text: Some(e.to_string()),
+                detail: Map::new(),
+            },
+        }
+    }
+}
+
+/// What stops an intent inside its transaction.
+enum IntentError {
+    Replayed,
+    Store(StoreError),
+}
+
+impl From<StoreError> for IntentError {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e)
+    }
+}
+
+impl IntentError {
+    fn into_failure(self, asked: &Asked) -> Failure {
+        match self {
+            Self::Replayed => Failure::Replayed,
+            Self::Store(StoreError::Unavailable(why)) => {
+                tracing::error!(tenant.id = %asked.tenant, "the trail cannot be written: {why}");
+                Failure::Unavailable(format!(
+                    "the trail cannot be written, so `{}` was not done ({why}); try again when the provider has \
+                     mended its disk or database",
+                    asked.event_name()
+                ))
+            }
+            Self::Store(other) => other.into(),
+        }
+    }
+}
+
+/// When an event is recorded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordedAt {
+    pub(crate) time: Timestamp,
+}

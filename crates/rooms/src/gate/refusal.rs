@@ -1,0 +1,169 @@
+//! Refusals: a decided no, recorded as it is made, with a text that says what to do.
+
+use std::sync::Arc;
+
+use bailee_policy::{Decision, PolicySet, Request};
+use bailee_store::{StoreError, Tx};
+use bailee_types::Timestamp;
+
+use super::{Asked, Caller, event};
+use crate::House;
+use crate::consent::NoCoverage;
+use crate::trail::{Kind, LogKeys};
+
+/// Why the answer is no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The resource belongs to another tenant; callers see "not found".
+    NotYours,
+    /// No policy allows it.
+    ImplicitDeny,
+    /// A policy denies it; which.
+    ExplicitDeny {
+        /// The policy's name.
+        policy: String,
+        /// The statement's number, from 1.
+        statement: usize,
+    },
+    /// The operator's role does not include the act.
+    OperatorRole {
+        /// The role.
+        role: String,
+    },
+    /// The operator named no open ticket of the tenant.
+    NoTicket,
+    /// No live grant covers the act.
+    NoConsent(NoCoverage),
+    /// Content would leave its jurisdiction.
+    Residency {
+        /// Where the operator is.
+        place: String,
+        /// Where the data must stay.
+        jurisdiction: String,
+    },
+}
+
+/// A recorded no. Only the gate makes one.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    kind: RefusalKind,
+    action: &'static str,
+    event_name: &'static str,
+    resource: String,
+    record: Option<u64>,
+    ticket: Option<String>,
+}
+
+impl Refusal {
+    pub(super) fn recorded(asked: &Asked, kind: RefusalKind, record: Option<u64>) -> Self {
+        Self {
+            kind,
+            action: asked.action,
+            event_name: asked.event_name(),
+            resource: asked.resource.to_string(),
+            record,
+            ticket: asked.ticket.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// Why.
+    pub fn kind(&self) -> &RefusalKind {
+        &self.kind
+    }
+
+    /// The policy action that was refused.
+    pub fn action(&self) -> &'static str {
+        self.action
+    }
+
+    /// The resource that was asked for.
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// The index of its record in the log; none when the trail could not be written.
+    pub fn record(&self) -> Option<u64> {
+        self.record
+    }
+
+    /// A short stable code.
+    pub fn code(&self) -> &'static str {
+        code(&self.kind)
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let object = self.resource.splitn(5, ':').last().unwrap_or_default();
+        match &self.kind {
+            RefusalKind::NotYours => write!(f, "`{object}` does not exist"),
+            RefusalKind::ImplicitDeny => {
+                write!(f, "no policy of yours allows `{}` on `{}`; ask your administrator", self.action, self.resource)
+            }
+            RefusalKind::ExplicitDeny { policy, statement } => write!(
+                f,
+                "policy `{policy}`, statement {statement}, denies `{}` on `{}`",
+                self.action, self.resource
+            ),
+            RefusalKind::OperatorRole { role } => write!(f, "the role `{role}` does not include `{}`", self.action),
+            RefusalKind::NoTicket => {
+                write!(f, "`{}` on `{object}` needs an open ticket of the tenant; name one", self.event_name)
+            }
+            RefusalKind::NoConsent(why) => {
+                let ticket = self.ticket.as_deref().unwrap_or("none");
+                write!(
+                    f,
+                    "reading `{object}` needs the tenant's consent: no live grant covers `{}` for ticket `{ticket}` \
+                     ({why}); ask for one on the ticket's page",
+                    self.event_name
+                )
+            }
+            RefusalKind::Residency { place, jurisdiction } => write!(
+                f,
+                "`{object}` must stay in `{jurisdiction}`: opening it from `{place}` needs a transfer approval with a \
+                 legal basis (none on file)"
+            ),
+        }
+    }
+}
+
+/// What a user's policies say, as a refusal if they do not allow.
+pub(super) fn from_policy(policies: &Arc<PolicySet>, asked: &Asked) -> Option<RefusalKind> {
+    match policies.decide(&Request { action: asked.action, resource: &asked.resource }) {
+        Decision::Allow { .. } => None,
+        Decision::ExplicitDeny { by } => {
+            Some(RefusalKind::ExplicitDeny { policy: by.policy.to_string(), statement: by.statement })
+        }
+        Decision::ImplicitDeny { .. } => Some(RefusalKind::ImplicitDeny),
+    }
+}
+
+/// Writes the refusal's record.
+pub(super) fn append(
+    tx: &mut Tx<'_>,
+    house: &House,
+    log: &LogKeys,
+    caller: &Caller,
+    asked: &Asked,
+    kind: &RefusalKind,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let refusal = Refusal::recorded(asked, kind.clone(), None);
+    crate::trail::append(tx, log, Kind::Refusal, now, |at| {
+        let mut event = event::of_act(house, caller, asked, None, at);
+        event.insert("errorCode".into(), code(kind).into());
+        event.insert("errorMessage".into(), refusal.to_string().into());
+        event
+    })
+}
+
+fn code(kind: &RefusalKind) -> &'static str {
+    match kind {
+        RefusalKind::NotYours => "NotFound",
+        RefusalKind::ImplicitDeny | RefusalKind::ExplicitDeny { .. } => "NoPermission",
+        RefusalKind::OperatorRole { .. } => "NoPermission.OperatorRole",
+        RefusalKind::NoTicket => "NoTicket",
+        RefusalKind::NoConsent(_) => "NoConsent",
+        RefusalKind::Residency { .. } => "NoTransferApproval",
+    }
+}

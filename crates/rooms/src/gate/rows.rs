@@ -1,0 +1,115 @@
+//! The gate's only SQL: open intents, seen nonces, live processes.
+
+use bailee_store::{StoreError, TenantTx, Tx};
+use bailee_types::{GrantId, TenantId, Timestamp};
+use serde_json::{Map, Value};
+
+use super::IntentError;
+use super::caller::Nonce;
+
+/// How an act ended.
+#[derive(Clone)]
+pub(super) struct Ending {
+    pub(super) index: u64,
+    pub(super) name: String,
+    pub(super) word: &'static str,
+    pub(super) code: Option<&'static str>,
+    pub(super) text: Option<String>,
+    pub(super) detail: Map<String, Value>,
+}
+
+pub(super) fn remember_nonce(tx: &mut Tx<'_>, nonce: &Nonce, now: Timestamp) -> Result<(), IntentError> {
+    tx.execute("DELETE FROM rpc_nonce WHERE expires_at_ms < $1", &[now.ms().into()])?;
+    let added = tx.execute(
+        "INSERT INTO rpc_nonce (access_key_id, nonce, expires_at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        &[(&nonce.access_key_id).into(), (&nonce.nonce).into(), nonce.expires_at.ms().into()],
+    )?;
+    if added == 1 { Ok(()) } else { Err(IntentError::Replayed) }
+}
+
+pub(super) fn open_intent(
+    tx: &mut TenantTx<'_, '_>,
+    index: u64,
+    instance: &str,
+    grant: Option<&GrantId>,
+    counts_as_use: bool,
+    event_name: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO access_intent (tenant_id, intent_index, instance_id, grant_id, counts_as_use, event_name, \
+         opened_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &[
+            (index as i64).into(),
+            instance.into(),
+            grant.map(GrantId::as_str).into(),
+            counts_as_use.into(),
+            event_name.into(),
+            now.ms().into(),
+        ],
+    )
+    .map(drop)
+}
+
+pub(super) fn is_open(tx: &mut TenantTx<'_, '_>, index: u64) -> Result<bool, StoreError> {
+    Ok(tx
+        .query_opt(
+            "SELECT 1 FROM access_intent WHERE tenant_id = $1 AND intent_index = $2 AND outcome_index IS NULL",
+            &[(index as i64).into()],
+        )?
+        .is_some())
+}
+
+pub(super) fn close_intent(
+    tx: &mut TenantTx<'_, '_>,
+    index: u64,
+    outcome: u64,
+    result: &str,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE access_intent SET outcome_index = $3, result = $4 WHERE tenant_id = $1 AND intent_index = $2",
+        &[(index as i64).into(), (outcome as i64).into(), result.into()],
+    )
+    .map(drop)
+}
+
+/// Intents without outcome: tenant, index, event name, process, opened at.
+pub(super) fn open_intents(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<(TenantId, u64, String, String, i64)>, StoreError> {
+    tx.query(
+        "SELECT tenant_id, intent_index, event_name, instance_id, opened_at_ms FROM access_intent \
+         WHERE outcome_index IS NULL ORDER BY opened_at_ms LIMIT $1",
+        &[limit.into()],
+    )?
+    .iter()
+    .map(|r| {
+        Ok((
+            r.parsed(0, TenantId::parse)?,
+            r.uint(1)?,
+            r.text(2)?.to_owned(),
+            r.text(3)?.to_owned(),
+            r.int(4)?,
+        ))
+    })
+    .collect()
+}
+
+pub(super) fn beat(tx: &mut Tx<'_>, instance: &str, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO instance (instance_id, started_at_ms, seen_at_ms) VALUES ($1, $2, $2) \
+         ON CONFLICT (instance_id) DO UPDATE SET seen_at_ms = excluded.seen_at_ms",
+        &[instance.into(), now.ms().into()],
+    )
+    .map(drop)
+}
+
+/// Processes seen since `since`.
+pub(super) fn live_instances(tx: &mut Tx<'_>, since: Timestamp) -> Result<Vec<String>, StoreError> {
+    tx.query("SELECT instance_id FROM instance WHERE seen_at_ms >= $1", &[since.ms().into()])?
+        .iter()
+        .map(|r| r.text(0).map(str::to_owned))
+        .collect()
+}
+
+pub(super) fn forget_instances(tx: &mut Tx<'_>, before: Timestamp) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM instance WHERE seen_at_ms < $1", &[before.ms().into()]).map(drop)
+}

@@ -1,0 +1,291 @@
+//! The house: database, blobs, keys, clock and log, put together once at start-up.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bailee_crypto::password::Cost;
+use bailee_crypto::root::RootKey;
+use bailee_store::{Blobs, Db, DbConfig, StoreError, Tx};
+use bailee_types::{Clock, LogId, RegionId, TenantAlias, TenantId, Timestamp};
+
+use crate::gate::InFlight;
+use crate::identity::IdentityState;
+use crate::keys::Keys;
+use crate::trail::TrailState;
+use crate::{Failure, MIGRATIONS, identity, keys, trail, vault};
+
+/// Where the house keeps its things and what it is given from outside.
+#[derive(Clone)]
+pub struct HouseConfig {
+    /// The data folder: `root.key`, `bailee.sqlite`, `blobs/`.
+    pub data: PathBuf,
+    /// The database; [`HouseConfig::embedded`] names the file in the data folder.
+    pub db: DbConfig,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// What hashing a password costs; tests take less.
+    pub operator_cost: Cost,
+    /// As `operator_cost`, for tenants' users.
+    pub user_cost: Cost,
+}
+
+impl HouseConfig {
+    /// The embedded default: SQLite and blobs in `data`.
+    pub fn embedded(data: &Path, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            data: data.to_path_buf(),
+            db: DbConfig::Sqlite(data.join("bailee.sqlite")),
+            clock,
+            operator_cost: Cost::OPERATOR,
+            user_cost: Cost::USER,
+        }
+    }
+
+    /// The file with the root key.
+    pub fn root_key_path(&self) -> PathBuf {
+        self.data.join("root.key")
+    }
+}
+
+/// Who runs this house.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The provider's name, e.g. `Kestrel Cloud`.
+    pub name: String,
+    /// The host that log origins begin with, e.g. `trust.kestrel.example`.
+    pub host: String,
+    /// The region of this house.
+    pub region: RegionId,
+    /// The region's jurisdiction, ISO 3166-1 alpha-2.
+    pub jurisdiction: String,
+}
+
+/// Counters since start, for `/metrics`.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Durable intents.
+    pub intents: AtomicU64,
+    /// Recorded refusals.
+    pub refusals: AtomicU64,
+    /// Outcomes that are not known.
+    pub unknown: AtomicU64,
+    /// Data keys released.
+    pub key_releases: AtomicU64,
+    /// Content bytes opened.
+    pub bytes_opened: AtomicU64,
+    /// Content bytes sealed.
+    pub bytes_sealed: AtomicU64,
+    /// Failed sign-ins and signatures.
+    pub sign_in_failures: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+/// Everything that rooms work with. Made once; shared by listeners and workers.
+pub struct House {
+    pub(crate) db: Db,
+    pub(crate) blobs: Blobs,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) identity: IdentityState,
+    pub(crate) trail: TrailState,
+    pub(crate) in_flight: InFlight,
+    pub(crate) instance: String,
+    provider: Provider,
+    counters: Counters,
+}
+
+impl House {
+    /// Makes a new house: root key, schema, provider and its log. Refuses a folder that holds one already.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, holds a house, or the database cannot be reached.
+    pub fn init(config: &HouseConfig, provider: &Provider) -> Result<(), Failure> {
+        std::fs::create_dir_all(&config.data)
+            .map_err(|e| Failure::Unavailable(format!("cannot make {}: {e}", config.data.display())))?;
+        let key_path = config.root_key_path();
+        if key_path.exists() {
+            return Err(Failure::Conflict(format!("{} holds a house already", config.data.display())));
+        }
+        let db = Db::open(config.db.clone())?;
+        let now = config.clock.now();
+        db.migrate(MIGRATIONS, now.ms())?;
+        let known = db.write_blocking(|tx| Ok::<_, StoreError>(setting(tx, "provider.host")?.is_some()))?;
+        if known {
+            return Err(Failure::Conflict(
+                "the database belongs to a house already, but its root key is not here: restore `root.key`".into(),
+            ));
+        }
+        let root = RootKey::create(&key_path).map_err(|e| Failure::Unavailable(e.to_string()))?;
+        let made = keys::Keys::new(root);
+        let provider = provider.clone();
+        db.write_blocking(move |tx| {
+            for (name, value) in [
+                ("provider.name", provider.name.as_str()),
+                ("provider.host", provider.host.as_str()),
+                ("region.id", provider.region.as_str()),
+                ("region.jurisdiction", provider.jurisdiction.as_str()),
+                ("root.check", &made.check_value()),
+            ] {
+                tx.execute("INSERT INTO setting (name, value) VALUES ($1, $2)", &[name.into(), value.into()])?;
+            }
+            let id = TenantId::provider();
+            let alias = TenantAlias::parse("provider").map_err(|e| Failure::Bug(e.to_string()))?;
+            create_tenant(tx, &made, &provider, &id, &alias, &provider.name, None, now)
+        })
+    }
+
+    /// Opens a house that [`House::init`] made.
+    ///
+    /// # Errors
+    /// When there is none, the root key is readable by others or of another house, or the last signed
+    /// checkpoint of a log does not fit its rows (a restored old backup, a changed row).
+    pub fn open(config: &HouseConfig) -> Result<Arc<Self>, Failure> {
+        let key_path = config.root_key_path();
+        if !key_path.exists() {
+            return Err(Failure::Conflict(format!(
+                "{} holds no house: make one with `bailee init --data {}`",
+                config.data.display(),
+                config.data.display()
+            )));
+        }
+        let root = RootKey::load(&key_path).map_err(|e| Failure::Conflict(e.to_string()))?;
+        let keys = Keys::new(root);
+        let db = Db::open(config.db.clone())?;
+        let now = config.clock.now();
+        db.migrate(MIGRATIONS, now.ms())?;
+        let check = keys.check_value();
+        let provider = db.write_blocking(move |tx| {
+            let need = |tx: &mut Tx<'_>, name: &str| {
+                setting(tx, name)?.ok_or_else(|| Failure::Conflict(format!("the database has no setting `{name}`")))
+            };
+            if need(tx, "root.check")? != check {
+                return Err(Failure::Conflict(
+                    "root.key belongs to another house: with it nothing here could be opened".into(),
+                ));
+            }
+            Ok(Provider {
+                name: need(tx, "provider.name")?,
+                host: need(tx, "provider.host")?,
+                region: RegionId::parse(&need(tx, "region.id")?).map_err(|e| Failure::Damaged(e.to_string()))?,
+                jurisdiction: need(tx, "region.jurisdiction")?,
+            })
+        })?;
+        let blobs = Blobs::local(&config.data.join("blobs"))?;
+        let identity = IdentityState::new(&keys, config.operator_cost, config.user_cost)?;
+        let house = Arc::new(Self {
+            db,
+            blobs,
+            keys,
+            clock: Arc::clone(&config.clock),
+            identity,
+            trail: TrailState::default(),
+            in_flight: InFlight::default(),
+            instance: bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 16),
+            provider,
+            counters: Counters::default(),
+        });
+        trail::check_heads(&house)?;
+        crate::gate::register_instance(&house)?;
+        Ok(house)
+    }
+
+    /// What runs beside the requests: signs checkpoints, closes lost intents, removes garbage. Ends when
+    /// `stop` turns true, after a last checkpoint.
+    pub async fn run_workers(self: &Arc<Self>, stop: tokio::sync::watch::Receiver<bool>) {
+        let signer = tokio::spawn(trail::sign_heads(Arc::clone(self), stop.clone()));
+        let sweeper = tokio::spawn(crate::gate::sweep(Arc::clone(self), stop.clone()));
+        let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop));
+        for worker in [signer, sweeper, cleaner] {
+            if let Err(e) = worker.await {
+                tracing::error!("a worker ended unexpectedly: {e}");
+            }
+        }
+    }
+
+    /// For the sole process of an embedded house, at start: closes the intents of the process before at once
+    /// and removes half-written blobs.
+    ///
+    /// # Errors
+    /// When the database or the blob folder cannot be written.
+    pub async fn take_over(self: &Arc<Self>) -> Result<(), Failure> {
+        crate::gate::close_lost(self, true).await?;
+        self.blobs.remove_unfinished()?;
+        Ok(())
+    }
+
+    /// [`House::take_over`] when the database is embedded; with PostgreSQL other processes may be at work.
+    ///
+    /// # Errors
+    /// As [`House::take_over`].
+    pub async fn take_over_if_embedded(self: &Arc<Self>) -> Result<(), Failure> {
+        if self.db.is_embedded() { self.take_over().await } else { Ok(()) }
+    }
+
+    /// Who runs this house.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// Counters since start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The writer's counters.
+    pub fn write_stats(&self) -> bailee_store::WriteStats {
+        self.db.stats()
+    }
+
+    /// The present instant by the house's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether the database can be written right now (for `/readyz`).
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn check_ready(&self) -> Result<(), Failure> {
+        let now = self.now().ms();
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    "INSERT INTO setting (name, value) VALUES ('ready.probe', $1) \
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    &[now.to_string().as_str().into()],
+                )
+                .map(drop)
+                .map_err(Failure::from)
+            })
+            .await
+    }
+}
+
+fn setting(tx: &mut Tx<'_>, name: &str) -> Result<Option<String>, StoreError> {
+    tx.query_opt("SELECT value FROM setting WHERE name = $1", &[name.into()])?
+        .map(|r| r.text(0).map(str::to_owned))
+        .transpose()
+}
+
+/// A tenant with its key and its log, all in one transaction.
+#[expect(clippy::too_many_arguments, reason = "called from two places, each names every part")]
+pub(crate) fn create_tenant(
+    tx: &mut Tx<'_>,
+    keys: &Keys,
+    provider: &Provider,
+    id: &TenantId,
+    alias: &TenantAlias,
+    name: &str,
+    root_password_hash: Option<&str>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    identity::insert_tenant(tx, id, alias, name, root_password_hash, now)?;
+    let tenant_key = keys.create_tenant_key(tx, id, now)?;
+    trail::create_log(tx, &tenant_key, id, &LogId::random(), &provider.host, now)
+}

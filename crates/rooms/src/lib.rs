@@ -1,0 +1,23 @@
+//! The rooms of the house: what Bailee does, one module a room, all behind the gate.
+//!
+//! Every act goes `Caller → Permit → Cleared → Intent → outcome` (see [`gate`]). Rooms call each other's
+//! functions and never each other's tables.
+
+pub mod consent;
+mod failure;
+pub mod gate;
+mod house;
+pub mod identity;
+pub mod keys;
+pub mod tickets;
+pub mod trail;
+pub mod vault;
+
+pub use failure::{Failure, Fault, Thing};
+pub use house::{Counters, House, HouseConfig, Provider};
+
+use bailee_store::Migration;
+
+/// The schema, step by step. Never edited after a release: a change is a new step.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { number: 1, name: "foundation", sql: include_str!("migrations/0001_foundation.sql") }];

@@ -1,0 +1,247 @@
+//! Heads: signed at most a moment after a record, checked at start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailee_proof::checkpoint::Checkpoint;
+use bailee_proof::hash::Hash;
+use bailee_proof::tile::{TILE_WIDTH, hashes_at, parent};
+use bailee_proof::tree::Frontier;
+use bailee_store::{TenantTx, Tx};
+use bailee_types::{TenantId, Timestamp};
+use tokio::sync::watch;
+
+use super::{LogKeys, rows};
+use crate::{Failure, House, Thing};
+
+/// Records that arrive within this time share a checkpoint; the promise is "within a second".
+const GATHER: Duration = Duration::from_millis(200);
+/// Another process may have appended: look even when nobody rang.
+const LOOK: Duration = Duration::from_millis(900);
+
+/// The newest signed head of a log.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The log's origin, `<host>/trail/<log id>`.
+    pub origin: String,
+    /// The verification key, as C2SP vkey text.
+    pub vkey: String,
+    /// Records covered.
+    pub size: u64,
+    /// The root hash.
+    pub root: [u8; 32],
+    /// The signed note.
+    pub note: String,
+    /// When it was signed.
+    pub signed_at: Timestamp,
+    /// Records there are, covered or not.
+    pub records: u64,
+}
+
+impl House {
+    /// The newest signed head of a tenant's log; signs one first when records wait for it.
+    ///
+    /// # Errors
+    /// When the tenant has no log or the database cannot be written.
+    pub async fn head(self: &Arc<Self>, tenant: &TenantId) -> Result<Head, Failure> {
+        let log = self.log_keys(tenant).await?;
+        let id = tenant.clone();
+        let state = self.db.read(move |tx| rows::head(&mut tx.tenant(&id)).map_err(Failure::from)).await?;
+        if state.size != state.signed_size || state.size == 0 {
+            self.sign(&log).await?;
+        }
+        self.signed_head(&log).await
+    }
+
+    /// The head of the provider's own log, for the portal.
+    ///
+    /// # Errors
+    /// As [`House::head`].
+    pub async fn provider_head(self: &Arc<Self>) -> Result<Head, Failure> {
+        self.head(&TenantId::provider()).await
+    }
+
+    async fn signed_head(&self, log: &Arc<LogKeys>) -> Result<Head, Failure> {
+        let id = log.tenant.clone();
+        let (state, signed) = self
+            .db
+            .read(move |tx| {
+                let mut tx = tx.tenant(&id);
+                let state = rows::head(&mut tx)?;
+                let signed = rows::checkpoint(&mut tx, state.signed_size)?;
+                Ok::<_, Failure>((state, signed))
+            })
+            .await?;
+        let signed = signed.ok_or_else(|| Failure::not_found(Thing::Log, &log.origin))?;
+        Ok(Head {
+            origin: log.origin.clone(),
+            vkey: log.vkey.clone(),
+            size: signed.size,
+            root: signed.root,
+            note: signed.note,
+            signed_at: signed.signed_at,
+            records: state.size,
+        })
+    }
+
+    /// Signs the head as it is now. The row is written in the transaction that reads the frontier, so two
+    /// signers cannot sign two trees of one size, and a smaller one is never signed after a larger.
+    pub(super) async fn sign(&self, log: &Arc<LogKeys>) -> Result<(), Failure> {
+        let (log, now) = (Arc::clone(log), self.now());
+        self.db
+            .write(move |tx| {
+                let mut tx = tx.tenant(&log.tenant);
+                let head = rows::head(&mut tx)?;
+                if rows::checkpoint(&mut tx, head.size)?.is_some() {
+                    return Ok(());
+                }
+                let frontier = Frontier::from_bytes(head.size, &head.frontier)
+                    .map_err(|e| Failure::Damaged(e.to_string()))?;
+                let root = frontier.root();
+                let checkpoint = Checkpoint { origin: log.origin.clone(), size: head.size, root };
+                let note = checkpoint.sign(&log.signer).map_err(|e| Failure::Bug(e.to_string()))?;
+                derive_nodes(&mut tx, head.size)?;
+                rows::insert_checkpoint(&mut tx, head.size, &root.0, &note, now)?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Writes the roots of subtrees that became complete since the last head.
+fn derive_nodes(tx: &mut TenantTx<'_, '_>, size: u64) -> Result<(), Failure> {
+    let width = u64::from(TILE_WIDTH);
+    for level in 1..8u8 {
+        let complete = hashes_at(level, size);
+        let mut next = rows::node_count(tx, level)?;
+        if complete == 0 {
+            return Ok(());
+        }
+        while next < complete {
+            let below: Vec<Hash> = if level == 1 {
+                rows::entries(tx, next * width, width)?.into_iter().map(|(_, _, leaf)| Hash(leaf)).collect()
+            } else {
+                rows::nodes(tx, level - 1, next * width, width)?
+            };
+            let root = parent(&below).ok_or_else(|| Failure::Damaged("a complete subtree has gaps".into()))?;
+            rows::insert_node(tx, level, next, &root.0)?;
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+/// The signer: a checkpoint for each log that grew, until `stop`; then a last round.
+pub(crate) async fn sign_heads(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let stopping = tokio::select! {
+            () = house.trail.changed.notified() => false,
+            () = tokio::time::sleep(LOOK) => false,
+            _ = stop.wait_for(|s| *s) => true,
+        };
+        if !stopping {
+            tokio::time::sleep(GATHER).await;
+        }
+        if let Err(e) = sign_all(&house).await {
+            tracing::error!("checkpoints could not be signed: {e}");
+        }
+        if stopping {
+            return;
+        }
+    }
+}
+
+async fn sign_all(house: &Arc<House>) -> Result<(), Failure> {
+    let grown = house.db.read(|tx| rows::grown(tx).map_err(Failure::from)).await?;
+    for tenant in grown {
+        let log = house.log_keys(&tenant).await?;
+        house.sign(&log).await?;
+    }
+    Ok(())
+}
+
+/// At start: every log's rows must give what was last signed. A restored old backup, or a changed row at the
+/// edge, stops the start; `bailee doctor` recomputes whole trees.
+pub(crate) fn check_heads(house: &Arc<House>) -> Result<(), Failure> {
+    let inner = Arc::clone(house);
+    house.db.write_blocking(move |tx| {
+        for tenant in rows::all(tx)? {
+            let log = inner.log_keys_blocking(tx, &tenant)?;
+            check_head(tx, &log, false)?;
+        }
+        Ok(())
+    })
+}
+
+impl House {
+    /// Recomputes every log from its entries and compares with what was signed; answers records checked.
+    ///
+    /// # Errors
+    /// When a log does not fit what was signed for it.
+    pub fn recheck_logs(self: &Arc<Self>) -> Result<u64, Failure> {
+        let inner = Arc::clone(self);
+        self.db.write_blocking(move |tx| {
+            let mut checked = 0;
+            for tenant in rows::all(tx)? {
+                let log = inner.log_keys_blocking(tx, &tenant)?;
+                checked += check_head(tx, &log, true)?;
+            }
+            Ok(checked)
+        })
+    }
+}
+
+fn check_head(tx: &mut Tx<'_>, log: &LogKeys, whole: bool) -> Result<u64, Failure> {
+    let mut tx = tx.tenant(&log.tenant);
+    let head = rows::head(&mut tx)?;
+    let differs = |what: &str| {
+        Failure::Damaged(format!(
+            "log `{}`: {what}; the data folder is older than what was signed, or was changed: restore the newest \
+             backup, or keep this one for the auditors",
+            log.origin
+        ))
+    };
+    let frontier = Frontier::from_bytes(head.size, &head.frontier).map_err(|e| differs(&e.to_string()))?;
+    let rows_there = rows::count(&mut tx)?;
+    if rows_there != head.size {
+        return Err(differs(&format!("{rows_there} records are stored and the head says {}", head.size)));
+    }
+    let Some(signed) = rows::newest_checkpoint(&mut tx)? else { return Ok(head.size) };
+    let opened = Checkpoint::open(signed.note.as_bytes(), log.signer.verifier())
+        .map_err(|e| differs(&format!("the last checkpoint does not verify ({e})")))?;
+    if opened.size > head.size {
+        return Err(differs(&format!("a checkpoint covers {} records and {} are stored", opened.size, head.size)));
+    }
+    if opened.size == head.size && opened.root != frontier.root() {
+        return Err(differs("the tree has another root than the last checkpoint"));
+    }
+    if whole {
+        let mut rebuilt = Frontier::new();
+        let mut from = 0;
+        loop {
+            let batch = rows::entries(&mut tx, from, 4096)?;
+            if batch.is_empty() {
+                break;
+            }
+            for (index, entry, leaf) in &batch {
+                let hash = bailee_proof::hash::leaf_hash(entry);
+                if hash.0 != *leaf || *index != from {
+                    return Err(differs(&format!("record {index} was changed")));
+                }
+                if rebuilt.size() == opened.size && rebuilt.root() != opened.root {
+                    return Err(differs("the entries give another root than the last checkpoint"));
+                }
+                rebuilt.append(hash).map_err(|e| differs(&e.to_string()))?;
+                from += 1;
+            }
+        }
+        if rebuilt.root() != frontier.root() {
+            return Err(differs("the entries give another root than the stored tree"));
+        }
+        let at = Hash(signed.root);
+        if opened.size == rebuilt.size() && at != rebuilt.root() {
+            return Err(differs("the entries give another root than the last checkpoint"));
+        }
+    }
+    Ok(head.size)
+}

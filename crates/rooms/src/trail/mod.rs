@@ -1,0 +1,190 @@
+//! The trail: complete, ordered, append-only, checkable from outside.
+//!
+//! Rows are the truth (entry, leaf hash, sealed opening, all in the caller's transaction); tiles and proofs are
+//! computed from them. One log per tenant, plus the provider's own.
+//!
+//! INVARIANT: a record's index is its position; time never falls; both hold in the transaction that writes it.
+//! INVARIANT: a checkpoint is committed before anybody sees it, and only for a tree that the rows give.
+//! The public head log, witnesses and the monitor come with the trail issue: a head is signed in [`head`],
+//! which is where it will be handed on.
+
+mod bundle;
+mod head;
+mod publish;
+mod rows;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bailee_crypto::seal::{SealingKey, aad};
+use bailee_proof::event::EVENT_BYTES_MAX;
+use bailee_proof::note::Signer;
+use bailee_proof::record::{self, Entry};
+use bailee_proof::tree::Frontier;
+use bailee_store::{StoreError, Tx};
+use bailee_types::{LogId, SecretBytes, TenantId, Timestamp, random_bytes};
+use parking_lot::RwLock;
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+
+pub use bailee_proof::record::Kind;
+pub use bundle::{ExportTrail, Exported};
+pub(crate) use head::{check_heads, sign_heads};
+pub use head::Head;
+pub use publish::LogPart;
+pub use view::{Act, ActEnd, ActFilter, ActPage, Family};
+
+use crate::gate::RecordedAt;
+use crate::keys::TenantKey;
+use crate::{Failure, House, Thing};
+
+/// What the trail keeps in memory.
+#[derive(Default)]
+pub(crate) struct TrailState {
+    logs: RwLock<HashMap<TenantId, Arc<LogKeys>>>,
+    /// Rung after each append; the signer listens.
+    pub(crate) changed: Notify,
+}
+
+/// The keys of one log.
+pub(crate) struct LogKeys {
+    tenant: TenantId,
+    origin: String,
+    vkey: String,
+    event_key: SealingKey,
+    signer: Signer,
+}
+
+/// Makes a tenant's log. The log id says nothing about the tenant.
+pub(crate) fn create_log(
+    tx: &mut Tx<'_>,
+    key: &TenantKey,
+    tenant: &TenantId,
+    id: &LogId,
+    host: &str,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let origin = format!("{host}/trail/{id}");
+    let seed = random_bytes::<32>();
+    let signer = Signer::from_seed(&origin, &seed).map_err(|e| Failure::Bug(e.to_string()))?;
+    let row = rows::NewLog {
+        id: id.clone(),
+        origin,
+        vkey: signer.verifier().to_string(),
+        seed: key.seal_trail("signing seed", &seed),
+        watch_key: key.seal_trail("watch key", &random_bytes::<32>()),
+        event_key: key.seal_trail("event key", &random_bytes::<32>()),
+        frontier: Frontier::new().to_bytes(),
+    };
+    rows::insert_log(&mut tx.tenant(tenant), &row, now)?;
+    Ok(())
+}
+
+/// Appends a record inside the caller's transaction and answers its index.
+///
+/// `build` gives the event; what the verifier reads (`record`, `index`, `timeMs`, `tenant`) is added here, so
+/// no caller can get it wrong.
+pub(crate) fn append(
+    tx: &mut Tx<'_>,
+    log: &LogKeys,
+    kind: Kind,
+    now: Timestamp,
+    build: impl FnOnce(RecordedAt) -> Map<String, Value>,
+) -> Result<u64, StoreError> {
+    let mut tx = tx.tenant(&log.tenant);
+    let head = rows::head(&mut tx)?;
+    let index = head.size;
+    let time = now.max(head.last_time);
+    let mut frontier = Frontier::from_bytes(head.size, &head.frontier)
+        .map_err(|e| StoreError::Corrupt(format!("the frontier of a log cannot be read: {e}")))?;
+    let event = event_bytes(build(RecordedAt { time }), log, kind, index, time)?;
+    let nonce = random_bytes::<32>();
+    let entry = Entry {
+        kind,
+        index,
+        time_ms: u64::try_from(time.ms()).map_err(|_| StoreError::Corrupt("time before 1970".into()))?,
+        commitment: record::commitment(&nonce, &event),
+    }
+    .encode();
+    let leaf = bailee_proof::hash::leaf_hash(&entry);
+    frontier.append(leaf).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let sealed = log.event_key.seal(&opening_aad(&log.origin, index), &[&nonce[..], &event].concat());
+    rows::insert_record(&mut tx, index, &entry, &leaf.0, &sealed)?;
+    rows::advance(&mut tx, index + 1, time, &frontier.to_bytes())?;
+    Ok(index)
+}
+
+fn event_bytes(
+    mut event: Map<String, Value>,
+    log: &LogKeys,
+    kind: Kind,
+    index: u64,
+    time: Timestamp,
+) -> Result<Vec<u8>, StoreError> {
+    event.insert("record".into(), kind.word().into());
+    event.insert("index".into(), index.into());
+    event.insert("timeMs".into(), time.ms().into());
+    event.insert("tenant".into(), log.tenant.as_str().into());
+    let bytes = serde_json::to_vec(&event).map_err(|e| StoreError::Statement(e.to_string()))?;
+    if bytes.len() > EVENT_BYTES_MAX {
+        return Err(StoreError::Statement(format!("an event of {} bytes is too long", bytes.len())));
+    }
+    Ok(bytes)
+}
+
+impl LogKeys {
+    /// Opens a record's nonce and event.
+    fn open(&self, index: u64, sealed: &[u8]) -> Result<([u8; 32], Vec<u8>), Failure> {
+        let damaged = || Failure::Damaged(format!("record {index} of log `{}` does not open", self.origin));
+        let opening = self.event_key.open(&opening_aad(&self.origin, index), sealed).map_err(|_| damaged())?;
+        let (nonce, event) = opening.expose().split_first_chunk::<32>().ok_or_else(damaged)?;
+        Ok((*nonce, event.to_vec()))
+    }
+}
+
+impl House {
+    /// The keys of a tenant's log.
+    pub(crate) async fn log_keys(&self, tenant: &TenantId) -> Result<Arc<LogKeys>, Failure> {
+        if let Some(found) = self.trail.logs.read().get(tenant) {
+            return Ok(Arc::clone(found));
+        }
+        let key = self.tenant_key(tenant).await?;
+        let id = tenant.clone();
+        let row = self
+            .db
+            .read(move |tx| rows::log(&mut tx.tenant(&id)).map_err(Failure::from))
+            .await?
+            .ok_or_else(|| Failure::not_found(Thing::Log, tenant))?;
+        self.remember_log(tenant, &key, row)
+    }
+
+    fn log_keys_blocking(&self, tx: &mut Tx<'_>, tenant: &TenantId) -> Result<Arc<LogKeys>, Failure> {
+        let key = self.tenant_key_blocking(tx, tenant)?;
+        let row = rows::log(&mut tx.tenant(tenant))?.ok_or_else(|| Failure::not_found(Thing::Log, tenant))?;
+        self.remember_log(tenant, &key, row)
+    }
+
+    fn remember_log(&self, tenant: &TenantId, key: &TenantKey, row: rows::LogRow) -> Result<Arc<LogKeys>, Failure> {
+        let seed = key.open_trail("signing seed", &row.seed)?;
+        let seed: [u8; 32] = exact(&seed)?;
+        let signer = Signer::from_seed(&row.origin, &seed).map_err(|e| Failure::Damaged(e.to_string()))?;
+        if signer.verifier().to_string() != row.vkey {
+            return Err(Failure::Damaged(format!("the log of tenant `{tenant}` names another key than it signs with")));
+        }
+        let event_key = key.open_trail("event key", &row.event_key)?;
+        let event_key = SealingKey::from_bytes(event_key.expose())
+            .map_err(|_| Failure::Damaged("an event key has a wrong length".into()))?;
+        let log = Arc::new(LogKeys { tenant: tenant.clone(), origin: row.origin, vkey: row.vkey, event_key, signer });
+        self.trail.logs.write().insert(tenant.clone(), Arc::clone(&log));
+        Ok(log)
+    }
+}
+
+fn exact(bytes: &SecretBytes) -> Result<[u8; 32], Failure> {
+    bytes.expose().try_into().map_err(|_| Failure::Damaged("a seed has a wrong length".into()))
+}
+
+fn opening_aad(origin: &str, index: u64) -> Vec<u8> {
+    aad(&[b"bailee/opening/v1", origin.as_bytes(), &index.to_be_bytes()])
+}

@@ -1,0 +1,162 @@
+//! Buckets.
+
+use std::sync::Arc;
+
+use bailee_types::{Arn, BucketName, RegionId, TenantId, TicketId};
+use serde_json::json;
+
+use super::{Bucket, rows};
+use crate::consent::parameters;
+use crate::gate::{Asked, Class, Intent, Operation, Touches};
+use crate::{Failure, House, Thing};
+
+const PER_TENANT_MAX: u64 = 100;
+
+/// Creates a bucket in the house's region; creating one's own again is fine.
+#[derive(Clone, Debug)]
+pub struct CreateBucket {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The name, unique over all tenants.
+    pub bucket: BucketName,
+    /// The region asked for; none means the house's.
+    pub region: Option<String>,
+}
+
+/// Deletes an empty bucket.
+#[derive(Clone, Debug)]
+pub struct DeleteBucket {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The name.
+    pub bucket: BucketName,
+}
+
+/// One bucket.
+#[derive(Clone, Debug)]
+pub struct GetBucket {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The name.
+    pub bucket: BucketName,
+}
+
+/// All buckets of a tenant by name.
+#[derive(Clone, Debug)]
+pub struct ListBuckets {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// For operators: the tenant's ticket they work on.
+    pub ticket: Option<TicketId>,
+}
+
+impl Operation for CreateBucket {
+    type Output = Bucket;
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, Some(&self.bucket), "oss:PutBucket", Class::Management { write: true })
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Bucket, Failure> {
+        let region = house.provider().region.clone();
+        // OSS writes `oss-cn-hangzhou` for the place of a bucket; both name the same region.
+        let asked = self.region.as_deref().map(|r| r.strip_prefix("oss-").unwrap_or(r));
+        if asked.is_some_and(|r| RegionId::parse(r).ok().as_ref() != Some(&region)) {
+            return Err(Failure::invalid(
+                "LocationConstraint",
+                format!("names a region that this provider does not have; it has `{region}`"),
+            ));
+        }
+        let now = house.now();
+        house
+            .db
+            .write(move |tx| {
+                if let Some(owner) = rows::bucket_owner(tx, &self.bucket)? {
+                    if owner != self.tenant {
+                        return Err(Failure::exists(Thing::Bucket, &self.bucket));
+                    }
+                } else {
+                    let mut tx = tx.tenant(&self.tenant);
+                    if rows::buckets(&mut tx)?.len() as u64 >= PER_TENANT_MAX {
+                        return Err(Failure::Limit { what: "buckets", max: PER_TENANT_MAX, thing: Thing::Bucket });
+                    }
+                    rows::insert_bucket(&mut tx, &self.bucket, &region, now)?;
+                }
+                rows::bucket(&mut tx.tenant(&self.tenant), &self.bucket)?
+                    .ok_or_else(|| Failure::Bug("a new bucket is missing".into()))
+            })
+            .await
+    }
+}
+
+impl Operation for DeleteBucket {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, Some(&self.bucket), "oss:DeleteBucket", Class::Management { write: true })
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
+        house
+            .db
+            .write(move |tx| {
+                let mut tx = tx.tenant(&self.tenant);
+                if rows::bucket(&mut tx, &self.bucket)?.is_none() {
+                    return Err(Failure::not_found(Thing::Bucket, &self.bucket));
+                }
+                if !rows::is_empty(&mut tx, &self.bucket)? {
+                    return Err(Failure::Conflict(format!(
+                        "bucket `{}` is not empty: delete its objects first",
+                        self.bucket
+                    )));
+                }
+                rows::delete_bucket(&mut tx, &self.bucket).map_err(Failure::from)
+            })
+            .await
+    }
+}
+
+impl Operation for GetBucket {
+    type Output = Bucket;
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, Some(&self.bucket), "oss:GetBucketInfo", Class::Data)
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Bucket, Failure> {
+        let name = self.bucket.clone();
+        house
+            .db
+            .read(move |tx| rows::bucket(&mut tx.tenant(&self.tenant), &self.bucket).map_err(Failure::from))
+            .await?
+            .ok_or_else(|| Failure::not_found(Thing::Bucket, name))
+    }
+}
+
+impl Operation for ListBuckets {
+    type Output = Vec<Bucket>;
+
+    fn asks(&self) -> Asked {
+        let mut asked = asked(&self.tenant, None, "oss:ListBuckets", Class::Data);
+        asked.ticket.clone_from(&self.ticket);
+        asked
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Vec<Bucket>, Failure> {
+        house.db.read(move |tx| rows::buckets(&mut tx.tenant(&self.tenant)).map_err(Failure::from)).await
+    }
+}
+
+fn asked(tenant: &TenantId, bucket: Option<&BucketName>, action: &'static str, class: Class) -> Asked {
+    Asked {
+        tenant: tenant.clone(),
+        action,
+        resource: bucket.map_or_else(|| Arn::all_buckets(tenant), |b| Arn::bucket(tenant, b)),
+        resource_type: "ACS::OSS::Bucket",
+        class,
+        touches: Touches::Metadata,
+        ticket: None,
+        parameters: parameters(json!({ "bucket": bucket.map(BucketName::as_str) })),
+        continues: None,
+    }
+}

@@ -1,0 +1,236 @@
+//! Reading an object as its tenant: ranges, conditions, a stream in constant memory.
+
+use std::sync::Arc;
+
+use bailee_crypto::envelope::{Context, HEADER_LEN, Opener, SEALED_SEGMENT_LEN, SEGMENT_LEN};
+use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
+
+use super::put::raw;
+use super::{ObjectInfo, ObjectMeta, object_asked, rows};
+use crate::gate::{Asked, Intent, Operation};
+use crate::house::Counters;
+use crate::keys::TenantKey;
+use crate::{Failure, House, Thing};
+
+/// Segments read from the blob store at once: 1 MiB of content.
+const SEGMENTS_AT_ONCE: u64 = 16;
+
+/// What of an object a caller wants, decided when its headers are known (conditions, ranges).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Headers only: no key is used.
+    Nothing,
+    /// The bytes from `start` to `end` (exclusive), within the object.
+    Bytes {
+        /// The first byte.
+        start: u64,
+        /// Behind the last byte.
+        end: u64,
+    },
+}
+
+/// Reads an object, or only its headers.
+pub struct GetObject {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// Decides what to read.
+    pub choose: Box<dyn FnOnce(&ObjectInfo) -> Choice + Send>,
+}
+
+/// An object's headers and the chosen content.
+pub struct Content {
+    /// The object.
+    pub info: ObjectInfo,
+    /// The first block, opened before the answer begins, so that damage is an error and not a cut stream.
+    pub first: Bytes,
+    /// What follows the first block.
+    pub rest: Option<BoxStream<'static, Result<Bytes, Failure>>>,
+}
+
+impl Operation for GetObject {
+    type Output = Content;
+
+    fn asks(&self) -> Asked {
+        object_asked(&self.tenant, &self.bucket, &self.key, "oss:GetObject", None)
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Content, Failure> {
+        // The stream outlives this act, which only a tenant's data event may do: an operator reads in windows.
+        if intent.caller().tenant() != Some(&self.tenant) {
+            return Err(Failure::Conflict("an operator reads an object in windows".into()));
+        }
+        let row = find(house, &self.tenant, &self.bucket, &self.key, true).await?;
+        let key = house.tenant_key_version(&self.tenant, row.key_version).await?;
+        let info = info_of(&key, &self.bucket, &self.key, &row)?;
+        let (start, end) = match (self.choose)(&info) {
+            Choice::Nothing => return Ok(Content { info, first: Bytes::new(), rest: None }),
+            Choice::Bytes { start, end } if start <= end && end <= info.size => (start, end),
+            Choice::Bytes { .. } => return Err(Failure::Bug("a range lies outside its object".into())),
+        };
+        let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, &row).await?;
+        if opened.inline.is_some() {
+            // Small: no stream, no boxes.
+            let first = opened.whole(house, start, end).await?;
+            return Ok(Content { info, first, rest: None });
+        }
+        let mut blocks = opened.blocks(house, start, end);
+        let first = blocks.next().await.unwrap_or_else(|| Ok(Bytes::new()))?;
+        let rest = (start + (first.len() as u64) < end).then_some(blocks);
+        Ok(Content { info, first, rest })
+    }
+}
+
+/// The row of an object, or which of bucket and object is missing.
+pub(super) async fn find(
+    house: &House,
+    tenant: &TenantId,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    with_bytes: bool,
+) -> Result<rows::ObjectRow, Failure> {
+    let (t, b, k) = (tenant.clone(), bucket.clone(), key.clone());
+    house
+        .db
+        .read(move |tx| {
+            let mut tx = tx.tenant(&t);
+            if let Some(row) = rows::object(&mut tx, &b, &k, with_bytes)? {
+                return Ok(row);
+            }
+            Err(match rows::bucket(&mut tx, &b)? {
+                Some(_) => Failure::not_found(Thing::Object, &k),
+                None => Failure::not_found(Thing::Bucket, &b),
+            })
+        })
+        .await
+}
+
+pub(super) fn info_of(
+    tenant_key: &TenantKey,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    row: &rows::ObjectRow,
+) -> Result<ObjectInfo, Failure> {
+    Ok(ObjectInfo {
+        key: key.clone(),
+        version: row.version.clone(),
+        size: row.size,
+        modified_at: row.modified_at,
+        meta: open_meta(tenant_key, bucket, &row.version, &row.sealed_meta)?,
+    })
+}
+
+pub(super) fn open_meta(
+    key: &TenantKey,
+    bucket: &BucketName,
+    version: &ObjectVersionId,
+    sealed: &[u8],
+) -> Result<ObjectMeta, Failure> {
+    let plain = key.open_metadata(bucket, version, sealed)?;
+    serde_json::from_slice(plain.expose())
+        .map_err(|e| Failure::Damaged(format!("the metadata of object version `{version}` cannot be read: {e}")))
+}
+
+/// An object whose key is open. Content leaves it segment by segment, each authenticated.
+pub(super) struct OpenObject {
+    opener: Arc<Opener>,
+    version: ObjectVersionId,
+    size: u64,
+    inline: Option<Bytes>,
+}
+
+pub(super) async fn open(
+    house: &Arc<House>,
+    intent: &Intent,
+    tenant: &TenantId,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    row: &rows::ObjectRow,
+) -> Result<OpenObject, Failure> {
+    let release = intent.release(bucket, key, &row.version, house.now())?;
+    let data_key = house.open_data_key(&release, row.key_version, &row.wrapped_key).await?;
+    let context = Context { tenant: tenant.as_str(), bucket: bucket.as_str(), version: raw(&row.version)? };
+    let opener = Opener::new(&data_key, &context, &row.header)?;
+    Ok(OpenObject {
+        opener: Arc::new(opener),
+        version: row.version.clone(),
+        size: row.size,
+        inline: row.inline.clone().map(Bytes::from),
+    })
+}
+
+impl OpenObject {
+    /// The content from `start` to `end` (exclusive) as blocks of at most 1 MiB; the next block is read while
+    /// the present one is sent.
+    pub(super) fn blocks(self, house: &Arc<House>, start: u64, end: u64) -> BoxStream<'static, Result<Bytes, Failure>> {
+        if start >= end {
+            // An empty object still has one sealed segment: opening it proves that it is empty.
+            let house = Arc::clone(house);
+            return async move { self.open_run(&house, 0, 1, 0, 0).await }.into_stream().boxed();
+        }
+        let segment = SEGMENT_LEN as u64;
+        let (first, last) = (start / segment, (end - 1) / segment);
+        let step = usize::try_from(SEGMENTS_AT_ONCE).unwrap_or(16);
+        let this = Arc::new(self);
+        let house = Arc::clone(house);
+        // The first block is short, so that the first byte leaves soon.
+        let starts = std::iter::once(first).chain((first + 1..=last).step_by(step));
+        stream::iter(starts)
+            .map(move |from| {
+                let count = if from == first { 1 } else { SEGMENTS_AT_ONCE.min(last - from + 1) };
+                let (this, house) = (Arc::clone(&this), Arc::clone(&house));
+                let cut_front = start.saturating_sub(from * segment);
+                let upto = end.min((from + count) * segment) - from * segment;
+                async move { this.open_run(&house, from, count, cut_front, upto).await }
+            })
+            .buffered(2)
+            .boxed()
+    }
+
+    /// The content from `start` to `end` of a small object, which has one segment.
+    async fn whole(&self, house: &Arc<House>, start: u64, end: u64) -> Result<Bytes, Failure> {
+        self.open_run(house, 0, 1, start, end).await
+    }
+
+    async fn open_run(
+        &self,
+        house: &Arc<House>,
+        from: u64,
+        count: u64,
+        cut_front: u64,
+        upto: u64,
+    ) -> Result<Bytes, Failure> {
+        let sealed_len = bailee_crypto::envelope::sealed_len(self.size);
+        let sealed_segment = SEALED_SEGMENT_LEN as u64;
+        let (low, high) = (from * sealed_segment, ((from + count) * sealed_segment).min(sealed_len));
+        let mut buffer = match &self.inline {
+            Some(bytes) => {
+                let range = low as usize..high as usize;
+                let part = bytes.get(range).ok_or_else(|| Failure::Damaged("a small object is too short".into()))?;
+                BytesMut::from(part)
+            }
+            None => {
+                let header = HEADER_LEN as u64;
+                let bytes = house.blobs.read(&self.version, header + low..header + high).await?;
+                bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]))
+            }
+        };
+        let index = u32::try_from(from).map_err(|_| Failure::Damaged("an object has too many segments".into()))?;
+        let plain_len = self.opener.open_run(index, high == sealed_len, &mut buffer)?;
+        buffer.truncate(plain_len);
+        let (cut, upto) = (cut_front as usize, upto as usize);
+        if upto > buffer.len() || cut > upto {
+            return Err(Failure::Damaged("an object is shorter than its row says".into()));
+        }
+        Counters::add(&house.counters().bytes_opened, (upto - cut) as u64);
+        let mut plain = buffer.freeze();
+        plain.truncate(upto);
+        Ok(plain.slice(cut..))
+    }
+}

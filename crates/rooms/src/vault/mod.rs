@@ -1,0 +1,152 @@
+//! The vault: objects encrypted, in their region, gone when destroyed.
+//!
+//! Each object version has its own data key; content is sealed in segments, metadata under the tenant's key.
+//! Small objects lie in the row, so that a small PUT is one group commit; larger ones are blobs, written and
+//! synced before the row that names them.
+//!
+//! INVARIANT: what [`PutObject`] acknowledged survives `kill -9` and power loss (I6).
+//! INVARIANT: no changed byte is given out: a segment is authenticated before it leaves (I7).
+//! Key names are stored in clear, so that listing by prefix is possible; the white paper says so.
+
+mod bucket;
+mod clean;
+mod delete;
+mod get;
+mod list;
+mod put;
+mod rows;
+mod window;
+
+use std::collections::BTreeMap;
+
+use bailee_types::{Arn, BucketName, ObjectKey, ObjectVersionId, RegionId, TenantId, TicketId, Timestamp};
+use bytes::Bytes;
+use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+pub use bucket::{CreateBucket, DeleteBucket, GetBucket, ListBuckets};
+pub(crate) use clean::clean;
+pub use delete::DeleteObject;
+pub use get::{Choice, Content, GetObject};
+pub use list::{ListObjects, Listed, ObjectPage};
+pub use put::{PutDone, PutObject};
+pub use window::{ReadObject, Window, WINDOW_LEN};
+
+use crate::consent::parameters;
+use crate::gate::{Asked, Class, Touches};
+
+/// Objects up to this many bytes lie in the database row.
+pub const INLINE_MAX: usize = 16 * 1024;
+
+/// A body on its way in. An error ends the act; nothing of it is stored.
+#[async_trait::async_trait]
+pub trait Body: Send {
+    /// The next piece; none at the end.
+    async fn next(&mut self) -> Option<Result<Bytes, String>>;
+
+    /// Called once after the end: checks what the client claimed of the body and answers its digests.
+    ///
+    /// # Errors
+    /// When a checksum differs or the body was cut.
+    fn finish(&mut self) -> Result<BodyDigests, String>;
+}
+
+/// Digests of a whole body.
+#[derive(Clone, Debug)]
+pub struct BodyDigests {
+    /// MD5, lower-case hex.
+    pub md5: String,
+    /// CRC-64/XZ.
+    pub crc64: u64,
+}
+
+/// A body that is in memory already (a form's file, sample data).
+pub struct WholeBody {
+    bytes: Option<Bytes>,
+    digests: BodyDigests,
+}
+
+impl WholeBody {
+    /// A body of these bytes.
+    pub fn new(bytes: Bytes) -> Self {
+        let digests = BodyDigests {
+            md5: hex::encode(Md5::digest(&bytes)),
+            crc64: crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Xz, &bytes),
+        };
+        Self { bytes: Some(bytes), digests }
+    }
+}
+
+#[async_trait::async_trait]
+impl Body for WholeBody {
+    async fn next(&mut self) -> Option<Result<Bytes, String>> {
+        self.bytes.take().map(Ok)
+    }
+
+    fn finish(&mut self) -> Result<BodyDigests, String> {
+        Ok(self.digests.clone())
+    }
+}
+
+/// A bucket.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    /// Its name.
+    pub name: BucketName,
+    /// Where its objects lie.
+    pub region: RegionId,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What is known of an object beside its content. Sealed in the row: an MD5 in clear would tell which objects
+/// are equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectMeta {
+    /// MD5 of the content, lower-case hex.
+    pub md5: String,
+    /// CRC-64/XZ of the content.
+    pub crc64: u64,
+    /// `Content-Type`.
+    pub content_type: String,
+    /// Other standard headers by lower-case name (`cache-control`, `content-disposition`, …).
+    pub headers: BTreeMap<String, String>,
+    /// User metadata by lower-case name without the dialect's prefix.
+    pub user: BTreeMap<String, String>,
+}
+
+/// An object as HEAD shows it.
+#[derive(Clone, Debug)]
+pub struct ObjectInfo {
+    /// The key.
+    pub key: ObjectKey,
+    /// The stored version.
+    pub version: ObjectVersionId,
+    /// Bytes of content.
+    pub size: u64,
+    /// When it was written.
+    pub modified_at: Timestamp,
+    /// The rest.
+    pub meta: ObjectMeta,
+}
+
+fn object_asked(
+    tenant: &TenantId,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    action: &'static str,
+    ticket: Option<&TicketId>,
+) -> Asked {
+    Asked {
+        tenant: tenant.clone(),
+        action,
+        resource: Arn::object(tenant, bucket, key),
+        resource_type: "ACS::OSS::Object",
+        class: Class::Data,
+        touches: Touches::Content,
+        ticket: ticket.cloned(),
+        parameters: parameters(json!({ "bucket": bucket.as_str(), "object": key.as_str() })),
+        continues: None,
+    }
+}

@@ -1,0 +1,274 @@
+//! Writing an object: sealed as it arrives, in constant memory.
+
+use std::sync::Arc;
+
+use bailee_crypto::envelope::{Context, SEGMENT_LEN, Sealer};
+use bailee_store::BlobWriter;
+use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
+use bytes::{Bytes, BytesMut};
+
+use super::{Body, INLINE_MAX, ObjectMeta, object_asked, rows};
+use crate::gate::{Asked, Intent, Operation};
+use crate::house::Counters;
+use crate::{Failure, House, Thing};
+
+/// The largest object of one PUT (both dialects: 5 GiB).
+const PUT_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Sealed segments are handed to the blob store in parts of about this size.
+const PART_LEN: usize = 1024 * 1024;
+
+/// Writes an object whole; a former object of this key is replaced at the commit.
+pub struct PutObject {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// `Content-Type` and other headers; `md5` and `crc64` are filled in here.
+    pub meta: ObjectMeta,
+    /// Bytes of content, as the client says; checked before anything is kept.
+    pub len: Option<u64>,
+    /// Refuse when the key exists (`If-None-Match: *`, `x-oss-forbid-overwrite`).
+    pub must_be_new: bool,
+    /// Refuse unless the present object has this MD5 (`If-Match`).
+    pub must_have_md5: Option<String>,
+    /// The content.
+    pub body: Box<dyn Body>,
+}
+
+/// A written object.
+#[derive(Clone, Debug)]
+pub struct PutDone {
+    /// The stored version.
+    pub version: ObjectVersionId,
+    /// Bytes of content.
+    pub size: u64,
+    /// MD5 and the rest.
+    pub meta: ObjectMeta,
+    /// When it was committed.
+    pub modified_at: Timestamp,
+}
+
+impl Operation for PutObject {
+    type Output = PutDone;
+
+    fn asks(&self) -> Asked {
+        object_asked(&self.tenant, &self.bucket, &self.key, "oss:PutObject", None)
+    }
+
+    async fn act(mut self, house: &Arc<House>, intent: &Intent) -> Result<PutDone, Failure> {
+        if self.len.is_some_and(|n| n > PUT_MAX) {
+            return Err(Failure::Body(format!("the body is larger than {PUT_MAX} bytes; use parts")));
+        }
+        let (tenant, bucket) = (self.tenant.clone(), self.bucket.clone());
+        let known = house
+            .db
+            .read(move |tx| rows::bucket(&mut tx.tenant(&tenant), &bucket).map_err(Failure::from))
+            .await?;
+        if known.is_none() {
+            return Err(Failure::not_found(Thing::Bucket, &self.bucket));
+        }
+        let version = ObjectVersionId::random();
+        let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
+        let (data_key, key_version, wrapped_key) = house.new_data_key(&release).await?;
+        let context = Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&version)? };
+        let (sealer, header) = Sealer::new(&data_key, &context);
+        let mut intake = Intake::new(house, version.clone(), sealer, header.to_vec());
+        let received = self.receive(&mut intake).await;
+        let sealed = match received {
+            Ok(()) => intake.finish().await?,
+            Err(e) => {
+                intake.give_up().await;
+                return Err(e);
+            }
+        };
+        match self.body.finish() {
+            Ok(digests) => {
+                self.meta.md5 = digests.md5;
+                self.meta.crc64 = digests.crc64;
+            }
+            Err(why) => {
+                sealed.discard(house, &version).await;
+                return Err(Failure::Body(why));
+            }
+        }
+        let key = house.tenant_key(&self.tenant).await?;
+        let meta = serde_json::to_vec(&self.meta).map_err(|e| Failure::Bug(e.to_string()))?;
+        let now = house.now();
+        let row = rows::NewObject {
+            key: self.key.clone(),
+            version: version.clone(),
+            size: sealed.size,
+            modified_at: now,
+            key_version,
+            wrapped_key,
+            sealed_meta: key.seal_metadata(&self.bucket, &version, &meta),
+            header: header.to_vec(),
+            inline: sealed.inline.clone(),
+        };
+        let condition = self.must_be_new;
+        let (wanted_md5, opener) = (self.must_have_md5.clone(), key);
+        let (tenant, bucket) = (self.tenant.clone(), self.bucket.clone());
+        let committed = house
+            .db
+            .write(move |tx| {
+                let mut tx = tx.tenant(&tenant);
+                if rows::bucket(&mut tx, &bucket)?.is_none() {
+                    return Err(Failure::not_found(Thing::Bucket, &bucket));
+                }
+                let former = rows::former(&mut tx, &bucket, &row.key)?;
+                if condition && former.is_some() {
+                    return Err(Failure::exists(Thing::Object, &row.key));
+                }
+                if let Some(wanted) = wanted_md5 {
+                    let has = match &former {
+                        Some(f) => Some(super::get::open_meta(&opener, &bucket, &f.version, &f.sealed_meta)?.md5),
+                        None => None,
+                    };
+                    if has.as_deref() != Some(wanted.as_str()) {
+                        return Err(Failure::Precondition("If-Match"));
+                    }
+                }
+                rows::put_object(&mut tx, &bucket, &row, former.as_ref(), now).map_err(Failure::from)
+            })
+            .await;
+        if let Err(e) = committed {
+            sealed.discard(house, &version).await;
+            return Err(e);
+        }
+        Counters::add(&house.counters().bytes_sealed, sealed.size);
+        Ok(PutDone { version, size: sealed.size, meta: self.meta, modified_at: now })
+    }
+}
+
+impl PutObject {
+    async fn receive(&mut self, intake: &mut Intake<'_>) -> Result<(), Failure> {
+        while let Some(piece) = self.body.next().await {
+            intake.take(piece.map_err(Failure::Body)?).await?;
+            if self.len.is_some_and(|n| intake.size > n) || intake.size > PUT_MAX {
+                return Err(Failure::Body("the body is longer than it was said to be".into()));
+            }
+        }
+        match self.len {
+            Some(n) if n != intake.size => {
+                Err(Failure::Body(format!("the body ended after {} of {n} bytes; nothing was stored", intake.size)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Takes plain bytes, gives sealed segments to the row or the blob.
+struct Intake<'h> {
+    house: &'h House,
+    version: ObjectVersionId,
+    sealer: Sealer,
+    header: Vec<u8>,
+    plain: BytesMut,
+    part: BytesMut,
+    blob: Option<BlobWriter>,
+    size: u64,
+}
+
+struct Sealed {
+    size: u64,
+    /// The sealed bytes of a small object; none when they are a blob.
+    inline: Option<Bytes>,
+}
+
+impl<'h> Intake<'h> {
+    fn new(house: &'h House, version: ObjectVersionId, sealer: Sealer, header: Vec<u8>) -> Self {
+        Self {
+            house,
+            version,
+            sealer,
+            header,
+            plain: BytesMut::new(),
+            part: BytesMut::new(),
+            blob: None,
+            size: 0,
+        }
+    }
+
+    async fn take(&mut self, mut piece: Bytes) -> Result<(), Failure> {
+        self.size += piece.len() as u64;
+        while !piece.is_empty() {
+            // A full segment is sealed only when more follows: the last one carries the last-segment flag.
+            if self.plain.len() == SEGMENT_LEN {
+                self.seal(false).await?;
+            }
+            let room = SEGMENT_LEN - self.plain.len();
+            let now = piece.split_to(room.min(piece.len()));
+            self.plain.extend_from_slice(&now);
+        }
+        Ok(())
+    }
+
+    async fn seal(&mut self, last: bool) -> Result<(), Failure> {
+        if self.blob.is_none() && self.part.is_empty() && !last {
+            self.part.reserve(PART_LEN + 2 * SEGMENT_LEN);
+            self.blob = Some(self.house.blobs.create(&self.version).await?);
+            self.part.extend_from_slice(&self.header);
+        }
+        self.sealer.seal_segment(&mut self.plain, last).map_err(|e| Failure::Bug(e.to_string()))?;
+        self.part.extend_from_slice(&self.plain);
+        self.plain.clear();
+        if self.part.len() >= PART_LEN {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Failure> {
+        let part = std::mem::replace(&mut self.part, BytesMut::with_capacity(PART_LEN + 2 * SEGMENT_LEN)).freeze();
+        if let Some(blob) = &mut self.blob {
+            blob.write(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Sealed, Failure> {
+        let small = self.blob.is_none() && self.size <= INLINE_MAX as u64;
+        if !small && self.blob.is_none() {
+            self.blob = Some(self.house.blobs.create(&self.version).await?);
+            self.part.extend_from_slice(&self.header);
+        }
+        self.seal(true).await?;
+        let inline = if small {
+            Some(std::mem::take(&mut self.part).freeze())
+        } else {
+            if !self.part.is_empty() {
+                self.flush().await?;
+            }
+            if let Some(blob) = self.blob.take() {
+                blob.finish().await?;
+            }
+            None
+        };
+        Ok(Sealed { size: self.size, inline })
+    }
+
+    async fn give_up(mut self) {
+        if let Some(blob) = self.blob.take() {
+            blob.abort().await;
+        }
+    }
+}
+
+impl Sealed {
+    /// Removes a blob that no row will name; what stays (a crash here) the cleaner removes.
+    async fn discard(&self, house: &House, version: &ObjectVersionId) {
+        if self.inline.is_none() {
+            if let Err(e) = house.blobs.delete(version).await {
+                tracing::warn!("a blob without a row stays for the cleaner: {e}");
+            }
+        }
+    }
+}
+
+pub(super) fn raw(version: &ObjectVersionId) -> Result<[u8; 16], Failure> {
+    let mut out = [0; 16];
+    hex::decode_to_slice(version.as_str(), &mut out).map_err(|e| Failure::Bug(e.to_string()))?;
+    Ok(out)
+}

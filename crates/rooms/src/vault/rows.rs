@@ -1,0 +1,263 @@
+//! The vault's only SQL.
+
+use bailee_store::{Row, StoreError, TenantTx, Tx};
+use bailee_types::{BucketName, ObjectKey, ObjectVersionId, RegionId, TenantId, Timestamp};
+use bytes::Bytes;
+
+use super::Bucket;
+
+pub(super) struct NewObject {
+    pub(super) key: ObjectKey,
+    pub(super) version: ObjectVersionId,
+    pub(super) size: u64,
+    pub(super) modified_at: Timestamp,
+    pub(super) key_version: i64,
+    pub(super) wrapped_key: Vec<u8>,
+    pub(super) sealed_meta: Vec<u8>,
+    pub(super) header: Vec<u8>,
+    pub(super) inline: Option<Bytes>,
+}
+
+pub(super) struct ObjectRow {
+    pub(super) version: ObjectVersionId,
+    pub(super) size: u64,
+    pub(super) modified_at: Timestamp,
+    pub(super) key_version: i64,
+    pub(super) wrapped_key: Vec<u8>,
+    pub(super) sealed_meta: Vec<u8>,
+    pub(super) header: Vec<u8>,
+    pub(super) inline: Option<Vec<u8>>,
+}
+
+pub(super) struct Former {
+    pub(super) version: ObjectVersionId,
+    pub(super) is_inline: bool,
+    pub(super) sealed_meta: Vec<u8>,
+}
+
+pub(super) fn bucket_owner(tx: &mut Tx<'_>, bucket: &BucketName) -> Result<Option<TenantId>, StoreError> {
+    tx.query_opt("SELECT tenant_id FROM bucket WHERE bucket = $1", &[bucket.as_str().into()])?
+        .map(|r| r.parsed(0, TenantId::parse))
+        .transpose()
+}
+
+pub(super) fn insert_bucket(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    region: &RegionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO bucket (tenant_id, bucket, region, created_at_ms) VALUES ($1, $2, $3, $4)",
+        &[bucket.as_str().into(), region.as_str().into(), now.ms().into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn delete_bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM bucket WHERE tenant_id = $1 AND bucket = $2", &[bucket.as_str().into()]).map(drop)
+}
+
+pub(super) fn bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<Option<Bucket>, StoreError> {
+    tx.query_opt(
+        "SELECT bucket, region, created_at_ms FROM bucket WHERE tenant_id = $1 AND bucket = $2",
+        &[bucket.as_str().into()],
+    )?
+    .as_ref()
+    .map(read_bucket)
+    .transpose()
+}
+
+pub(super) fn buckets(tx: &mut TenantTx<'_, '_>) -> Result<Vec<Bucket>, StoreError> {
+    tx.query("SELECT bucket, region, created_at_ms FROM bucket WHERE tenant_id = $1 ORDER BY bucket", &[])?
+        .iter()
+        .map(read_bucket)
+        .collect()
+}
+
+fn read_bucket(r: &Row) -> Result<Bucket, StoreError> {
+    Ok(Bucket {
+        name: r.parsed(0, BucketName::parse)?,
+        region: r.parsed(1, RegionId::parse)?,
+        created_at: Timestamp::from_ms(r.int(2)?),
+    })
+}
+
+pub(super) fn is_empty(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM object WHERE tenant_id = $1 AND bucket = $2 LIMIT 1";
+    Ok(tx.query(sql, &[bucket.as_str().into()])?.is_empty())
+}
+
+pub(super) fn former(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+) -> Result<Option<Former>, StoreError> {
+    tx.query_opt(
+        "SELECT version_id, is_inline, sealed_meta FROM object \
+         WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3",
+        &[bucket.as_str().into(), key.as_str().into()],
+    )?
+    .map(|r| {
+        Ok(Former {
+            version: r.parsed(0, ObjectVersionId::parse)?,
+            is_inline: r.int(1)? == 1,
+            sealed_meta: r.blob(2)?.to_vec(),
+        })
+    })
+    .transpose()
+}
+
+pub(super) fn put_object(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    o: &NewObject,
+    former: Option<&Former>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(former) = former {
+        drop_bytes(tx, former, now)?;
+    }
+    tx.execute(
+        "INSERT INTO object (tenant_id, bucket, object_key, version_id, size, modified_at_ms, key_version, \
+         wrapped_key, sealed_meta, header, is_inline) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT (tenant_id, bucket, object_key) DO UPDATE SET version_id = excluded.version_id, \
+         size = excluded.size, modified_at_ms = excluded.modified_at_ms, key_version = excluded.key_version, \
+         wrapped_key = excluded.wrapped_key, sealed_meta = excluded.sealed_meta, header = excluded.header, \
+         is_inline = excluded.is_inline",
+        &[
+            bucket.as_str().into(),
+            o.key.as_str().into(),
+            o.version.as_str().into(),
+            (o.size as i64).into(),
+            o.modified_at.ms().into(),
+            o.key_version.into(),
+            (&o.wrapped_key).into(),
+            (&o.sealed_meta).into(),
+            (&o.header).into(),
+            o.inline.is_some().into(),
+        ],
+    )?;
+    if let Some(bytes) = &o.inline {
+        tx.execute(
+            "INSERT INTO object_inline (tenant_id, version_id, sealed_bytes) VALUES ($1, $2, $3)",
+            &[o.version.as_str().into(), bytes.as_ref().into()],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn delete_object(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    former: &Former,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    drop_bytes(tx, former, now)?;
+    tx.execute(
+        "DELETE FROM object WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3",
+        &[bucket.as_str().into(), key.as_str().into()],
+    )
+    .map(drop)
+}
+
+fn drop_bytes(tx: &mut TenantTx<'_, '_>, former: &Former, now: Timestamp) -> Result<(), StoreError> {
+    if former.is_inline {
+        tx.execute(
+            "DELETE FROM object_inline WHERE tenant_id = $1 AND version_id = $2",
+            &[former.version.as_str().into()],
+        )?;
+    } else {
+        // `tenant_id = $1` is always true here; it keeps the statement scoped like every other.
+        tx.execute(
+            "INSERT INTO blob_garbage (version_id, since_ms) SELECT version_id, $3 FROM object \
+             WHERE tenant_id = $1 AND version_id = $2 ON CONFLICT DO NOTHING",
+            &[former.version.as_str().into(), now.ms().into()],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn object(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    with_bytes: bool,
+) -> Result<Option<ObjectRow>, StoreError> {
+    const PLAIN: &str = "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, \
+         o.header, o.is_inline, NULL FROM object o WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_key = $3";
+    const BYTES: &str = "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, \
+         o.header, o.is_inline, i.sealed_bytes FROM object o LEFT JOIN object_inline i ON i.version_id = o.version_id \
+         WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_key = $3";
+    let sql = if with_bytes { BYTES } else { PLAIN };
+    let Some(r) = tx.query_opt(sql, &[bucket.as_str().into(), key.as_str().into()])? else { return Ok(None) };
+    let row = read_object(&r, 0)?;
+    let inline = if with_bytes && r.int(7)? == 1 { Some(r.blob(8)?.to_vec()) } else { None };
+    Ok(Some(ObjectRow { inline, ..row }))
+}
+
+/// Up to `limit` objects from the name `from` (inclusive) to `end` (exclusive).
+pub(super) fn page(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    from: &str,
+    end: Option<&str>,
+    limit: i64,
+) -> Result<Vec<(ObjectKey, ObjectRow)>, StoreError> {
+    const SELECT: &str = "SELECT object_key, version_id, size, modified_at_ms, key_version, wrapped_key, sealed_meta, \
+         header FROM object WHERE tenant_id = $1 AND bucket = $2 AND object_key >= $3";
+    let rows = match end {
+        Some(end) => tx.query(
+            &format!("{SELECT} AND object_key < $4 ORDER BY object_key LIMIT $5"),
+            &[bucket.as_str().into(), from.into(), end.into(), limit.into()],
+        )?,
+        None => tx.query(
+            &format!("{SELECT} ORDER BY object_key LIMIT $4"),
+            &[bucket.as_str().into(), from.into(), limit.into()],
+        )?,
+    };
+    rows.iter().map(|r| Ok((r.parsed(0, ObjectKey::parse)?, read_object(r, 1)?))).collect()
+}
+
+fn read_object(r: &Row, at: usize) -> Result<ObjectRow, StoreError> {
+    Ok(ObjectRow {
+        version: r.parsed(at, ObjectVersionId::parse)?,
+        size: r.uint(at + 1)?,
+        modified_at: Timestamp::from_ms(r.int(at + 2)?),
+        key_version: r.int(at + 3)?,
+        wrapped_key: r.blob(at + 4)?.to_vec(),
+        sealed_meta: r.blob(at + 5)?.to_vec(),
+        header: r.blob(at + 6)?.to_vec(),
+        inline: None,
+    })
+}
+
+pub(super) fn garbage(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<Vec<ObjectVersionId>, StoreError> {
+    tx.query(
+        "SELECT version_id FROM blob_garbage WHERE since_ms < $1 ORDER BY since_ms LIMIT $2",
+        &[before.ms().into(), limit.into()],
+    )?
+    .iter()
+    .map(|r| r.parsed(0, ObjectVersionId::parse))
+    .collect()
+}
+
+pub(super) fn forget_garbage(tx: &mut Tx<'_>, id: &ObjectVersionId) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM blob_garbage WHERE version_id = $1", &[id.as_str().into()]).map(drop)
+}
+
+/// Which of `ids` an object row names, or the garbage list will remove.
+pub(super) fn named(tx: &mut Tx<'_>, ids: &[ObjectVersionId]) -> Result<Vec<ObjectVersionId>, StoreError> {
+    let mut out = Vec::new();
+    for id in ids {
+        let row = tx.query(
+            "SELECT 1 FROM object WHERE version_id = $1 UNION ALL SELECT 1 FROM blob_garbage WHERE version_id = $1",
+            &[id.as_str().into()],
+        )?;
+        if !row.is_empty() {
+            out.push(id.clone());
+        }
+    }
+    Ok(out)
+}
