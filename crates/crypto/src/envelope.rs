@@ -155,7 +155,9 @@ impl Streams {
 fn expand<const N: usize>(prk: &hkdf::Prk, label: &[u8], place: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     #[expect(clippy::expect_used, reason = "HKDF-SHA-256 gives up to 8,160 bytes; 32 are asked for at most")]
-    prk.expand(&[label, b"\0", place], Len(N)).and_then(|okm| okm.fill(&mut out)).expect("HKDF gives 32 bytes");
+    prk.expand(&[label, b"\0", place], Len(N))
+        .and_then(|okm| okm.fill(&mut out))
+        .expect("HKDF gives 32 bytes");
     out
 }
 
@@ -295,7 +297,12 @@ mod tests {
         }
     }
 
-    fn open(key: &DataKey, context: &Context<'_>, header: &[u8], sealed: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
+    fn open(
+        key: &DataKey,
+        context: &Context<'_>,
+        header: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, EnvelopeError> {
         let mut run = sealed.to_vec();
         let n = Opener::new(key, context, header)?.open_run(0, true, &mut run)?;
         run.truncate(n);
@@ -305,7 +312,8 @@ mod tests {
     #[test]
     fn lengths_around_a_segment_read_back() {
         let key = DataKey::random();
-        for len in [0, 1, SEGMENT_LEN - 1, SEGMENT_LEN, SEGMENT_LEN + 1, 3 * SEGMENT_LEN, 3 * SEGMENT_LEN + 7] {
+        for len in [0, 1, SEGMENT_LEN - 1, SEGMENT_LEN, SEGMENT_LEN + 1, 3 * SEGMENT_LEN, 3 * SEGMENT_LEN + 7]
+        {
             let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
             let (header, sealed) = seal(&key, &content);
             assert_eq!(sealed.len() as u64, sealed_len(len as u64), "{len}");

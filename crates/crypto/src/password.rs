@@ -55,7 +55,9 @@ impl Hasher {
     /// Whether a password fits a hash; compares in constant time. A hash that cannot be read fits nothing.
     pub fn verify(&self, password: &SecretText, hash: &str) -> bool {
         // The parameters come from the hash itself; what is given here is only where the pepper travels.
-        let (Ok(parsed), Ok(argon2)) = (PasswordHash::new(hash), self.argon2(Cost::USER)) else { return false };
+        let (Ok(parsed), Ok(argon2)) = (PasswordHash::new(hash), self.argon2(Cost::USER)) else {
+            return false;
+        };
         argon2.verify_password(password.expose().as_bytes(), &parsed).is_ok()
     }
 
@@ -70,7 +72,8 @@ impl Hasher {
     }
 
     fn argon2(&self, cost: Cost) -> Result<Argon2<'_>, HashError> {
-        let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| HashError(e.to_string()))?;
+        let params =
+            Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| HashError(e.to_string()))?;
         Argon2::new_with_secret(self.pepper.expose(), Algorithm::Argon2id, Version::V0x13, params)
             .map_err(|e| HashError(e.to_string()))
     }

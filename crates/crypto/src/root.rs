@@ -32,7 +32,9 @@ pub enum RootError {
         why: String,
     },
     /// Others may read or change it.
-    #[error("the root key {path} may be read or changed by others (mode {mode:04o}): chmod 600 it, and if it lay open for long, make a new house")]
+    #[error(
+        "the root key {path} may be read or changed by others (mode {mode:04o}): chmod 600 it, and if it lay open for long, make a new house"
+    )]
     Open {
         /// The file.
         path: String,
@@ -40,7 +42,9 @@ pub enum RootError {
         mode: u32,
     },
     /// It is no root key.
-    #[error("the root key {path} is damaged: it must hold `bailee-root-key-v1` and 64 hex digits on two lines")]
+    #[error(
+        "the root key {path} is damaged: it must hold `bailee-root-key-v1` and 64 hex digits on two lines"
+    )]
     Form {
         /// The file.
         path: String,
@@ -158,7 +162,13 @@ mod tests {
         let path = folder.path().join("root.key");
         RootKey::create(&path).unwrap();
         let whole = std::fs::read_to_string(&path).unwrap();
-        for bad in [String::new(), whole.replace('\n', ""), whole.to_uppercase(), whole[..40].to_owned(), format!("{whole}x")] {
+        for bad in [
+            String::new(),
+            whole.replace('\n', ""),
+            whole.to_uppercase(),
+            whole[..40].to_owned(),
+            format!("{whole}x"),
+        ] {
             std::fs::write(&path, &bad).unwrap();
             let error = RootKey::load(&path).unwrap_err().to_string();
             assert!(error.contains("is damaged"), "{error}");

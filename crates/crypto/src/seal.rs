@@ -76,7 +76,10 @@ impl SealingKey {
         out.extend_from_slice(&nonce);
         out.extend_from_slice(plain);
         let body = out.get_mut(1 + SALT_LEN + NONCE_LEN..).unwrap_or_default();
-        #[expect(clippy::expect_used, reason = "a message of less than 64 GiB under a 32-byte key always seals")]
+        #[expect(
+            clippy::expect_used,
+            reason = "a message of less than 64 GiB under a 32-byte key always seals"
+        )]
         let tag = self
             .message_key(&salt)
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), body)
@@ -163,7 +166,13 @@ mod tests {
     #[test]
     fn purposes_and_contexts_give_other_keys() {
         let key = SealingKey::from_bytes(&[7; 32]).unwrap();
-        let all = [key.clone(), key.derive("a", b""), key.derive("b", b""), key.derive("a", b"x"), key.derive("ax", b"")];
+        let all = [
+            key.clone(),
+            key.derive("a", b""),
+            key.derive("b", b""),
+            key.derive("a", b"x"),
+            key.derive("ax", b""),
+        ];
         let prints: std::collections::BTreeSet<_> = all.iter().map(SealingKey::fingerprint).collect();
         assert_eq!(prints.len(), all.len());
         assert_eq!(format!("{key:?}"), "[redacted]");

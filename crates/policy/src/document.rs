@@ -87,7 +87,8 @@ impl Policy {
 
 impl Actions {
     pub(crate) fn covers(&self, service: &str, name: &str) -> bool {
-        self.list.iter().any(|a| a.service.matches_lower(service) && a.name.matches_lower(name)) != self.negated
+        self.list.iter().any(|a| a.service.matches_lower(service) && a.name.matches_lower(name))
+            != self.negated
     }
 }
 
@@ -186,12 +187,15 @@ impl<'de> Deserialize<'de> for Statement {
                         "Effect" if effect.is_none() => effect = Some(map.next_value::<Effect>()?),
                         name @ ("Action" | "NotAction") if actions.is_none() => {
                             let negated = name == "NotAction";
-                            actions = Some(Actions { negated, list: map.next_value::<List<ActionPattern>>()?.0 });
+                            actions =
+                                Some(Actions { negated, list: map.next_value::<List<ActionPattern>>()?.0 });
                         }
                         name @ ("Resource" | "NotResource") if resources.is_none() => {
                             let negated = name == "NotResource";
-                            resources =
-                                Some(Resources { negated, list: map.next_value::<List<ResourcePattern>>()?.0 });
+                            resources = Some(Resources {
+                                negated,
+                                list: map.next_value::<List<ResourcePattern>>()?.0,
+                            });
                         }
                         "Condition" => {
                             return Err(de::Error::custom(
@@ -292,8 +296,12 @@ impl Element for ActionPattern {
         if text == "*" {
             return Ok(Self { service: pattern("*")?, name: pattern("*")? });
         }
-        let Some((service, name)) = text.split_once(':').filter(|(s, n)| !s.is_empty() && !n.is_empty()) else {
-            return Err(format!("the action `{}` has no service; write `service:Name`, or `*` for all", shown(text)));
+        let Some((service, name)) = text.split_once(':').filter(|(s, n)| !s.is_empty() && !n.is_empty())
+        else {
+            return Err(format!(
+                "the action `{}` has no service; write `service:Name`, or `*` for all",
+                shown(text)
+            ));
         };
         let ok = |t: &str, more: &[u8]| {
             t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'*' || b == b'?' || more.contains(&b))

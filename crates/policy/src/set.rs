@@ -126,7 +126,10 @@ impl PolicySet {
                 _ => {}
             }
         }
-        allowed.map_or_else(|| Decision::ImplicitDeny { nearest: self.nearest(service, name) }, |by| Decision::Allow { by })
+        allowed.map_or_else(
+            || Decision::ImplicitDeny { nearest: self.nearest(service, name) },
+            |by| Decision::Allow { by },
+        )
     }
 
     fn nearest(&self, service: &str, name: &str) -> Option<Deciding> {

@@ -5,17 +5,26 @@ use std::sync::{Arc, LazyLock};
 use crate::Policy;
 
 const DOCUMENTS: &[(&str, &str)] = &[
-    ("AdministratorAccess", r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#),
+    (
+        "AdministratorAccess",
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
+    ),
     (
         "ReadOnlyAccess",
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["*:Describe*","*:List*","*:Get*","*:Lookup*","*:Query*","*:Read*"],"Resource":"*"}]}"#,
     ),
-    ("AliyunOSSFullAccess", r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"oss:*","Resource":"*"}]}"#),
+    (
+        "AliyunOSSFullAccess",
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"oss:*","Resource":"*"}]}"#,
+    ),
     (
         "AliyunOSSReadOnlyAccess",
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["oss:Get*","oss:List*"],"Resource":"*"}]}"#,
     ),
-    ("AliyunRAMFullAccess", r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"ram:*","Resource":"*"}]}"#),
+    (
+        "AliyunRAMFullAccess",
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"ram:*","Resource":"*"}]}"#,
+    ),
     (
         "AliyunRAMReadOnlyAccess",
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["ram:Get*","ram:List*"],"Resource":"*"}]}"#,

@@ -8,11 +8,15 @@ use proptest::prelude::*;
 
 fn set(documents: &[&str]) -> PolicySet {
     let named = documents.iter().enumerate();
-    PolicySet::compile(named.map(|(i, d)| (format!("p{}", i + 1), Arc::new(Policy::parse(d).unwrap()))).collect())
+    PolicySet::compile(
+        named.map(|(i, d)| (format!("p{}", i + 1), Arc::new(Policy::parse(d).unwrap()))).collect(),
+    )
 }
 
 fn one(effect: &str, action: &str, resource: &str) -> String {
-    format!(r#"{{"Version":"1","Statement":[{{"Effect":"{effect}","Action":"{action}","Resource":"{resource}"}}]}}"#)
+    format!(
+        r#"{{"Version":"1","Statement":[{{"Effect":"{effect}","Action":"{action}","Resource":"{resource}"}}]}}"#
+    )
 }
 
 fn decide(set: &PolicySet, action: &str, resource: &str) -> Decision {
@@ -30,10 +34,17 @@ fn nothing_allows_until_something_does_and_a_deny_always_wins() {
     let allow = one("Allow", "oss:Get*", "acs:oss:*:*:invoices/*");
     let deny = one("Deny", "oss:*", "acs:oss:*:*:invoices/2026/*");
     assert!(matches!(decide(&set(&[]), "oss:GetObject", OBJECT), Decision::ImplicitDeny { nearest: None }));
-    assert!(matches!(decide(&set(&[&allow]), "oss:GetObject", OBJECT), Decision::Allow { by } if &*by.policy == "p1" && by.statement == 1));
-    assert!(matches!(decide(&set(&[&allow, &deny]), "oss:GetObject", OBJECT), Decision::ExplicitDeny { by } if &*by.policy == "p2"));
+    assert!(
+        matches!(decide(&set(&[&allow]), "oss:GetObject", OBJECT), Decision::Allow { by } if &*by.policy == "p1" && by.statement == 1)
+    );
+    assert!(
+        matches!(decide(&set(&[&allow, &deny]), "oss:GetObject", OBJECT), Decision::ExplicitDeny { by } if &*by.policy == "p2")
+    );
     assert!(matches!(decide(&set(&[&deny, &allow]), "oss:GetObject", OBJECT), Decision::ExplicitDeny { .. }));
-    assert!(matches!(decide(&set(&[&allow]), "oss:PutObject", OBJECT), Decision::ImplicitDeny { nearest: None }));
+    assert!(matches!(
+        decide(&set(&[&allow]), "oss:PutObject", OBJECT),
+        Decision::ImplicitDeny { nearest: None }
+    ));
     assert!(matches!(
         decide(&set(&[&allow]), "oss:GetObject", "acs:oss:*:1000000000000001:other/x"),
         Decision::ImplicitDeny { nearest: Some(_) }
@@ -43,25 +54,42 @@ fn nothing_allows_until_something_does_and_a_deny_always_wins() {
 #[test]
 fn actions_ignore_case_and_resources_do_not() {
     let s = set(&[&one("Allow", "OSS:getobject", "acs:oss:*:*:invoices/A*")]);
-    assert!(matches!(decide(&s, "oss:GetObject", "acs:oss:*:1000000000000001:invoices/Ab"), Decision::Allow { .. }));
-    assert!(matches!(decide(&s, "oss:GetObject", "acs:oss:*:1000000000000001:invoices/ab"), Decision::ImplicitDeny { .. }));
+    assert!(matches!(
+        decide(&s, "oss:GetObject", "acs:oss:*:1000000000000001:invoices/Ab"),
+        Decision::Allow { .. }
+    ));
+    assert!(matches!(
+        decide(&s, "oss:GetObject", "acs:oss:*:1000000000000001:invoices/ab"),
+        Decision::ImplicitDeny { .. }
+    ));
 }
 
 #[test]
 fn a_star_stays_in_its_segment_and_crosses_slashes() {
     let s = set(&[&one("Allow", "*", "acs:*:*:1000000000000001:*")]);
     assert!(matches!(decide(&s, "oss:GetObject", OBJECT), Decision::Allow { .. }));
-    assert!(matches!(decide(&s, "oss:GetObject", "acs:oss:*:1000000000000002:a/b"), Decision::ImplicitDeny { .. }));
+    assert!(matches!(
+        decide(&s, "oss:GetObject", "acs:oss:*:1000000000000002:a/b"),
+        Decision::ImplicitDeny { .. }
+    ));
     let s = set(&[&one("Allow", "oss:GetObject", "acs:oss::: invoices".replace(' ', "").as_str())]);
-    assert!(matches!(decide(&s, "oss:GetObject", "acs:oss:*:1000000000000009:invoices"), Decision::Allow { .. }));
+    assert!(matches!(
+        decide(&s, "oss:GetObject", "acs:oss:*:1000000000000009:invoices"),
+        Decision::Allow { .. }
+    ));
 }
 
 #[test]
 fn not_action_and_not_resource_are_mirrors() {
-    let s = set(&[r#"{"Version":"1","Statement":[{"Effect":"Allow","NotAction":"ram:*","NotResource":["acs:oss:*:*:secret/*","acs:oss:*:*:secret"]}]}"#]);
+    let s = set(&[
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","NotAction":"ram:*","NotResource":["acs:oss:*:*:secret/*","acs:oss:*:*:secret"]}]}"#,
+    ]);
     assert!(matches!(decide(&s, "oss:GetObject", OBJECT), Decision::Allow { .. }));
     assert!(matches!(decide(&s, "ram:GetUser", OBJECT), Decision::ImplicitDeny { .. }));
-    assert!(matches!(decide(&s, "oss:GetObject", "acs:oss:*:1000000000000001:secret/x"), Decision::ImplicitDeny { .. }));
+    assert!(matches!(
+        decide(&s, "oss:GetObject", "acs:oss:*:1000000000000001:secret/x"),
+        Decision::ImplicitDeny { .. }
+    ));
 }
 
 #[test]
@@ -74,19 +102,58 @@ fn a_document_that_is_not_understood_is_refused_whole_and_says_where() {
         (r#"{"Version":"1","Statement":[]}"#, "`Statement` is empty; a policy needs at least one statement"),
         (r#"{"Version":"1","Id":"x"}"#, "`Id` is not a member of a policy"),
         (r#"{"Version":"1","Version":"1"}"#, "`Version` stands there twice"),
-        (r#"{"Version":"1","Statement":[{"Effect":"Permit"}]}"#, "`Effect` is `Permit`; it must be `Allow` or `Deny`"),
-        (r#"{"Version":"1","Statement":[{"Effect":"allow"}]}"#, "`Effect` is `allow`; it must be `Allow` or `Deny`; did you mean `Allow`?"),
-        (r#"{"Version":"1","Statement":[{"Action":[]}]}"#, "the list is empty; it needs an action such as `oss:GetObject`"),
-        (r#"{"Version":"1","Statement":[{"Action":"GetObject"}]}"#, "the action `GetObject` has no service; write `service:Name`, or `*` for all"),
-        (r#"{"Version":"1","Statement":[{"Action":"oss:Get Object"}]}"#, "the action `oss:Get Object` holds a character that no action has"),
-        (r#"{"Version":"1","Statement":[{"Action":"*","NotAction":"*"}]}"#, "a statement has exactly one of `Action` and `NotAction`"),
-        (r#"{"Version":"1","Statement":[{"Resource":"invoices"}]}"#, "the resource `invoices` has not the five parts acs:service:region:account:resource"),
-        (r#"{"Version":"1","Statement":[{"Resource":"acs:oss:*:*:${acs:x}"}]}"#, "the resource holds `${acs:x}`; variables are not offered yet, write `${$}` for a dollar sign"),
-        (r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{}}]}"#, "`Condition` is not offered yet, so this policy is refused whole: without its condition it would allow or deny more than it says"),
-        (r#"{"Version":"1","Statement":[{"Principal":"*"}]}"#, "`Principal` belongs into trust, bucket and key policies, not into a user's policy"),
-        (r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*"}]}"#, "the statement has no `Resource` or `NotResource`"),
-        (r#"{"Version":"1","Statement":[{"Action":7}]}"#, "invalid type: integer `7`, expected an action such as `oss:GetObject`, or a list of them"),
-        (r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]} x"#, "trailing characters"),
+        (
+            r#"{"Version":"1","Statement":[{"Effect":"Permit"}]}"#,
+            "`Effect` is `Permit`; it must be `Allow` or `Deny`",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Effect":"allow"}]}"#,
+            "`Effect` is `allow`; it must be `Allow` or `Deny`; did you mean `Allow`?",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Action":[]}]}"#,
+            "the list is empty; it needs an action such as `oss:GetObject`",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Action":"GetObject"}]}"#,
+            "the action `GetObject` has no service; write `service:Name`, or `*` for all",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Action":"oss:Get Object"}]}"#,
+            "the action `oss:Get Object` holds a character that no action has",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Action":"*","NotAction":"*"}]}"#,
+            "a statement has exactly one of `Action` and `NotAction`",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Resource":"invoices"}]}"#,
+            "the resource `invoices` has not the five parts acs:service:region:account:resource",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Resource":"acs:oss:*:*:${acs:x}"}]}"#,
+            "the resource holds `${acs:x}`; variables are not offered yet, write `${$}` for a dollar sign",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{}}]}"#,
+            "`Condition` is not offered yet, so this policy is refused whole: without its condition it would allow or deny more than it says",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Principal":"*"}]}"#,
+            "`Principal` belongs into trust, bucket and key policies, not into a user's policy",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*"}]}"#,
+            "the statement has no `Resource` or `NotResource`",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Action":7}]}"#,
+            "invalid type: integer `7`, expected an action such as `oss:GetObject`, or a list of them",
+        ),
+        (
+            r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]} x"#,
+            "trailing characters",
+        ),
     ];
     for (document, wanted) in cases {
         let error = Policy::parse(document).unwrap_err();

@@ -217,7 +217,7 @@ pub fn subtrees<E>(
         let begin = usize::try_from(first % u64::from(TILE_WIDTH)).unwrap_or(usize::MAX);
         let mut row: Vec<Hash> = hashes.into_iter().skip(begin).take(1 << height).collect();
         while row.len() > 1 {
-            row = row.chunks(2).map(|pair| fold(pair)).collect();
+            row = row.chunks(2).map(fold).collect();
         }
         Ok(row.first().copied().unwrap_or_else(crate::hash::empty_root))
     }

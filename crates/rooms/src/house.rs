@@ -118,7 +118,8 @@ impl House {
         let known = db.write_blocking(|tx| Ok::<_, StoreError>(setting(tx, "provider.host")?.is_some()))?;
         if known {
             return Err(Failure::Conflict(
-                "the database belongs to a house already, but its root key is not here: restore `root.key`".into(),
+                "the database belongs to a house already, but its root key is not here: restore `root.key`"
+                    .into(),
             ));
         }
         let root = RootKey::create(&key_path).map_err(|e| Failure::Unavailable(e.to_string()))?;
@@ -132,7 +133,10 @@ impl House {
                 ("region.jurisdiction", provider.jurisdiction.as_str()),
                 ("root.check", &made.check_value()),
             ] {
-                tx.execute("INSERT INTO setting (name, value) VALUES ($1, $2)", &[name.into(), value.into()])?;
+                tx.execute(
+                    "INSERT INTO setting (name, value) VALUES ($1, $2)",
+                    &[name.into(), value.into()],
+                )?;
             }
             let id = TenantId::provider();
             let alias = TenantAlias::parse("provider").map_err(|e| Failure::Bug(e.to_string()))?;
@@ -162,7 +166,8 @@ impl House {
         let check = keys.check_value();
         let provider = db.write_blocking(move |tx| {
             let need = |tx: &mut Tx<'_>, name: &str| {
-                setting(tx, name)?.ok_or_else(|| Failure::Conflict(format!("the database has no setting `{name}`")))
+                setting(tx, name)?
+                    .ok_or_else(|| Failure::Conflict(format!("the database has no setting `{name}`")))
             };
             if need(tx, "root.check")? != check {
                 return Err(Failure::Conflict(
@@ -172,7 +177,8 @@ impl House {
             Ok(Provider {
                 name: need(tx, "provider.name")?,
                 host: need(tx, "provider.host")?,
-                region: RegionId::parse(&need(tx, "region.id")?).map_err(|e| Failure::Damaged(e.to_string()))?,
+                region: RegionId::parse(&need(tx, "region.id")?)
+                    .map_err(|e| Failure::Damaged(e.to_string()))?,
                 jurisdiction: need(tx, "region.jurisdiction")?,
             })
         })?;

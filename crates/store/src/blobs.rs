@@ -46,7 +46,8 @@ impl Blobs {
             std::fs::create_dir_all(folder.join(format!("{n:02x}"))).map_err(unavailable)?;
         }
         std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(unavailable)?;
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| BlobError::Unavailable(e.to_string()))?;
+        let store =
+            LocalFileSystem::new_with_prefix(folder).map_err(|e| BlobError::Unavailable(e.to_string()))?;
         let syncer = Syncer::start().map_err(unavailable)?;
         Ok(Self { store: Arc::new(store), local: Some((folder.to_path_buf(), syncer)) })
     }

@@ -258,7 +258,9 @@ fn gone() -> StoreError {
 
 fn enqueue(queue: &SyncSender<Box<dyn Job>>, job: Box<dyn Job>) -> Result<(), StoreError> {
     queue.try_send(job).map_err(|e| match e {
-        TrySendError::Full(_) => StoreError::Unavailable(format!("{QUEUE_MAX} writes wait already; try again")),
+        TrySendError::Full(_) => {
+            StoreError::Unavailable(format!("{QUEUE_MAX} writes wait already; try again"))
+        }
         TrySendError::Disconnected(_) => gone(),
     })
 }
@@ -296,8 +298,9 @@ where
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
         let Some(f) = self.f.take() else { return false };
         // A bug in one closure must stop that request, not the writer that everybody shares.
-        let result = catch_unwind(AssertUnwindSafe(|| f(tx)))
-            .unwrap_or_else(|_| Err(StoreError::Statement("a transaction panicked; it was rolled back".into()).into()));
+        let result = catch_unwind(AssertUnwindSafe(|| f(tx))).unwrap_or_else(|_| {
+            Err(StoreError::Statement("a transaction panicked; it was rolled back".into()).into())
+        });
         let keep = result.is_ok();
         self.result = Some(result);
         keep

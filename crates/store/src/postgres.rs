@@ -26,7 +26,9 @@ impl PgConn {
         config.connect_timeout(std::time::Duration::from_secs(5)).application_name("bailee");
         let mut client = config.connect(NoTls).map_err(from_pg)?;
         client
-            .batch_execute("SET synchronous_commit = on; SET statement_timeout = '60s'; SET lock_timeout = '30s'")
+            .batch_execute(
+                "SET synchronous_commit = on; SET statement_timeout = '60s'; SET lock_timeout = '30s'",
+            )
             .map_err(from_pg)?;
         Ok(Self { client, prepared: HashMap::new() })
     }
@@ -88,11 +90,7 @@ fn read_row(row: &::postgres::Row) -> Result<Row, StoreError> {
 }
 
 impl ToSql for Value<'_> {
-    fn to_sql(
-        &self,
-        ty: &Type,
-        out: &mut bytes::BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(&self, ty: &Type, out: &mut bytes::BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self {
             Value::Null => Ok(IsNull::Yes),
             Value::Int(v) if *ty == Type::INT4 => i32::try_from(*v)?.to_sql(ty, out),

@@ -58,7 +58,9 @@ impl Conn for SqliteConn {
                             .map_err(|_| StoreError::Corrupt(format!("column {i} is not UTF-8")))?,
                     ),
                     ValueRef::Blob(v) => Cell::Blob(v.to_vec()),
-                    ValueRef::Real(_) => return Err(StoreError::Corrupt(format!("column {i} is a real number"))),
+                    ValueRef::Real(_) => {
+                        return Err(StoreError::Corrupt(format!("column {i} is a real number")));
+                    }
                 });
             }
             out.push(Row(cells));

@@ -28,7 +28,9 @@ impl Syncer {
     /// Answers when `file` and its name in its folder survive power loss.
     pub(crate) async fn sync(&self, file: PathBuf) -> Result<(), String> {
         let (answer, done) = oneshot::channel();
-        self.0.try_send(Waiting { file, answer }).map_err(|_| "too many files wait for the disk".to_owned())?;
+        self.0
+            .try_send(Waiting { file, answer })
+            .map_err(|_| "too many files wait for the disk".to_owned())?;
         done.await.unwrap_or_else(|_| Err("the disk thread has stopped".to_owned()))
     }
 }

@@ -8,7 +8,10 @@ use crate::names::NameError;
 ///
 /// # Panics
 /// When the operating system cannot give randomness; nothing secure can be done then.
-#[expect(clippy::expect_used, reason = "without randomness no key, nonce or id may be made: stopping is the only answer")]
+#[expect(
+    clippy::expect_used,
+    reason = "without randomness no key, nonce or id may be made: stopping is the only answer"
+)]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut out = [0u8; N];
     getrandom::fill(&mut out).expect("the operating system gives randomness");

@@ -11,8 +11,8 @@ mod time;
 
 pub use arn::{Arn, ArnError};
 pub use ids::{
-    AccessKeyId, GrantId, LogId, ObjectVersionId, OperatorId, Pseudonym, RequestId, TenantId, TicketId, UserId,
-    random_bytes, random_text,
+    AccessKeyId, GrantId, LogId, ObjectVersionId, OperatorId, Pseudonym, RequestId, TenantId, TicketId,
+    UserId, random_bytes, random_text,
 };
 pub use names::{BucketName, NameError, ObjectKey, RegionId, TenantAlias, UserName};
 pub use secret::{SecretBytes, SecretText};

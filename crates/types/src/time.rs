@@ -82,9 +82,11 @@ impl Timestamp {
             return Err(wrong());
         }
         let num = |part: Option<&str>, len: usize| {
-            part.filter(|p| p.len() == len && p.bytes().all(|b| b.is_ascii_digit())).and_then(|p| p.parse::<i64>().ok())
+            part.filter(|p| p.len() == len && p.bytes().all(|b| b.is_ascii_digit()))
+                .and_then(|p| p.parse::<i64>().ok())
         };
-        let whole = (|| from_civil(num(y, 4)?, num(mo, 2)?, num(da, 2)?, num(h, 2)?, num(mi, 2)?, num(s, 2)?))();
+        let whole =
+            (|| from_civil(num(y, 4)?, num(mo, 2)?, num(da, 2)?, num(h, 2)?, num(mi, 2)?, num(s, 2)?))();
         let digits: String = frac.chars().chain("00".chars()).take(3).collect();
         let millis = digits.parse::<i64>().map_err(|_| wrong())?;
         Ok(Self(whole.ok_or_else(wrong)?.saturating_mul(1000).saturating_add(millis)))
@@ -229,7 +231,9 @@ mod tests {
 
     #[test]
     fn a_day_that_does_not_exist_is_refused() {
-        for bad in ["2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01", "", "é"] {
+        for bad in
+            ["2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01", "", "é"]
+        {
             assert!(Timestamp::parse_iso(bad).is_err(), "{bad}");
         }
         assert!(Timestamp::parse_iso("2024-02-29T00:00:00Z").is_ok());

@@ -75,7 +75,8 @@ fn a_changed_signature_is_refused() {
             value.push(if before == 'A' { 'B' } else { 'A' });
             value.push(last);
         } else {
-            other.uri = v.uri.replace("Signature=", "Signature=A").replace("x-oss-signature=", "x-oss-signature=0");
+            other.uri =
+                v.uri.replace("Signature=", "Signature=A").replace("x-oss-signature=", "x-oss-signature=0");
         }
         assert!(other.verify().is_err(), "{}", v.name);
     }

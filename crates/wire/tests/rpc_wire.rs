@@ -125,7 +125,10 @@ fn what_is_wrong_is_named() {
     assert_eq!(code("/?Action=NoSuch&Version=2015-05-01", &[]), "InvalidAction.NotFound");
     assert_eq!(code("/?Action=GetUser&Version=2015-05-01", &[]), "IncompleteSignature");
     assert_eq!(code("/?Action=GetUser&Action=GetUser&Version=2015-05-01", &[]), "InvalidParameter");
-    assert_eq!(code("/?Action=GetUser&Version=2015-05-01", &[("x-acs-action", "CreateUser")]), "InvalidParameter.Action");
+    assert_eq!(
+        code("/?Action=GetUser&Version=2015-05-01", &[("x-acs-action", "CreateUser")]),
+        "InvalidParameter.Action"
+    );
     assert_eq!(code("/?Action=GetUser&Version=2015-05-01&Format=XML", &[]), "InvalidParameter.Format");
     assert_eq!(code("/?Action=GetUser&Version=2015-05-01&BearerToken=x", &[]), "UnsupportedSignatureMethod");
     assert_eq!(code("/?Action=GetUser&Version=2015-05-01&UserName=%FF", &[]), "InvalidParameter");

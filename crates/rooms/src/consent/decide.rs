@@ -42,9 +42,10 @@ impl Operation for Decide {
 
     fn asks(&self) -> Asked {
         let (action, detail) = match self.decision {
-            Decision::Approve { minutes, uses_max } => {
-                ("bailee:ApproveConsent", json!({ "grant": self.id.as_str(), "minutes": minutes, "usesMax": uses_max }))
-            }
+            Decision::Approve { minutes, uses_max } => (
+                "bailee:ApproveConsent",
+                json!({ "grant": self.id.as_str(), "minutes": minutes, "usesMax": uses_max }),
+            ),
             Decision::Deny => ("bailee:DenyConsent", json!({ "grant": self.id.as_str() })),
             Decision::Revoke => ("bailee:RevokeConsent", json!({ "grant": self.id.as_str() })),
         };
@@ -72,15 +73,21 @@ impl Operation for Decide {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                let request =
-                    rows::one(&mut tx, &self.id)?.ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
+                let request = rows::one(&mut tx, &self.id)?
+                    .ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
                 match (self.decision, request.state(now)) {
                     (Decision::Approve { minutes, uses_max }, State::Pending) => {
                         if minutes < 1 || minutes > request.minutes {
-                            return Err(Failure::invalid("minutes", format!("must be 1 to {}", request.minutes)));
+                            return Err(Failure::invalid(
+                                "minutes",
+                                format!("must be 1 to {}", request.minutes),
+                            ));
                         }
                         if uses_max < 1 || uses_max > request.uses_max_asked {
-                            return Err(Failure::invalid("uses", format!("must be 1 to {}", request.uses_max_asked)));
+                            return Err(Failure::invalid(
+                                "uses",
+                                format!("must be 1 to {}", request.uses_max_asked),
+                            ));
                         }
                         let until = now.plus_ms(i64::from(minutes) * 60_000);
                         rows::decide(&mut tx, &self.id, 1, "approve", &by, now, Some((until, uses_max)))?;
@@ -88,9 +95,10 @@ impl Operation for Decide {
                     (Decision::Deny, State::Pending) => {
                         rows::decide(&mut tx, &self.id, 1, "deny", &by, now, None)?;
                     }
-                    (Decision::Revoke, State::Live | State::Exhausted | State::TicketClosed | State::OperatorDisabled)
-                        if request.approved.is_some() =>
-                    {
+                    (
+                        Decision::Revoke,
+                        State::Live | State::Exhausted | State::TicketClosed | State::OperatorDisabled,
+                    ) if request.approved.is_some() => {
                         rows::decide(&mut tx, &self.id, 2, "revoke", &by, now, None)?;
                     }
                     (_, state) => {

@@ -204,7 +204,8 @@ pub(crate) fn coverage(
         return Ok(Err(NoCoverage::NotAsked));
     };
     let Some(ticket) = &asked.ticket else { return Ok(Err(NoCoverage::NotAsked)) };
-    let found = rows::for_object(&mut tx.tenant(&asked.tenant), operator, ticket, asked.action, &bucket, &key)?;
+    let found =
+        rows::for_object(&mut tx.tenant(&asked.tenant), operator, ticket, asked.action, &bucket, &key)?;
     let mut nearest = NoCoverage::NotAsked;
     for request in &found {
         let state = request.state(now);
@@ -220,7 +221,9 @@ pub(crate) fn coverage(
                     bucket,
                     key,
                     until,
-                    uses_left: u64::from(uses_max.saturating_sub(request.uses).saturating_sub(u32::from(!continues))),
+                    uses_left: u64::from(
+                        uses_max.saturating_sub(request.uses).saturating_sub(u32::from(!continues)),
+                    ),
                     reason: request.reason.clone(),
                 }));
             }
@@ -271,7 +274,11 @@ impl House {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn operator_requests(&self, operator: &OperatorId, limit: u32) -> Result<Vec<Request>, Failure> {
+    pub async fn operator_requests(
+        &self,
+        operator: &OperatorId,
+        limit: u32,
+    ) -> Result<Vec<Request>, Failure> {
         let operator = operator.clone();
         self.db.read(move |tx| rows::of_operator(tx, &operator, limit).map_err(Failure::from)).await
     }

@@ -68,7 +68,10 @@ impl Operation for RequestConsent {
         }
         let reason = self.reason.trim();
         if !(5..=1000).contains(&reason.chars().count()) {
-            return Err(Failure::invalid("reason", "must have 5 to 1000 characters: the tenant decides by it"));
+            return Err(Failure::invalid(
+                "reason",
+                "must have 5 to 1000 characters: the tenant decides by it",
+            ));
         }
         let now = house.now();
         let row = rows::NewRequest {

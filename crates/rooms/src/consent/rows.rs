@@ -98,7 +98,11 @@ pub(super) fn of_tenant(tx: &mut TenantTx<'_, '_>, limit: u32) -> Result<Vec<Req
     .collect()
 }
 
-pub(super) fn of_operator(tx: &mut Tx<'_>, operator: &OperatorId, limit: u32) -> Result<Vec<Request>, StoreError> {
+pub(super) fn of_operator(
+    tx: &mut Tx<'_>,
+    operator: &OperatorId,
+    limit: u32,
+) -> Result<Vec<Request>, StoreError> {
     tx.query(
         &format!("{SELECT} WHERE r.operator_id = $1 ORDER BY r.asked_at_ms DESC, r.grant_id LIMIT $2"),
         &[operator.as_str().into(), i64::from(limit).into()],
@@ -141,9 +145,8 @@ fn read(r: &Row) -> Result<Request, StoreError> {
         u32::try_from(r.int(i)?).map_err(|_| StoreError::Corrupt(format!("column {i} is out of range")))
     };
     let at = |i: usize| Ok::<_, StoreError>(r.opt_int(i)?.map(Timestamp::from_ms));
-    let pair = |by: usize, when: usize| {
-        Ok::<_, StoreError>(r.opt_text(by)?.map(str::to_owned).zip(at(when)?))
-    };
+    let pair =
+        |by: usize, when: usize| Ok::<_, StoreError>(r.opt_text(by)?.map(str::to_owned).zip(at(when)?));
     let act = r.opt_text(14)?;
     let approved = match (act, at(17)?) {
         (Some("approve"), Some(until)) => Some((until, count(18)?)),
@@ -152,7 +155,8 @@ fn read(r: &Row) -> Result<Request, StoreError> {
     Ok(Request {
         tenant: r.parsed(0, TenantId::parse)?,
         id: r.parsed(1, GrantId::parse)?,
-        ticket: TicketId::parse(&format!("T-{}", r.int(2)?)).map_err(|e| StoreError::Corrupt(e.to_string()))?,
+        ticket: TicketId::parse(&format!("T-{}", r.int(2)?))
+            .map_err(|e| StoreError::Corrupt(e.to_string()))?,
         operator: r.parsed(3, OperatorId::parse)?,
         pseudonym: r.parsed(4, Pseudonym::parse)?,
         place: r.text(5)?.to_owned(),

@@ -93,7 +93,13 @@ fn management(house: &House, caller: &Caller, asked: &Asked, at: RecordedAt) -> 
     })
 }
 
-fn platform(house: &House, caller: &Caller, asked: &Asked, grant: Option<&Coverage>, at: RecordedAt) -> Value {
+fn platform(
+    house: &House,
+    caller: &Caller,
+    asked: &Asked,
+    grant: Option<&Coverage>,
+    at: RecordedAt,
+) -> Value {
     let (employee, place, method) = match caller.principal() {
         Principal::Operator { id, place, .. } => {
             (house.pseudonym(&asked.tenant, id).to_string(), place.clone(), "Regular Read")
@@ -103,7 +109,11 @@ fn platform(house: &House, caller: &Caller, asked: &Asked, grant: Option<&Covera
     };
     // A grant makes it support that the customer authorised; so does asking for one on his ticket.
     let support = asked.touches == Touches::Content || asked.touches == Touches::Nothing || grant.is_some();
-    let kind = if caller.is_operator() && support { "CUSTOMER_INITIATED_SUPPORT" } else { "ALIYUN_INITIATED_SERVICE" };
+    let kind = if caller.is_operator() && support {
+        "CUSTOMER_INITIATED_SUPPORT"
+    } else {
+        "ALIYUN_INITIATED_SERVICE"
+    };
     let why = match (&asked.ticket, caller.principal()) {
         (Some(ticket), _) => format!("ticket {ticket}"),
         (None, Principal::System { worker }) => (*worker).to_owned(),

@@ -78,13 +78,20 @@ impl Intent {
     ) -> Result<KeyRelease<'i>, Failure> {
         let object = bailee_types::Arn::object(&self.asked.tenant, bucket, key);
         if self.asked.resource != object || self.asked.touches != Touches::Content {
-            return Err(Failure::Bug(format!("an intent for `{}` was used for another object", self.asked.resource)));
+            return Err(Failure::Bug(format!(
+                "an intent for `{}` was used for another object",
+                self.asked.resource
+            )));
         }
         if self.caller.tenant().is_some_and(|t| t == &self.asked.tenant) {
             return Ok(KeyRelease { intent: self, bucket, version });
         }
         let live = self.grant.as_ref().is_some_and(|g| {
-            g.tenant == self.asked.tenant && g.bucket == *bucket && g.key == *key && now < g.until && g.action == self.asked.action
+            g.tenant == self.asked.tenant
+                && g.bucket == *bucket
+                && g.key == *key
+                && now < g.until
+                && g.action == self.asked.action
         });
         if self.caller.is_operator() && self.record.is_some() && live {
             return Ok(KeyRelease { intent: self, bucket, version });

@@ -130,7 +130,11 @@ impl House {
     ///
     /// # Errors
     /// A recorded refusal, or what the operation answers.
-    pub async fn perform<O: Operation>(self: &Arc<Self>, caller: Caller, op: O) -> Result<O::Output, Failure> {
+    pub async fn perform<O: Operation>(
+        self: &Arc<Self>,
+        caller: Caller,
+        op: O,
+    ) -> Result<O::Output, Failure> {
         let house = Arc::clone(self);
         tokio::spawn(async move { house.perform_here(caller, op).await })
             .await
@@ -163,9 +167,8 @@ impl House {
                     Some(RefusalKind::NotYours)
                 }
             }
-            Principal::Operator { role, .. } => {
-                (!caller::role_allows(role, asked.action)).then(|| RefusalKind::OperatorRole { role: role.clone() })
-            }
+            Principal::Operator { role, .. } => (!caller::role_allows(role, asked.action))
+                .then(|| RefusalKind::OperatorRole { role: role.clone() }),
         };
         match no {
             None => Ok(Permit { caller, asked }),
@@ -185,7 +188,9 @@ impl House {
         let open = match asked.ticket.clone() {
             Some(ticket) => {
                 let tenant = asked.tenant.clone();
-                self.db.read(move |tx| tickets::is_open(&mut tx.tenant(&tenant), &ticket).map_err(Failure::from)).await?
+                self.db
+                    .read(move |tx| tickets::is_open(&mut tx.tenant(&tenant), &ticket).map_err(Failure::from))
+                    .await?
             }
             None => false,
         };
@@ -203,8 +208,10 @@ impl House {
         }
         let now = self.now();
         let (wanted, operator) = (asked.clone(), id);
-        let coverage =
-            self.db.read(move |tx| consent::coverage(tx, &wanted, &operator, now).map_err(Failure::from)).await?;
+        let coverage = self
+            .db
+            .read(move |tx| consent::coverage(tx, &wanted, &operator, now).map_err(Failure::from))
+            .await?;
         match coverage {
             Ok(grant) => Ok(Cleared { caller, asked, grant: Some(grant) }),
             Err(why) => Err(self.refuse(&caller, &asked, RefusalKind::NoConsent(why)).await),
@@ -278,10 +285,19 @@ impl House {
         let Ended { word, code, text, detail } = ended;
         for pause_ms in [0u64, 50, 500] {
             tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
-            let end = rows::Ending { index, name: name.to_owned(), word, code, text: text.clone(), detail: detail.clone() };
+            let end = rows::Ending {
+                index,
+                name: name.to_owned(),
+                word,
+                code,
+                text: text.clone(),
+                detail: detail.clone(),
+            };
             match self.close_intent(&tenant, end).await {
                 Ok(_) => return,
-                Err(e) => tracing::warn!(tenant.id = %tenant, intent = index, "failed to write an outcome: {e}"),
+                Err(e) => {
+                    tracing::warn!(tenant.id = %tenant, intent = index, "failed to write an outcome: {e}")
+                }
             }
         }
         // `intent` leaves the in-flight set when it drops here; the sweeper will write `unknown`.
@@ -299,7 +315,8 @@ impl House {
                     return Ok::<_, Failure>(false);
                 }
                 let now = house.now();
-                let index = crate::trail::append(tx, &log, Kind::Outcome, now, |at| event::of_outcome(&end, at))?;
+                let index =
+                    crate::trail::append(tx, &log, Kind::Outcome, now, |at| event::of_outcome(&end, at))?;
                 rows::close_intent(&mut tx.tenant(&id), end.index, index, end.word)?;
                 Ok(true)
             })

@@ -98,14 +98,20 @@ impl std::fmt::Display for Refusal {
         match &self.kind {
             RefusalKind::NotYours => write!(f, "`{object}` does not exist"),
             RefusalKind::ImplicitDeny => {
-                write!(f, "no policy of yours allows `{}` on `{}`; ask your administrator", self.action, self.resource)
+                write!(
+                    f,
+                    "no policy of yours allows `{}` on `{}`; ask your administrator",
+                    self.action, self.resource
+                )
             }
             RefusalKind::ExplicitDeny { policy, statement } => write!(
                 f,
                 "policy `{policy}`, statement {statement}, denies `{}` on `{}`",
                 self.action, self.resource
             ),
-            RefusalKind::OperatorRole { role } => write!(f, "the role `{role}` does not include `{}`", self.action),
+            RefusalKind::OperatorRole { role } => {
+                write!(f, "the role `{role}` does not include `{}`", self.action)
+            }
             RefusalKind::NoTicket => {
                 write!(f, "`{}` on `{object}` needs an open ticket of the tenant; name one", self.event_name)
             }

@@ -60,7 +60,8 @@ pub(crate) async fn close_lost(house: &Arc<House>, alone: bool) -> Result<u64, F
             .into_iter()
             .filter(|(tenant, index, _, instance, at)| {
                 if *instance == house.instance {
-                    !house.in_flight.contains(tenant, *index) && now >= Timestamp::from_ms(*at).plus_ms(LATE_MS)
+                    !house.in_flight.contains(tenant, *index)
+                        && now >= Timestamp::from_ms(*at).plus_ms(LATE_MS)
                 } else {
                     alone || !live.contains(instance)
                 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bailee_crypto::seal::aad;
 use bailee_policy::PolicySet;
-use bailee_types::{AccessKeyId, Arn, SecretText, TenantAlias, TenantId, Timestamp, UserId, UserName, random_text};
+use bailee_types::{
+    AccessKeyId, Arn, SecretText, TenantAlias, TenantId, Timestamp, UserId, UserName, random_text,
+};
 use serde_json::{Map, Value, json};
 
 use super::{policy, rows, still_fresh};
@@ -117,7 +119,8 @@ impl House {
             }
         }
         let wanted = id.clone();
-        let Some(row) = self.db.read(move |tx| rows::access_key(tx, &wanted).map_err(Failure::from)).await? else {
+        let Some(row) = self.db.read(move |tx| rows::access_key(tx, &wanted).map_err(Failure::from)).await?
+        else {
             return Ok(None);
         };
         let secret = self
@@ -149,10 +152,16 @@ impl House {
     }
 
     /// What the policies attached to a user say, compiled.
-    pub(super) async fn policies_of(&self, tenant: &TenantId, user: &UserName) -> Result<Arc<PolicySet>, Failure> {
+    pub(super) async fn policies_of(
+        &self,
+        tenant: &TenantId,
+        user: &UserName,
+    ) -> Result<Arc<PolicySet>, Failure> {
         let (tenant, user) = (tenant.clone(), user.clone());
-        let attached =
-            self.db.read(move |tx| rows::attached(&mut tx.tenant(&tenant), &user).map_err(Failure::from)).await?;
+        let attached = self
+            .db
+            .read(move |tx| rows::attached(&mut tx.tenant(&tenant), &user).map_err(Failure::from))
+            .await?;
         policy::compile(attached)
     }
 
@@ -236,7 +245,9 @@ impl Operation for ListAccessKeys {
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Vec<AccessKey>, Failure> {
         house
             .db
-            .read(move |tx| rows::keys(&mut tx.tenant(&self.tenant), self.user.as_ref()).map_err(Failure::from))
+            .read(move |tx| {
+                rows::keys(&mut tx.tenant(&self.tenant), self.user.as_ref()).map_err(Failure::from)
+            })
             .await
     }
 }

@@ -27,7 +27,9 @@ pub use policy::{AttachPolicy, CreatePolicy};
 pub(crate) use rows::insert_tenant;
 pub use session::{SessionInfo, SessionToken, SignIn};
 pub use tenant::{CreateTenant, NewTenant, Tenant};
-pub use user::{CallerIdentity, CreateUser, GetCallerIdentity, GetUser, ListUsers, SetPassword, User, UserPage};
+pub use user::{
+    CallerIdentity, CreateUser, GetCallerIdentity, GetUser, ListUsers, SetPassword, User, UserPage,
+};
 
 use crate::gate::Caller;
 use crate::keys::Keys;
@@ -72,9 +74,16 @@ impl House {
     pub fn pseudonym(&self, tenant: &TenantId, operator: &OperatorId) -> Pseudonym {
         let mac = self.identity.pseudonyms.mac(&[tenant.as_str().as_bytes(), operator.as_str().as_bytes()]);
         let alphabet = b"abcdefghijklmnopqrstuvwxyz234567";
-        let text: String =
-            mac.iter().take(16).filter_map(|b| alphabet.get(usize::from(b % 32))).map(|c| char::from(*c)).collect();
-        #[expect(clippy::expect_used, reason = "16 characters of a-z and 2-7 are a pseudonym by its own rule")]
+        let text: String = mac
+            .iter()
+            .take(16)
+            .filter_map(|b| alphabet.get(usize::from(b % 32)))
+            .map(|c| char::from(*c))
+            .collect();
+        #[expect(
+            clippy::expect_used,
+            reason = "16 characters of a-z and 2-7 are a pseudonym by its own rule"
+        )]
         Pseudonym::parse(&format!("emp-{text}")).expect("a pseudonym")
     }
 
@@ -96,7 +105,12 @@ impl House {
     }
 
     /// Checks a password; an absent hash costs the same and is a no.
-    async fn password_fits(&self, password: SecretText, hash: Option<String>, cost: Cost) -> Result<bool, Failure> {
+    async fn password_fits(
+        &self,
+        password: SecretText,
+        hash: Option<String>,
+        cost: Cost,
+    ) -> Result<bool, Failure> {
         let hasher = Arc::clone(&self.identity.hasher);
         self.hashing(move || match hash {
             Some(hash) => hasher.verify(&password, &hash),

@@ -49,7 +49,9 @@ impl Operation for CreateOperator {
             class: Class::Management { write: true },
             touches: Touches::Nothing,
             ticket: None,
-            parameters: parameters(json!({ "operator": self.id.as_str(), "role": self.role, "place": self.place })),
+            parameters: parameters(
+                json!({ "operator": self.id.as_str(), "role": self.role, "place": self.place }),
+            ),
             continues: None,
         }
     }

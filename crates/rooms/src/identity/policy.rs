@@ -43,7 +43,12 @@ impl Operation for CreatePolicy {
     type Output = ();
 
     fn asks(&self) -> Asked {
-        asked(&self.tenant, "ram:CreatePolicy", &format!("policy/{}", clip(&self.name)), json!({ "PolicyName": clip(&self.name) }))
+        asked(
+            &self.tenant,
+            "ram:CreatePolicy",
+            &format!("policy/{}", clip(&self.name)),
+            json!({ "PolicyName": clip(&self.name) }),
+        )
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
@@ -52,14 +57,19 @@ impl Operation for CreatePolicy {
         if !ok {
             return Err(Failure::invalid("PolicyName", "must have 1 to 128 of A-Z, a-z, 0-9, hyphen"));
         }
-        Policy::parse(&self.document).map_err(|e| Failure::invalid("PolicyDocument", format!("is refused: {e}")))?;
+        Policy::parse(&self.document)
+            .map_err(|e| Failure::invalid("PolicyDocument", format!("is refused: {e}")))?;
         let now = house.now();
         house
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
                 if rows::count_policies(&mut tx)? >= PER_TENANT_MAX {
-                    return Err(Failure::Limit { what: "policies", max: PER_TENANT_MAX, thing: Thing::Policy });
+                    return Err(Failure::Limit {
+                        what: "policies",
+                        max: PER_TENANT_MAX,
+                        thing: Thing::Policy,
+                    });
                 }
                 if !rows::insert_policy(&mut tx, &self.name, &self.document, now)? {
                     return Err(Failure::exists(Thing::Policy, &self.name));
@@ -97,8 +107,11 @@ impl Operation for AttachPolicy {
                 if !self.system && rows::policy(&mut tx, &self.policy)?.is_none() {
                     return Err(Failure::not_found(Thing::Policy, &self.policy));
                 }
-                let (kind, max) =
-                    if self.system { ("System", SYSTEM_PER_USER_MAX) } else { ("Custom", CUSTOM_PER_USER_MAX) };
+                let (kind, max) = if self.system {
+                    ("System", SYSTEM_PER_USER_MAX)
+                } else {
+                    ("Custom", CUSTOM_PER_USER_MAX)
+                };
                 if rows::count_attached(&mut tx, &self.user, kind)? >= max {
                     return Err(Failure::Limit { what: "policies of a user", max, thing: Thing::Policy });
                 }

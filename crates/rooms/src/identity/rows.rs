@@ -149,7 +149,10 @@ pub(super) fn insert_user(
     Ok(added == 1)
 }
 
-pub(super) fn user_password(tx: &mut TenantTx<'_, '_>, name: &UserName) -> Result<Option<String>, StoreError> {
+pub(super) fn user_password(
+    tx: &mut TenantTx<'_, '_>,
+    name: &UserName,
+) -> Result<Option<String>, StoreError> {
     let row = tx.query_opt(
         "SELECT password_hash FROM ram_user WHERE tenant_id = $1 AND user_name = $2",
         &[name.as_str().into()],
@@ -219,17 +222,23 @@ pub(super) fn count_keys(tx: &mut TenantTx<'_, '_>, user: Option<&UserName>) -> 
             "SELECT count(*) FROM access_key WHERE tenant_id = $1 AND user_name = $2",
             &[u.as_str().into()],
         )?,
-        None => tx.query_opt("SELECT count(*) FROM access_key WHERE tenant_id = $1 AND user_name IS NULL", &[])?,
+        None => {
+            tx.query_opt("SELECT count(*) FROM access_key WHERE tenant_id = $1 AND user_name IS NULL", &[])?
+        }
     })
 }
 
 pub(super) fn keys(tx: &mut TenantTx<'_, '_>, user: Option<&UserName>) -> Result<Vec<AccessKey>, StoreError> {
-    const SELECT: &str = "SELECT access_key_id, status, created_at_ms FROM access_key WHERE tenant_id = $1 AND ";
+    const SELECT: &str =
+        "SELECT access_key_id, status, created_at_ms FROM access_key WHERE tenant_id = $1 AND ";
     match user {
-        Some(u) => {
-            tx.query(&format!("{SELECT} user_name = $2 ORDER BY created_at_ms, access_key_id"), &[u.as_str().into()])?
+        Some(u) => tx.query(
+            &format!("{SELECT} user_name = $2 ORDER BY created_at_ms, access_key_id"),
+            &[u.as_str().into()],
+        )?,
+        None => {
+            tx.query(&format!("{SELECT} user_name IS NULL ORDER BY created_at_ms, access_key_id"), &[])?
         }
-        None => tx.query(&format!("{SELECT} user_name IS NULL ORDER BY created_at_ms, access_key_id"), &[])?,
     }
     .iter()
     .map(|r| {
@@ -260,7 +269,11 @@ pub(super) fn attached(tx: &mut TenantTx<'_, '_>, user: &UserName) -> Result<Vec
     .collect()
 }
 
-pub(super) fn count_attached(tx: &mut TenantTx<'_, '_>, user: &UserName, kind: &str) -> Result<u64, StoreError> {
+pub(super) fn count_attached(
+    tx: &mut TenantTx<'_, '_>,
+    user: &UserName,
+    kind: &str,
+) -> Result<u64, StoreError> {
     count(tx.query_opt(
         "SELECT count(*) FROM ram_attachment WHERE tenant_id = $1 AND user_name = $2 AND policy_type = $3",
         &[user.as_str().into(), kind.into()],
@@ -359,7 +372,10 @@ pub(super) fn insert_operator(
 
 pub(super) fn set_operator_state(tx: &mut Tx<'_>, id: &OperatorId, active: bool) -> Result<bool, StoreError> {
     let state = if active { "active" } else { "disabled" };
-    let n = tx.execute("UPDATE operator SET state = $2 WHERE operator_id = $1", &[id.as_str().into(), state.into()])?;
+    let n = tx.execute(
+        "UPDATE operator SET state = $2 WHERE operator_id = $1",
+        &[id.as_str().into(), state.into()],
+    )?;
     if !active {
         tx.execute("DELETE FROM web_session WHERE kind = 'operator' AND name = $1", &[id.as_str().into()])?;
     }
@@ -420,13 +436,19 @@ pub(super) fn session(tx: &mut Tx<'_>, hash: &[u8; 32]) -> Result<Option<Session
 }
 
 pub(super) fn touch_session(tx: &mut Tx<'_>, hash: &[u8; 32], now: Timestamp) -> Result<(), StoreError> {
-    tx.execute("UPDATE web_session SET seen_at_ms = $2 WHERE token_hash = $1", &[hash.into(), now.ms().into()])
-        .map(drop)
+    tx.execute(
+        "UPDATE web_session SET seen_at_ms = $2 WHERE token_hash = $1",
+        &[hash.into(), now.ms().into()],
+    )
+    .map(drop)
 }
 
 pub(super) fn end_session(tx: &mut Tx<'_>, hash: &[u8; 32], now: Timestamp) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM web_session WHERE token_hash = $1 OR ends_at_ms < $2", &[hash.into(), now.ms().into()])
-        .map(drop)
+    tx.execute(
+        "DELETE FROM web_session WHERE token_hash = $1 OR ends_at_ms < $2",
+        &[hash.into(), now.ms().into()],
+    )
+    .map(drop)
 }
 
 fn count(row: Option<Row>) -> Result<u64, StoreError> {

@@ -122,7 +122,11 @@ impl House {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn session(self: &Arc<Self>, token: &str, origin: Origin) -> Result<Option<SessionInfo>, Failure> {
+    pub async fn session(
+        self: &Arc<Self>,
+        token: &str,
+        origin: Origin,
+    ) -> Result<Option<SessionInfo>, Failure> {
         if token.len() != 64 {
             return Ok(None);
         }
@@ -172,8 +176,12 @@ impl House {
                         Some(Found { hash, kind, tenant: Some(tenant.id), name: user })
                     }
                     SignIn::Operator { id, .. } => match OperatorId::parse(&id) {
-                        Ok(id) => rows::operator_password(tx, &id)?
-                            .map(|hash| Found { hash: Some(hash), kind: "operator", tenant: None, name: id.to_string() }),
+                        Ok(id) => rows::operator_password(tx, &id)?.map(|hash| Found {
+                            hash: Some(hash),
+                            kind: "operator",
+                            tenant: None,
+                            name: id.to_string(),
+                        }),
                         Err(_) => None,
                     },
                 })
@@ -193,7 +201,8 @@ impl House {
             ("operator", None) => {
                 let Ok(id) = OperatorId::parse(name) else { return Ok(None) };
                 let wanted = id.clone();
-                let found = self.db.read(move |tx| rows::operator(tx, &wanted).map_err(Failure::from)).await?;
+                let found =
+                    self.db.read(move |tx| rows::operator(tx, &wanted).map_err(Failure::from)).await?;
                 match found.filter(|o| o.active) {
                     Some(o) => Principal::Operator { id, role: o.role, place: o.place },
                     None => return Ok(None),
@@ -211,9 +220,13 @@ impl House {
                 } else {
                     let Ok(user) = UserName::parse(name) else { return Ok(None) };
                     let (t, u) = (found.id.clone(), user.clone());
-                    let row = self.db.read(move |tx| rows::user(&mut tx.tenant(&t), &u).map_err(Failure::from)).await?;
+                    let row = self
+                        .db
+                        .read(move |tx| rows::user(&mut tx.tenant(&t), &u).map_err(Failure::from))
+                        .await?;
                     let Some(row) = row else { return Ok(None) };
-                    let id = bailee_types::UserId::parse(&row.id).map_err(|e| Failure::Damaged(e.to_string()))?;
+                    let id =
+                        bailee_types::UserId::parse(&row.id).map_err(|e| Failure::Damaged(e.to_string()))?;
                     let policies = self.policies_of(&found.id, &user).await?;
                     Principal::User { tenant: found.id, alias: found.alias, id, name: user, policies }
                 }
@@ -273,8 +286,16 @@ impl Operation for BeginSession {
         house
             .db
             .write(move |tx| {
-                rows::insert_session(tx, &self.token_hash, self.kind, self.owner.as_ref(), &self.name, now, now.plus_ms(AGE_MS))
-                    .map_err(Failure::from)
+                rows::insert_session(
+                    tx,
+                    &self.token_hash,
+                    self.kind,
+                    self.owner.as_ref(),
+                    &self.name,
+                    now,
+                    now.plus_ms(AGE_MS),
+                )
+                .map_err(Failure::from)
             })
             .await
     }

@@ -71,14 +71,24 @@ impl Operation for CreateTenant {
         let (id, now) = (TenantId::random(), house.now());
         let (key_row, root_key) = house.new_access_key(&id, now);
         let inner = Arc::clone(house);
-        let tenant = Tenant { id: id.clone(), alias: self.alias.clone(), name: name.clone(), created_at: now };
+        let tenant =
+            Tenant { id: id.clone(), alias: self.alias.clone(), name: name.clone(), created_at: now };
         house
             .db
             .write(move |tx| {
                 if rows::tenant_by_alias(tx, self.alias.as_str())?.is_some() {
                     return Err(Failure::exists(Thing::Tenant, &self.alias));
                 }
-                house::create_tenant(tx, &inner.keys, inner.provider(), &id, &self.alias, &name, Some(&hash), now)?;
+                house::create_tenant(
+                    tx,
+                    &inner.keys,
+                    inner.provider(),
+                    &id,
+                    &self.alias,
+                    &name,
+                    Some(&hash),
+                    now,
+                )?;
                 rows::insert_key(&mut tx.tenant(&id), None, &key_row, now)?;
                 Ok(())
             })

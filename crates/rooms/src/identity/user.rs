@@ -121,7 +121,13 @@ impl Operation for CreateUser {
     type Output = User;
 
     fn asks(&self) -> Asked {
-        asked(&self.tenant, "ram:CreateUser", &format!("user/{}", self.name), true, json!({ "UserName": self.name.as_str() }))
+        asked(
+            &self.tenant,
+            "ram:CreateUser",
+            &format!("user/{}", self.name),
+            true,
+            json!({ "UserName": self.name.as_str() }),
+        )
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<User, Failure> {
@@ -163,7 +169,13 @@ impl Operation for GetUser {
     type Output = User;
 
     fn asks(&self) -> Asked {
-        asked(&self.tenant, "ram:GetUser", &format!("user/{}", self.name), false, json!({ "UserName": self.name.as_str() }))
+        asked(
+            &self.tenant,
+            "ram:GetUser",
+            &format!("user/{}", self.name),
+            false,
+            json!({ "UserName": self.name.as_str() }),
+        )
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<User, Failure> {
@@ -203,7 +215,13 @@ impl Operation for SetPassword {
     type Output = ();
 
     fn asks(&self) -> Asked {
-        asked(&self.tenant, "ram:CreateLoginProfile", &format!("user/{}", self.name), true, json!({ "UserName": self.name.as_str() }))
+        asked(
+            &self.tenant,
+            "ram:CreateLoginProfile",
+            &format!("user/{}", self.name),
+            true,
+            json!({ "UserName": self.name.as_str() }),
+        )
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {

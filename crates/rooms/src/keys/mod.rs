@@ -70,7 +70,12 @@ impl Keys {
         self.remember(tenant, version, &material)
     }
 
-    fn remember(&self, tenant: &TenantId, version: i64, material: &SecretBytes) -> Result<Arc<TenantKey>, Failure> {
+    fn remember(
+        &self,
+        tenant: &TenantId,
+        version: i64,
+        material: &SecretBytes,
+    ) -> Result<Arc<TenantKey>, Failure> {
         let base = SealingKey::from_bytes(material.expose())
             .map_err(|_| Failure::Damaged(format!("the key of tenant `{tenant}` has a wrong length")))?;
         let key = Arc::new(TenantKey {
@@ -100,7 +105,11 @@ impl House {
     }
 
     /// A given version of a tenant's key.
-    pub(crate) async fn tenant_key_version(&self, tenant: &TenantId, version: i64) -> Result<Arc<TenantKey>, Failure> {
+    pub(crate) async fn tenant_key_version(
+        &self,
+        tenant: &TenantId,
+        version: i64,
+    ) -> Result<Arc<TenantKey>, Failure> {
         if let Some(found) = self.keys.opened.read().get(&(tenant.clone(), version)) {
             return Ok(Arc::clone(found));
         }
@@ -113,11 +122,16 @@ impl House {
         self.keys.open(tenant, version, &sealed)
     }
 
-    pub(crate) fn tenant_key_blocking(&self, tx: &mut Tx<'_>, tenant: &TenantId) -> Result<Arc<TenantKey>, Failure> {
+    pub(crate) fn tenant_key_blocking(
+        &self,
+        tx: &mut Tx<'_>,
+        tenant: &TenantId,
+    ) -> Result<Arc<TenantKey>, Failure> {
         if let Some(found) = self.keys.opened.read().get(&(tenant.clone(), 1)) {
             return Ok(Arc::clone(found));
         }
-        let sealed = rows::sealed(&mut tx.tenant(tenant), 1)?.ok_or_else(|| Failure::not_found(Thing::Tenant, tenant))?;
+        let sealed = rows::sealed(&mut tx.tenant(tenant), 1)?
+            .ok_or_else(|| Failure::not_found(Thing::Tenant, tenant))?;
         self.keys.open(tenant, 1, &sealed)
     }
 
@@ -128,7 +142,9 @@ impl House {
     pub async fn new_data_key(&self, release: &KeyRelease<'_>) -> Result<(DataKey, i64, Vec<u8>), Failure> {
         let key = self.tenant_key(release.tenant()).await?;
         let data_key = DataKey::random();
-        let wrapped = key.wrap.seal(&data_aad(release.tenant(), release.bucket(), release.version()), data_key.expose());
+        let wrapped = key
+            .wrap
+            .seal(&data_aad(release.tenant(), release.bucket(), release.version()), data_key.expose());
         Ok((data_key, key.version, wrapped))
     }
 
@@ -148,7 +164,8 @@ impl House {
             .open(&data_aad(release.tenant(), release.bucket(), release.version()), wrapped)
             .map_err(|_| Failure::Damaged("the data key of an object does not open".into()))?;
         Counters::add(&self.counters().key_releases, 1);
-        DataKey::from_bytes(opened.expose()).map_err(|_| Failure::Damaged("a data key has a wrong length".into()))
+        DataKey::from_bytes(opened.expose())
+            .map_err(|_| Failure::Damaged("a data key has a wrong length".into()))
     }
 }
 
@@ -169,7 +186,8 @@ impl House {
     /// When the database cannot be read or the secret does not open.
     pub async fn kept_sealed(&self, name: &str) -> Result<Option<SecretBytes>, Failure> {
         let wanted = name.to_owned();
-        let Some(sealed) = self.db.read(move |tx| rows::kept(tx, &wanted).map_err(Failure::from)).await? else {
+        let Some(sealed) = self.db.read(move |tx| rows::kept(tx, &wanted).map_err(Failure::from)).await?
+        else {
             return Ok(None);
         };
         let damaged = || Failure::Damaged(format!("the sealed setting `{name}` does not open"));
@@ -184,7 +202,12 @@ fn setting_aad(name: &str) -> Vec<u8> {
 
 impl TenantKey {
     /// Seals metadata of an object (ETag, content type, user metadata).
-    pub(crate) fn seal_metadata(&self, bucket: &BucketName, version: &ObjectVersionId, plain: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal_metadata(
+        &self,
+        bucket: &BucketName,
+        version: &ObjectVersionId,
+        plain: &[u8],
+    ) -> Vec<u8> {
         self.metadata.seal(&data_aad(&self.tenant, bucket, version), plain)
     }
 
@@ -195,14 +218,17 @@ impl TenantKey {
         version: &ObjectVersionId,
         sealed: &[u8],
     ) -> Result<SecretBytes, Failure> {
-        self.metadata
-            .open(&data_aad(&self.tenant, bucket, version), sealed)
-            .map_err(|_| Failure::Damaged(format!("the metadata of object version `{version}` does not open")))
+        self.metadata.open(&data_aad(&self.tenant, bucket, version), sealed).map_err(|_| {
+            Failure::Damaged(format!("the metadata of object version `{version}` does not open"))
+        })
     }
 
     /// Seals what belongs to the tenant's log.
     pub(crate) fn seal_trail(&self, purpose: &str, plain: &[u8]) -> Vec<u8> {
-        self.trail.seal(&aad(&[b"bailee/trail-secret/v1", self.tenant.as_str().as_bytes(), purpose.as_bytes()]), plain)
+        self.trail.seal(
+            &aad(&[b"bailee/trail-secret/v1", self.tenant.as_str().as_bytes(), purpose.as_bytes()]),
+            plain,
+        )
     }
 
     /// Opens what belongs to the tenant's log.
@@ -212,7 +238,12 @@ impl TenantKey {
                 &aad(&[b"bailee/trail-secret/v1", self.tenant.as_str().as_bytes(), purpose.as_bytes()]),
                 sealed,
             )
-            .map_err(|_| Failure::Damaged(format!("the {purpose} of the log of tenant `{}` does not open", self.tenant)))
+            .map_err(|_| {
+                Failure::Damaged(format!(
+                    "the {purpose} of the log of tenant `{}` does not open",
+                    self.tenant
+                ))
+            })
     }
 }
 

@@ -3,7 +3,12 @@
 use bailee_store::{StoreError, TenantTx, Tx};
 use bailee_types::Timestamp;
 
-pub(super) fn insert(tx: &mut TenantTx<'_, '_>, version: i64, sealed: &[u8], now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn insert(
+    tx: &mut TenantTx<'_, '_>,
+    version: i64,
+    sealed: &[u8],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO tenant_key (tenant_id, version, sealed_key, created_at_ms) VALUES ($1, $2, $3, $4)",
         &[version.into(), sealed.into(), now.ms().into()],
@@ -12,9 +17,12 @@ pub(super) fn insert(tx: &mut TenantTx<'_, '_>, version: i64, sealed: &[u8], now
 }
 
 pub(super) fn sealed(tx: &mut TenantTx<'_, '_>, version: i64) -> Result<Option<Vec<u8>>, StoreError> {
-    tx.query_opt("SELECT sealed_key FROM tenant_key WHERE tenant_id = $1 AND version = $2", &[version.into()])?
-        .map(|r| r.blob(0).map(<[u8]>::to_vec))
-        .transpose()
+    tx.query_opt(
+        "SELECT sealed_key FROM tenant_key WHERE tenant_id = $1 AND version = $2",
+        &[version.into()],
+    )?
+    .map(|r| r.blob(0).map(<[u8]>::to_vec))
+    .transpose()
 }
 
 pub(super) fn keep(tx: &mut Tx<'_>, name: &str, sealed: &str) -> Result<(), StoreError> {

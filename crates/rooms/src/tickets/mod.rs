@@ -56,7 +56,12 @@ impl Operation for OpenTicket {
     type Output = TicketId;
 
     fn asks(&self) -> Asked {
-        asked(&self.tenant, "bailee:OpenTicket", "ticket/*", json!({ "title": self.title.chars().take(200).collect::<String>() }))
+        asked(
+            &self.tenant,
+            "bailee:OpenTicket",
+            "ticket/*",
+            json!({ "title": self.title.chars().take(200).collect::<String>() }),
+        )
     }
 
     async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<TicketId, Failure> {
@@ -80,7 +85,12 @@ impl Operation for CloseTicket {
     type Output = ();
 
     fn asks(&self) -> Asked {
-        asked(&self.tenant, "bailee:CloseTicket", &format!("ticket/{}", self.ticket), json!({ "ticket": self.ticket.as_str() }))
+        asked(
+            &self.tenant,
+            "bailee:CloseTicket",
+            &format!("ticket/{}", self.ticket),
+            json!({ "ticket": self.ticket.as_str() }),
+        )
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {

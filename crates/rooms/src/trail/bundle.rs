@@ -73,9 +73,13 @@ impl Operation for ExportTrail {
         // A random name beside the target: two exports at once must not write into one file.
         let partial = self.path.with_extension(format!("{}.partial", ObjectVersionId::random()));
         let written = async {
-            let file = std::io::BufWriter::with_capacity(256 * 1024, std::fs::File::create_new(&partial).map_err(io)?);
+            let file = std::io::BufWriter::with_capacity(
+                256 * 1024,
+                std::fs::File::create_new(&partial).map_err(io)?,
+            );
             let mut writer = Writer::new(file, note.as_bytes(), head.note.as_bytes()).map_err(of_write)?;
-            self.each(house, &log, head.size, |entry, nonce, event| writer.record(entry, nonce, event)).await?;
+            self.each(house, &log, head.size, |entry, nonce, event| writer.record(entry, nonce, event))
+                .await?;
             let file = writer.finish().map_err(of_write)?.into_inner().map_err(|e| io(e.into_error()))?;
             file.sync_all().map_err(io)?;
             let bytes = file.metadata().map_err(io)?.len();

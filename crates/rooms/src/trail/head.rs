@@ -123,7 +123,8 @@ fn derive_nodes(tx: &mut TenantTx<'_, '_>, size: u64) -> Result<(), Failure> {
             } else {
                 rows::nodes(tx, level - 1, next * width, width)?
             };
-            let root = parent(&below).ok_or_else(|| Failure::Damaged("a complete subtree has gaps".into()))?;
+            let root =
+                parent(&below).ok_or_else(|| Failure::Damaged("a complete subtree has gaps".into()))?;
             rows::insert_node(tx, level, next, &root.0)?;
             next += 1;
         }
@@ -210,7 +211,10 @@ fn check_head(tx: &mut Tx<'_>, log: &LogKeys, whole: bool) -> Result<u64, Failur
     let opened = Checkpoint::open(signed.note.as_bytes(), log.signer.verifier())
         .map_err(|e| differs(&format!("the last checkpoint does not verify ({e})")))?;
     if opened.size > head.size {
-        return Err(differs(&format!("a checkpoint covers {} records and {} are stored", opened.size, head.size)));
+        return Err(differs(&format!(
+            "a checkpoint covers {} records and {} are stored",
+            opened.size, head.size
+        )));
     }
     if opened.size == head.size && opened.root != frontier.root() {
         return Err(differs("the tree has another root than the last checkpoint"));

@@ -30,8 +30,8 @@ use tokio::sync::Notify;
 
 pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
-pub(crate) use head::{check_heads, sign_heads};
 pub use head::Head;
+pub(crate) use head::{check_heads, sign_heads};
 pub use publish::LogPart;
 pub use view::{Act, ActEnd, ActFilter, ActPage, Family};
 
@@ -137,7 +137,8 @@ impl LogKeys {
     /// Opens a record's nonce and event.
     fn open(&self, index: u64, sealed: &[u8]) -> Result<([u8; 32], Vec<u8>), Failure> {
         let damaged = || Failure::Damaged(format!("record {index} of log `{}` does not open", self.origin));
-        let opening = self.event_key.open(&opening_aad(&self.origin, index), sealed).map_err(|_| damaged())?;
+        let opening =
+            self.event_key.open(&opening_aad(&self.origin, index), sealed).map_err(|_| damaged())?;
         let (nonce, event) = opening.expose().split_first_chunk::<32>().ok_or_else(damaged)?;
         Ok((*nonce, event.to_vec()))
     }
@@ -165,17 +166,30 @@ impl House {
         self.remember_log(tenant, &key, row)
     }
 
-    fn remember_log(&self, tenant: &TenantId, key: &TenantKey, row: rows::LogRow) -> Result<Arc<LogKeys>, Failure> {
+    fn remember_log(
+        &self,
+        tenant: &TenantId,
+        key: &TenantKey,
+        row: rows::LogRow,
+    ) -> Result<Arc<LogKeys>, Failure> {
         let seed = key.open_trail("signing seed", &row.seed)?;
         let seed: [u8; 32] = exact(&seed)?;
         let signer = Signer::from_seed(&row.origin, &seed).map_err(|e| Failure::Damaged(e.to_string()))?;
         if signer.verifier().to_string() != row.vkey {
-            return Err(Failure::Damaged(format!("the log of tenant `{tenant}` names another key than it signs with")));
+            return Err(Failure::Damaged(format!(
+                "the log of tenant `{tenant}` names another key than it signs with"
+            )));
         }
         let event_key = key.open_trail("event key", &row.event_key)?;
         let event_key = SealingKey::from_bytes(event_key.expose())
             .map_err(|_| Failure::Damaged("an event key has a wrong length".into()))?;
-        let log = Arc::new(LogKeys { tenant: tenant.clone(), origin: row.origin, vkey: row.vkey, event_key, signer });
+        let log = Arc::new(LogKeys {
+            tenant: tenant.clone(),
+            origin: row.origin,
+            vkey: row.vkey,
+            event_key,
+            signer,
+        });
         self.trail.logs.write().insert(tenant.clone(), Arc::clone(&log));
         Ok(log)
     }

@@ -45,7 +45,8 @@ impl House {
         let bytes = match tile.kind {
             TileKind::Entries => {
                 let entries = self.entries_of(&tenant, first, count).await?;
-                bundle_bytes(entries.iter().map(|(e, _)| e.as_slice())).map_err(|e| Failure::Bug(e.to_string()))?
+                bundle_bytes(entries.iter().map(|(e, _)| e.as_slice()))
+                    .map_err(|e| Failure::Bug(e.to_string()))?
             }
             TileKind::Hashes(0) => {
                 let leaves: Vec<Hash> =
@@ -56,7 +57,9 @@ impl House {
                 let id = tenant.clone();
                 let nodes = self
                     .db
-                    .read(move |tx| rows::nodes(&mut tx.tenant(&id), level, first, count).map_err(Failure::from))
+                    .read(move |tx| {
+                        rows::nodes(&mut tx.tenant(&id), level, first, count).map_err(Failure::from)
+                    })
                     .await?;
                 if nodes.len() as u64 != count {
                     return Err(Failure::Damaged("a log has fewer nodes than its head says".into()));
@@ -67,7 +70,12 @@ impl House {
         Ok(LogPart::Immutable(bytes))
     }
 
-    async fn entries_of(&self, tenant: &TenantId, first: u64, count: u64) -> Result<Vec<([u8; 50], Hash)>, Failure> {
+    async fn entries_of(
+        &self,
+        tenant: &TenantId,
+        first: u64,
+        count: u64,
+    ) -> Result<Vec<([u8; 50], Hash)>, Failure> {
         let tenant = tenant.clone();
         self.db
             .read(move |tx| {

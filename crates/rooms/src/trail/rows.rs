@@ -96,7 +96,10 @@ pub(super) fn tenant_of(tx: &mut Tx<'_>, id: &LogId) -> Result<Option<TenantId>,
 
 pub(super) fn head(tx: &mut TenantTx<'_, '_>) -> Result<HeadRow, StoreError> {
     let row = tx
-        .query_opt("SELECT size, last_time_ms, frontier, signed_size FROM trail_log WHERE tenant_id = $1", &[])?
+        .query_opt(
+            "SELECT size, last_time_ms, frontier, signed_size FROM trail_log WHERE tenant_id = $1",
+            &[],
+        )?
         .ok_or_else(|| StoreError::Corrupt("a tenant without a log".into()))?;
     Ok(HeadRow {
         size: row.uint(0)?,
@@ -137,7 +140,8 @@ pub(super) fn advance(
 pub(super) fn count(tx: &mut TenantTx<'_, '_>) -> Result<u64, StoreError> {
     // The newest index plus one: counting a million rows at each start would be slow, and the primary key
     // admits no index twice; `doctor` walks them all.
-    let row = tx.query_opt("SELECT coalesce(max(record_index) + 1, 0) FROM trail_record WHERE tenant_id = $1", &[])?;
+    let row = tx
+        .query_opt("SELECT coalesce(max(record_index) + 1, 0) FROM trail_record WHERE tenant_id = $1", &[])?;
     row.map_or(Ok(0), |r| r.uint(0))
 }
 
@@ -170,7 +174,11 @@ pub(super) fn records(tx: &mut TenantTx<'_, '_>, first: u64, count: u64) -> Resu
 }
 
 /// Records below `before`, newest first.
-pub(super) fn records_before(tx: &mut TenantTx<'_, '_>, before: u64, count: u64) -> Result<Vec<Stored>, StoreError> {
+pub(super) fn records_before(
+    tx: &mut TenantTx<'_, '_>,
+    before: u64,
+    count: u64,
+) -> Result<Vec<Stored>, StoreError> {
     tx.query(
         "SELECT record_index, entry, sealed_opening FROM trail_record WHERE tenant_id = $1 AND record_index < $2 \
          ORDER BY record_index DESC LIMIT $3",
@@ -241,7 +249,8 @@ pub(super) fn insert_checkpoint(
         "INSERT INTO trail_checkpoint (tenant_id, size, root, note, signed_at_ms) VALUES ($1, $2, $3, $4, $5)",
         &[(size as i64).into(), root.into(), note.into(), now.ms().into()],
     )?;
-    tx.execute("UPDATE trail_log SET signed_size = $2 WHERE tenant_id = $1", &[(size as i64).into()]).map(drop)
+    tx.execute("UPDATE trail_log SET signed_size = $2 WHERE tenant_id = $1", &[(size as i64).into()])
+        .map(drop)
 }
 
 /// Number of derived nodes at a level; they are written in order, without gaps.
@@ -250,7 +259,12 @@ pub(super) fn node_count(tx: &mut TenantTx<'_, '_>, level: u8) -> Result<u64, St
     tx.query_opt(sql, &[i64::from(level).into()])?.map_or(Ok(0), |r| r.uint(0))
 }
 
-pub(super) fn nodes(tx: &mut TenantTx<'_, '_>, level: u8, first: u64, count: u64) -> Result<Vec<Hash>, StoreError> {
+pub(super) fn nodes(
+    tx: &mut TenantTx<'_, '_>,
+    level: u8,
+    first: u64,
+    count: u64,
+) -> Result<Vec<Hash>, StoreError> {
     tx.query(
         "SELECT hash FROM trail_node WHERE tenant_id = $1 AND level = $2 AND node_index >= $3 \
          ORDER BY node_index LIMIT $4",

@@ -149,7 +149,8 @@ impl House {
             for stored in records {
                 scanned += 1;
                 cursor = stored.0;
-                if let Some(act) = read_act(&log, &stored, outcomes.get(&stored.0).and_then(Option::as_ref))? {
+                if let Some(act) = read_act(&log, &stored, outcomes.get(&stored.0).and_then(Option::as_ref))?
+                {
                     if filter.admits(&act) {
                         acts.push(act);
                         if acts.len() == limit {
@@ -198,7 +199,11 @@ impl ActFilter {
 }
 
 /// Reads a record as an act; outcomes and the log's own records are none.
-fn read_act(log: &LogKeys, stored: &rows::Stored, outcome: Option<&rows::Stored>) -> Result<Option<Act>, Failure> {
+fn read_act(
+    log: &LogKeys,
+    stored: &rows::Stored,
+    outcome: Option<&rows::Stored>,
+) -> Result<Option<Act>, Failure> {
     let (index, entry, sealed) = stored;
     let damaged = |why: String| Failure::Damaged(format!("record {index} of the trail: {why}"));
     let entry = Entry::decode(entry).map_err(|e| damaged(e.to_string()))?;

@@ -78,7 +78,11 @@ impl Operation for CreateBucket {
                 } else {
                     let mut tx = tx.tenant(&self.tenant);
                     if rows::buckets(&mut tx)?.len() as u64 >= PER_TENANT_MAX {
-                        return Err(Failure::Limit { what: "buckets", max: PER_TENANT_MAX, thing: Thing::Bucket });
+                        return Err(Failure::Limit {
+                            what: "buckets",
+                            max: PER_TENANT_MAX,
+                            thing: Thing::Bucket,
+                        });
                     }
                     rows::insert_bucket(&mut tx, &self.bucket, &region, now)?;
                 }

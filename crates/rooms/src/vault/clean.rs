@@ -59,8 +59,12 @@ async fn find_orphans(house: &House) -> Result<(), Failure> {
         .await?;
     for some in old.chunks(500) {
         let ids = some.to_vec();
-        let named: HashSet<_> =
-            house.db.read(move |tx| rows::named(tx, &ids).map_err(Failure::from)).await?.into_iter().collect();
+        let named: HashSet<_> = house
+            .db
+            .read(move |tx| rows::named(tx, &ids).map_err(Failure::from))
+            .await?
+            .into_iter()
+            .collect();
         for id in some.iter().filter(|id| !named.contains(*id)) {
             house.blobs.delete(id).await?;
         }

@@ -133,8 +133,9 @@ pub(super) fn open_meta(
     sealed: &[u8],
 ) -> Result<ObjectMeta, Failure> {
     let plain = key.open_metadata(bucket, version, sealed)?;
-    serde_json::from_slice(plain.expose())
-        .map_err(|e| Failure::Damaged(format!("the metadata of object version `{version}` cannot be read: {e}")))
+    serde_json::from_slice(plain.expose()).map_err(|e| {
+        Failure::Damaged(format!("the metadata of object version `{version}` cannot be read: {e}"))
+    })
 }
 
 /// An object whose key is open. Content leaves it segment by segment, each authenticated.
@@ -168,7 +169,12 @@ pub(super) async fn open(
 impl OpenObject {
     /// The content from `start` to `end` (exclusive) as blocks of at most 1 MiB; the next block is read while
     /// the present one is sent.
-    pub(super) fn blocks(self, house: &Arc<House>, start: u64, end: u64) -> BoxStream<'static, Result<Bytes, Failure>> {
+    pub(super) fn blocks(
+        self,
+        house: &Arc<House>,
+        start: u64,
+        end: u64,
+    ) -> BoxStream<'static, Result<Bytes, Failure>> {
         if start >= end {
             // An empty object still has one sealed segment: opening it proves that it is empty.
             let house = Arc::clone(house);
@@ -212,7 +218,8 @@ impl OpenObject {
         let mut buffer = match &self.inline {
             Some(bytes) => {
                 let range = low as usize..high as usize;
-                let part = bytes.get(range).ok_or_else(|| Failure::Damaged("a small object is too short".into()))?;
+                let part =
+                    bytes.get(range).ok_or_else(|| Failure::Damaged("a small object is too short".into()))?;
                 BytesMut::from(part)
             }
             None => {
@@ -221,7 +228,8 @@ impl OpenObject {
                 bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]))
             }
         };
-        let index = u32::try_from(from).map_err(|_| Failure::Damaged("an object has too many segments".into()))?;
+        let index =
+            u32::try_from(from).map_err(|_| Failure::Damaged("an object has too many segments".into()))?;
         let plain_len = self.opener.open_run(index, high == sealed_len, &mut buffer)?;
         buffer.truncate(plain_len);
         let (cut, upto) = (cut_front as usize, upto as usize);

@@ -94,7 +94,10 @@ impl Operation for ListObjects {
                     for (key, row) in rows {
                         let folded = self.fold(key.as_str());
                         if entries.len() == max {
-                            return Ok(ObjectPage { entries, next_after: if max == 0 { None } else { last_name } });
+                            return Ok(ObjectPage {
+                                entries,
+                                next_after: if max == 0 { None } else { last_name },
+                            });
                         }
                         if let Some(prefix) = folded {
                             last_name = Some(prefix.clone());

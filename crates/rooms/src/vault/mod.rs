@@ -31,7 +31,7 @@ pub use delete::DeleteObject;
 pub use get::{Choice, Content, GetObject};
 pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
-pub use window::{ReadObject, Window, WINDOW_LEN};
+pub use window::{ReadObject, WINDOW_LEN, Window};
 
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Touches};

@@ -72,7 +72,8 @@ impl Operation for PutObject {
         let version = ObjectVersionId::random();
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
         let (data_key, key_version, wrapped_key) = house.new_data_key(&release).await?;
-        let context = Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&version)? };
+        let context =
+            Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&version)? };
         let (sealer, header) = Sealer::new(&data_key, &context);
         let mut intake = Intake::new(house, version.clone(), sealer, header.to_vec());
         let received = self.receive(&mut intake).await;
@@ -123,7 +124,9 @@ impl Operation for PutObject {
                 }
                 if let Some(wanted) = wanted_md5 {
                     let has = match &former {
-                        Some(f) => Some(super::get::open_meta(&opener, &bucket, &f.version, &f.sealed_meta)?.md5),
+                        Some(f) => {
+                            Some(super::get::open_meta(&opener, &bucket, &f.version, &f.sealed_meta)?.md5)
+                        }
                         None => None,
                     };
                     if has.as_deref() != Some(wanted.as_str()) {
@@ -151,9 +154,10 @@ impl PutObject {
             }
         }
         match self.len {
-            Some(n) if n != intake.size => {
-                Err(Failure::Body(format!("the body ended after {} of {n} bytes; nothing was stored", intake.size)))
-            }
+            Some(n) if n != intake.size => Err(Failure::Body(format!(
+                "the body ended after {} of {n} bytes; nothing was stored",
+                intake.size
+            ))),
             _ => Ok(()),
         }
     }
@@ -221,7 +225,8 @@ impl<'h> Intake<'h> {
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
-        let part = std::mem::replace(&mut self.part, BytesMut::with_capacity(PART_LEN + 2 * SEGMENT_LEN)).freeze();
+        let part =
+            std::mem::replace(&mut self.part, BytesMut::with_capacity(PART_LEN + 2 * SEGMENT_LEN)).freeze();
         if let Some(blob) = &mut self.blob {
             blob.write(part).await?;
         }

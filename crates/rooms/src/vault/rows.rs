@@ -233,7 +233,11 @@ fn read_object(r: &Row, at: usize) -> Result<ObjectRow, StoreError> {
     })
 }
 
-pub(super) fn garbage(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<Vec<ObjectVersionId>, StoreError> {
+pub(super) fn garbage(
+    tx: &mut Tx<'_>,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<ObjectVersionId>, StoreError> {
     tx.query(
         "SELECT version_id FROM blob_garbage WHERE since_ms < $1 ORDER BY since_ms LIMIT $2",
         &[before.ms().into(), limit.into()],

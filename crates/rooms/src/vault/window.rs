@@ -52,7 +52,8 @@ impl Operation for ReadObject {
     type Output = Window;
 
     fn asks(&self) -> Asked {
-        let mut asked = object_asked(&self.tenant, &self.bucket, &self.key, "oss:GetObject", Some(&self.ticket));
+        let mut asked =
+            object_asked(&self.tenant, &self.bucket, &self.key, "oss:GetObject", Some(&self.ticket));
         asked.class = Class::Management { write: false };
         asked.continues.clone_from(&self.continues);
         if self.start > 0 {

@@ -64,7 +64,11 @@ impl RpcRequest<'_> {
             || self.argument("SecurityToken").is_some_and(|t| !t.is_empty());
         let signed = match (header, self.argument("Signature")) {
             (Some(_), Some(_)) => {
-                return Err(RpcError::new(400, "IncompleteSignature", "Sign in the header or in the query, not in both."));
+                return Err(RpcError::new(
+                    400,
+                    "IncompleteSignature",
+                    "Sign in the header or in the query, not in both.",
+                ));
             }
             (Some(value), None) => self.modern(value)?,
             (None, Some(signature)) => self.legacy(signature)?,
@@ -84,12 +88,15 @@ impl RpcRequest<'_> {
 
     fn legacy(&self, signature: &str) -> Result<Signed, RpcError> {
         if self.argument("SignatureType").is_some_and(|t| !t.is_empty()) {
-            return Err(unsupported("Signatures by key pair or bearer token are not served; use HMAC-SHA1 or V3."));
+            return Err(unsupported(
+                "Signatures by key pair or bearer token are not served; use HMAC-SHA1 or V3.",
+            ));
         }
         if self.required("SignatureMethod")? != "HMAC-SHA1" || self.required("SignatureVersion")? != "1.0" {
             return Err(unsupported("SignatureMethod must be HMAC-SHA1 and SignatureVersion 1.0."));
         }
-        let mut all: Vec<_> = self.query.iter().chain(&self.form).filter(|(name, _)| *name != "Signature").collect();
+        let mut all: Vec<_> =
+            self.query.iter().chain(&self.form).filter(|(name, _)| *name != "Signature").collect();
         all.sort();
         let mut canonical = Vec::new();
         for (i, (name, value)) in all.iter().enumerate() {
@@ -116,13 +123,18 @@ impl RpcRequest<'_> {
     }
 
     fn modern(&self, value: &str) -> Result<Signed, RpcError> {
-        let malformed = |why: &str| RpcError::new(400, "IncompleteSignature", format!("The authorization header {why}."));
+        let malformed =
+            |why: &str| RpcError::new(400, "IncompleteSignature", format!("The authorization header {why}."));
         let (algorithm, rest) = value.split_once(' ').ok_or_else(|| malformed("has no parameters"))?;
         let scheme = match algorithm {
             "ACS3-HMAC-SHA256" => Scheme::V3,
             "ACS3-HMAC-SM3" => Scheme::V3Sm3,
             "ACS4-HMAC-SHA256" => Scheme::V4,
-            _ => return Err(unsupported("The signature algorithm must be ACS3-HMAC-SHA256, ACS3-HMAC-SM3 or ACS4-HMAC-SHA256.")),
+            _ => {
+                return Err(unsupported(
+                    "The signature algorithm must be ACS3-HMAC-SHA256, ACS3-HMAC-SM3 or ACS4-HMAC-SHA256.",
+                ));
+            }
         };
         let (mut credential, mut names, mut signature) = (None, None, None);
         for part in rest.split(',') {
@@ -153,7 +165,10 @@ impl RpcRequest<'_> {
         }
         let (id, scope) = if scheme == Scheme::V4 { self.scope(credential)? } else { (credential, None) };
         if let Some(other) = self.header("x-acs-accesskey-id")?.filter(|other| *other != id) {
-            return Err(malformed(&format!("names another AccessKey than x-acs-accesskey-id ({} characters)", other.len())));
+            return Err(malformed(&format!(
+                "names another AccessKey than x-acs-accesskey-id ({} characters)",
+                other.len()
+            )));
         }
         let date = self.header("x-acs-date")?.unwrap_or_default();
         let date = Timestamp::parse_iso(date).map_err(|_| illegal_time())?;
@@ -175,11 +190,16 @@ impl RpcRequest<'_> {
     fn scope<'c>(&self, credential: &'c str) -> Result<(&'c str, Option<Scope>), RpcError> {
         let mut parts = credential.split('/');
         let found = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
-        let (Some(id), Some(date), Some(region), Some(product), Some("aliyun_v4_request"), None) = found else {
+        let (Some(id), Some(date), Some(region), Some(product), Some("aliyun_v4_request"), None) = found
+        else {
             return Err(RpcError::new(400, "IncompleteSignature", "The credential's scope is malformed."));
         };
         if product != self.operation().product.name {
-            return Err(RpcError::new(400, "IncompleteSignature", "The credential's scope names another product."));
+            return Err(RpcError::new(
+                400,
+                "IncompleteSignature",
+                "The credential's scope names another product.",
+            ));
         }
         let scope = Scope { date: date.into(), region: region.into(), product: product.into() };
         Ok((id, Some(scope)))
@@ -221,8 +241,11 @@ impl RpcRequest<'_> {
             canonical.extend_from_slice(format!("{name}:{value}\n").as_bytes());
         }
         canonical.extend_from_slice(format!("\n{}\n{body_hash}", names.join(";")).as_bytes());
-        let hash =
-            if scheme == Scheme::V3Sm3 { hex::encode(Sm3::digest(&canonical)) } else { hex::encode(sha256(&canonical)) };
+        let hash = if scheme == Scheme::V3Sm3 {
+            hex::encode(Sm3::digest(&canonical))
+        } else {
+            hex::encode(sha256(&canonical))
+        };
         Ok(format!("{algorithm}\n{hash}"))
     }
 }
@@ -307,7 +330,10 @@ fn nonce(text: &str) -> Result<String, RpcError> {
     if (1..=NONCE_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(text.to_owned())
     } else {
-        Err(RpcError::invalid("SignatureNonce", "The signature nonce must have 1 to 128 visible ASCII characters."))
+        Err(RpcError::invalid(
+            "SignatureNonce",
+            "The signature nonce must have 1 to 128 visible ASCII characters.",
+        ))
     }
 }
 

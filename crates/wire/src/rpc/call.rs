@@ -118,7 +118,9 @@ impl Call {
                 return Err(RpcError::new(
                     404,
                     "InvalidAction.NotFound",
-                    format!("Specified api is not found: {product} {name} is not offered by this server yet."),
+                    format!(
+                        "Specified api is not found: {product} {name} is not offered by this server yet."
+                    ),
                 ));
             }
         })

@@ -104,8 +104,7 @@ pub fn access_keys(keys: &[(&str, &str, Timestamp)], request_id: &str) -> Vec<u8
 
 /// Ram `CreateLoginProfile`.
 pub fn login_profile(user: &str, at: Timestamp, request_id: &str) -> Vec<u8> {
-    let profile =
-        json!({ "UserName": user, "CreateDate": at.iso(), "PasswordResetRequired": false, "MFABindRequired": false });
+    let profile = json!({ "UserName": user, "CreateDate": at.iso(), "PasswordResetRequired": false, "MFABindRequired": false });
     finish(object(json!({ "LoginProfile": profile })), request_id)
 }
 
@@ -127,9 +126,11 @@ fn user_value(user: &User<'_>) -> Value {
         "Email": user.email,
         "MobilePhone": user.mobile_phone,
     }));
-    for (name, at) in
-        [("CreateDate", user.created_at), ("UpdateDate", user.updated_at), ("LastLoginDate", user.last_login_at)]
-    {
+    for (name, at) in [
+        ("CreateDate", user.created_at),
+        ("UpdateDate", user.updated_at),
+        ("LastLoginDate", user.last_login_at),
+    ] {
         if let Some(at) = at {
             out.insert(name.into(), at.iso().into());
         }

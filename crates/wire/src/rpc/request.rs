@@ -29,8 +29,10 @@ pub fn looks_like_rpc(parts: &Parts) -> bool {
     if parts.uri.path() != "/" {
         return false;
     }
-    let headers = ["x-acs-action", "x-acs-version", "x-acs-date"].iter().any(|h| parts.headers.contains_key(*h));
-    let acs = parts.headers.get(http::header::AUTHORIZATION).is_some_and(|v| v.as_bytes().starts_with(b"ACS"));
+    let headers =
+        ["x-acs-action", "x-acs-version", "x-acs-date"].iter().any(|h| parts.headers.contains_key(*h));
+    let acs =
+        parts.headers.get(http::header::AUTHORIZATION).is_some_and(|v| v.as_bytes().starts_with(b"ACS"));
     let named = parts.uri.query().unwrap_or_default().split('&').any(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
         matches!(name, "Action" | "Version" | "Signature" | "AccessKeyId" | "SignatureNonce")
@@ -79,11 +81,18 @@ impl<'a> RpcRequest<'a> {
             return Err(RpcError::new(404, "InvalidVersion", "Specified parameter Version is not valid."));
         }
         let operation = operation(&version, &action).ok_or_else(|| {
-            RpcError::new(404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
+            RpcError::new(
+                404,
+                "InvalidAction.NotFound",
+                "Specified api is not found, please check your url and method.",
+            )
         })?;
         let format = query.get("Format").or_else(|| form.get("Format"));
         if format.is_some_and(|f| !f.eq_ignore_ascii_case("json")) {
-            return Err(RpcError::invalid("Format", "This server answers JSON; leave Format out or say JSON."));
+            return Err(RpcError::invalid(
+                "Format",
+                "This server answers JSON; leave Format out or say JSON.",
+            ));
         }
         Ok(Self { parts, body, query, form, operation })
     }
@@ -134,13 +143,17 @@ fn pairs(text: &str) -> Result<BTreeMap<String, String>, RpcError> {
     for pair in text.split('&').filter(|p| !p.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let decode = |t| {
-            percent_decode(t, true)
-                .map(Cow::into_owned)
-                .ok_or_else(|| RpcError::new(400, "InvalidParameter", "A parameter is not percent-encoded UTF-8."))
+            percent_decode(t, true).map(Cow::into_owned).ok_or_else(|| {
+                RpcError::new(400, "InvalidParameter", "A parameter is not percent-encoded UTF-8.")
+            })
         };
         let name = decode(name)?;
         if out.len() >= PARAMETERS_MAX {
-            return Err(RpcError::new(400, "InvalidParameter", format!("More than {PARAMETERS_MAX} parameters.")));
+            return Err(RpcError::new(
+                400,
+                "InvalidParameter",
+                format!("More than {PARAMETERS_MAX} parameters."),
+            ));
         }
         // Two readers that pick different ones of two values would see two requests.
         if out.insert(name.clone(), decode(value)?).is_some() {

@@ -1,0 +1,1 @@
+//! `bailee-verify`: not written yet; it will check a bundle offline.

@@ -1,0 +1,17 @@
+//! The benches, and the peers that their ratios are taken against.
+
+use crate::host;
+use crate::workspace::{Workspace, cargo};
+
+/// Runs `cargo bench` over the workspace; `extra` names benches.
+///
+/// # Errors
+/// When a peer is missing or a bench fails.
+pub(crate) fn run(workspace: &Workspace, extra: &[&str]) -> Result<(), String> {
+    host::ready_for_benches()?;
+    cargo(workspace, &["build", "--release", "--locked", "-p", "bailee", "-p", "bailee-verify"], &[])?;
+    let mut args = vec!["bench", "--workspace", "--locked"];
+    args.extend(extra);
+    let bailee = workspace.release("bailee");
+    cargo(workspace, &args, &[("BAILEE_BIN", &bailee.to_string_lossy())])
+}

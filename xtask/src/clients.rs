@@ -1,0 +1,53 @@
+//! Real clients against the release binaries: the suites under `tests/clients`, run by pytest.
+
+use std::process::Command;
+
+use crate::host::python_of_clients;
+use crate::workspace::{self, Workspace, cargo};
+
+/// A part of the client tests.
+pub(crate) enum Suite {
+    /// All but the two below.
+    EndToEnd,
+    /// `kill -9` under mixed load.
+    Kill {
+        /// How often the server dies.
+        rounds: u32,
+    },
+    /// The README's tour.
+    Tour,
+}
+
+/// Builds the binaries that the clients meet.
+///
+/// # Errors
+/// When they do not build.
+pub(crate) fn build(workspace: &Workspace) -> Result<(), String> {
+    cargo(workspace, &["build", "--release", "--locked", "-p", "bailee", "-p", "bailee-verify"], &[])
+}
+
+/// Runs a suite; `extra` goes to pytest.
+///
+/// # Errors
+/// When a test fails, or none ran.
+pub(crate) fn run(workspace: &Workspace, suite: &Suite, extra: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(python_of_clients(workspace));
+    command.args(["-m", "pytest", "-p", "no:cacheprovider", "--durations=5"]);
+    command.current_dir(workspace.root.join("tests/clients"));
+    command.env("BAILEE_BIN", workspace.release("bailee"));
+    command.env("BAILEE_VERIFY_BIN", workspace.release("bailee-verify"));
+    command.env("BAILEE_ARTIFACTS", workspace.root.join("ci-artifacts"));
+    command.env("CARGO_TARGET_DIR", &workspace.target).env("PYTHONDONTWRITEBYTECODE", "1");
+    match suite {
+        Suite::EndToEnd => {
+            command.args(["--ignore=test_kill.py", "--ignore=test_tour.py"]);
+        }
+        Suite::Kill { rounds } => {
+            command.args(["test_kill.py", "-s"]).env("BAILEE_KILL_ROUNDS", rounds.to_string());
+        }
+        Suite::Tour => {
+            command.args(["test_tour.py", "-s"]);
+        }
+    }
+    workspace::run(command.args(extra))
+}
