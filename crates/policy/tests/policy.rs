@@ -1,5 +1,7 @@
 //! Decisions and refusals as a person meets them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use bailee_policy::{Decision, Policy, PolicySet, Request};

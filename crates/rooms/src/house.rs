@@ -280,7 +280,6 @@ fn setting(tx: &mut Tx<'_>, name: &str) -> Result<Option<String>, StoreError> {
 }
 
 /// A tenant with its key and its log, all in one transaction.
-#[expect(clippy::too_many_arguments, reason = "called from two places, each names every part")]
 pub(crate) fn create_tenant(
     tx: &mut Tx<'_>,
     keys: &Keys,

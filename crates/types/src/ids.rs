@@ -24,10 +24,11 @@ pub fn random_text(alphabet: &[u8], n: usize) -> String {
     let mut out = String::with_capacity(n);
     while out.len() < n {
         for byte in random_bytes::<32>() {
-            if usize::from(byte) < limit && out.len() < n {
-                if let Some(c) = alphabet.get(usize::from(byte) % alphabet.len()) {
-                    out.push(char::from(*c));
-                }
+            if usize::from(byte) < limit
+                && out.len() < n
+                && let Some(c) = alphabet.get(usize::from(byte) % alphabet.len())
+            {
+                out.push(char::from(*c));
             }
         }
     }

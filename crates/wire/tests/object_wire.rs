@@ -1,5 +1,7 @@
 //! Object requests as real SDKs signed them: each is accepted as it is, and refused with anything changed.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use bailee_types::{SecretText, Timestamp};

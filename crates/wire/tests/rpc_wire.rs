@@ -1,5 +1,7 @@
 //! Requests as real SDKs signed them: each is accepted as it is, and refused with anything changed.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use bailee_types::{SecretText, Timestamp};
 use bailee_wire::rpc::{Call, RpcError, RpcRequest, Scheme, looks_like_rpc};
 use http::request::Parts;

@@ -73,11 +73,11 @@ pub(super) fn close_intent(
     .map(drop)
 }
 
-/// Intents without outcome: tenant, index, event name, process, opened at.
-pub(super) fn open_intents(
-    tx: &mut Tx<'_>,
-    limit: i64,
-) -> Result<Vec<(TenantId, u64, String, String, i64)>, StoreError> {
+/// An intent without outcome: tenant, index, event name, process, opened at.
+type Open = (TenantId, u64, String, String, i64);
+
+/// Intents without outcome.
+pub(super) fn open_intents(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Open>, StoreError> {
     tx.query(
         "SELECT tenant_id, intent_index, event_name, instance_id, opened_at_ms FROM access_intent \
          WHERE outcome_index IS NULL ORDER BY opened_at_ms LIMIT $1",

@@ -113,10 +113,10 @@ impl House {
 
     async fn cached_key(&self, id: &AccessKeyId) -> Result<Option<Arc<Cached>>, Failure> {
         let now = self.now();
-        if let Some(found) = self.identity.keys.read().get(id.as_str()) {
-            if still_fresh(found.read_at, now) {
-                return Ok(Some(Arc::clone(found)));
-            }
+        if let Some(found) = self.identity.keys.read().get(id.as_str())
+            && still_fresh(found.read_at, now)
+        {
+            return Ok(Some(Arc::clone(found)));
         }
         let wanted = id.clone();
         let Some(row) = self.db.read(move |tx| rows::access_key(tx, &wanted).map_err(Failure::from)).await?
@@ -202,10 +202,10 @@ impl Operation for CreateAccessKey {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                if let Some(user) = &self.user {
-                    if rows::user(&mut tx, user)?.is_none() {
-                        return Err(Failure::not_found(Thing::User, user));
-                    }
+                if let Some(user) = &self.user
+                    && rows::user(&mut tx, user)?.is_none()
+                {
+                    return Err(Failure::not_found(Thing::User, user));
                 }
                 if rows::count_keys(&mut tx, self.user.as_ref())? >= PER_USER_MAX {
                     return Err(Failure::Limit {

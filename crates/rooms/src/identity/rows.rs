@@ -382,7 +382,6 @@ pub(super) fn set_operator_state(tx: &mut Tx<'_>, id: &OperatorId, active: bool)
     Ok(n == 1)
 }
 
-#[expect(clippy::too_many_arguments, reason = "one column each")]
 pub(super) fn insert_session(
     tx: &mut Tx<'_>,
     hash: &[u8; 32],

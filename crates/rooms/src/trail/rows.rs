@@ -145,12 +145,11 @@ pub(super) fn count(tx: &mut TenantTx<'_, '_>) -> Result<u64, StoreError> {
     row.map_or(Ok(0), |r| r.uint(0))
 }
 
+/// A record without its opening: index, entry, leaf hash.
+type Bare = (u64, [u8; 50], [u8; 32]);
+
 /// Index, entry and leaf hash of `count` records from `first`.
-pub(super) fn entries(
-    tx: &mut TenantTx<'_, '_>,
-    first: u64,
-    count: u64,
-) -> Result<Vec<(u64, [u8; 50], [u8; 32])>, StoreError> {
+pub(super) fn entries(tx: &mut TenantTx<'_, '_>, first: u64, count: u64) -> Result<Vec<Bare>, StoreError> {
     tx.query(
         "SELECT record_index, entry, leaf_hash FROM trail_record WHERE tenant_id = $1 AND record_index >= $2 \
          ORDER BY record_index LIMIT $3",

@@ -150,12 +150,11 @@ impl House {
                 scanned += 1;
                 cursor = stored.0;
                 if let Some(act) = read_act(&log, &stored, outcomes.get(&stored.0).and_then(Option::as_ref))?
+                    && filter.admits(&act)
                 {
-                    if filter.admits(&act) {
-                        acts.push(act);
-                        if acts.len() == limit {
-                            break;
-                        }
+                    acts.push(act);
+                    if acts.len() == limit {
+                        break;
                     }
                 }
             }

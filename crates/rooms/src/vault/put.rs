@@ -264,10 +264,10 @@ impl<'h> Intake<'h> {
 impl Sealed {
     /// Removes a blob that no row will name; what stays (a crash here) the cleaner removes.
     async fn discard(&self, house: &House, version: &ObjectVersionId) {
-        if self.inline.is_none() {
-            if let Err(e) = house.blobs.delete(version).await {
-                tracing::warn!("a blob without a row stays for the cleaner: {e}");
-            }
+        if self.inline.is_none()
+            && let Err(e) = house.blobs.delete(version).await
+        {
+            tracing::warn!("a blob without a row stays for the cleaner: {e}");
         }
     }
 }

@@ -183,7 +183,8 @@ mod tests {
         let upper = format!("\"{}\"", TAG.to_uppercase());
         let same = "Fri, 02 Jan 2026 03:04:05 GMT";
         let before = "Fri, 02 Jan 2026 03:04:04 GMT";
-        let cases: [(&[(&str, &str)], Result<(), Code>); 12] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], Result<(), Code>);
+        let cases: [Case<'_>; 12] = [
             (&[("if-match", &upper)], Ok(())),
             (&[("if-match", "*")], Ok(())),
             (&[("if-match", "\"x\", W/\"y\"")], Err(Code::PreconditionFailed)),

@@ -1,0 +1,66 @@
+"""Nothing that a tenant stores can be read on the provider's disk."""
+
+import conftest
+import oss2
+
+import house as h
+
+
+def everything(house):
+    """Every byte of the data folder, by file: database, its log, blobs, settings."""
+    return {p: p.read_bytes() for p in house.data.rglob("*") if p.is_file()}
+
+
+def places(house, words):
+    return [(p.name, word) for p, data in everything(house).items() for word in words if word in data]
+
+
+def test_no_file_holds_what_was_stored(house, chance):
+    marker = b"marker-" + chance.randbytes(12).hex().encode()
+    note = "note-" + chance.randbytes(12).hex()
+    s3, bucket = conftest.s3_client(house), house.bucket("acme")
+    key_id, secret = house.key("acme")
+    oss = oss2.Bucket(oss2.AuthV4(key_id, secret), house.objects, bucket, region=h.REGION)
+    for n, size in enumerate((64, 8_000, 16_000, 17_000, 66_000, 400_000, 3_000_000)):
+        body = (marker * (size // len(marker) + 1))[:size]
+        s3.put_object(Bucket=bucket, Key=f"s3/{n}", Body=body, Metadata={"note": note}, ContentType=f"text/{note}")
+        oss.put_object(f"oss/{n}", body)
+        assert s3.get_object(Bucket=bucket, Key=f"s3/{n}")["Body"].read() == body
+    words = [
+        marker,
+        marker.hex().encode(),
+        note.encode(),
+        secret.encode(),
+        b"Invoice 2026-11",
+        house.tenant("acme")["root"]["password"].encode(),
+        house.operator("op-lin")["password"].encode(),
+    ]
+    assert len(everything(house)) > 5
+    assert places(house, words) == [], "while it runs"
+    house.kill()
+    assert places(house, words) == [], "after kill -9, with the database's log still there"
+    house.start()
+    house.stop()
+    assert places(house, words) == [], "after a clean stop"
+    assert not [w for w in words if w in house.log.read_bytes()], "in its own log"
+    house.start()
+    assert conftest.s3_client(house).get_object(Bucket=bucket, Key="s3/6")["Body"].read().startswith(marker)
+
+
+def test_a_deleted_object_takes_its_bytes_with_it(house, chance):
+    s3, bucket = conftest.s3_client(house), house.bucket("acme")
+    blobs = lambda: {p for p in (house.data / "blobs").rglob("*") if p.is_file()}  # noqa: E731
+    before = blobs()
+    s3.put_object(Bucket=bucket, Key="large", Body=chance.randbytes(2_000_000))
+    s3.put_object(Bucket=bucket, Key="large", Body=chance.randbytes(1_000_000))
+    assert len(blobs()) > len(before)
+    s3.delete_object(Bucket=bucket, Key="large")
+    from test_hostile import wait_until
+
+    wait_until(lambda: blobs() == before, "the bytes of a deleted object are still there")
+
+
+def test_the_data_folder_is_for_its_owner_only(house):
+    root = house.data / "root.key"
+    assert root.stat().st_mode & 0o077 == 0
+    assert house.data.stat().st_mode & 0o007 == 0, oct(house.data.stat().st_mode)
