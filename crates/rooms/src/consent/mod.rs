@@ -7,6 +7,7 @@
 //! INVARIANT: whether a grant is live is computed from rows and the present instant, never stored.
 
 mod decide;
+mod look;
 mod request;
 mod rows;
 
@@ -14,6 +15,7 @@ use bailee_store::{StoreError, Tx};
 use bailee_types::{BucketName, GrantId, ObjectKey, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
 
 pub use decide::{Decide, Decision};
+pub use look::{GetConsent, ListConsents};
 pub(crate) use request::parameters;
 pub use request::{RequestConsent, WithdrawRequest};
 

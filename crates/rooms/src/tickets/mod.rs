@@ -52,6 +52,15 @@ pub struct CloseTicket {
     pub ticket: TicketId,
 }
 
+/// The tenant's tickets, newest first. A tenant's own look, so a data event.
+#[derive(Clone, Debug)]
+pub struct ListTickets {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// At most so many.
+    pub tickets_max: u32,
+}
+
 impl Operation for OpenTicket {
     type Output = TicketId;
 
@@ -105,6 +114,20 @@ impl Operation for CloseTicket {
                 Err(Failure::not_found(Thing::Ticket, &self.ticket))
             })
             .await
+    }
+}
+
+impl Operation for ListTickets {
+    type Output = Vec<Ticket>;
+
+    fn asks(&self) -> Asked {
+        let mut asked = asked(&self.tenant, "bailee:ListTickets", "ticket/*", json!({}));
+        asked.class = Class::Data;
+        asked
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Vec<Ticket>, Failure> {
+        house.tickets(&self.tenant, self.tickets_max).await
     }
 }
 

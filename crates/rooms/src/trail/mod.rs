@@ -10,6 +10,7 @@
 
 mod bundle;
 mod head;
+mod look;
 mod publish;
 mod rows;
 mod view;
@@ -31,6 +32,7 @@ use tokio::sync::Notify;
 pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
 pub use head::Head;
+pub use look::{GetAct, ListActs};
 pub(crate) use head::{check_heads, sign_heads};
 pub use publish::LogPart;
 pub use view::{Act, ActEnd, ActFilter, ActPage, Family};

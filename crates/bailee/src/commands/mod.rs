@@ -1,0 +1,69 @@
+//! The commands, `bailee <noun> <verb>`.
+
+mod dev;
+mod doctor;
+mod init;
+mod operator;
+mod serve;
+mod tenant;
+mod trail;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Subcommand};
+
+use crate::config::Common;
+use crate::output::Stop;
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Try it: make a sample provider with tenants, operators and data (once), and serve.
+    Dev(dev::Dev),
+    /// Make an empty house for production: root key, database, provider.
+    Init(init::Init),
+    /// Serve portal, console, RPC, log and objects.
+    Serve(serve::Serve),
+    /// Say what this machine and this data folder lack; recompute every log.
+    Doctor(doctor::Doctor),
+    /// Tenants and their users.
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// Operators: the provider's staff.
+    #[command(subcommand)]
+    Operator(operator::Operator),
+    /// The trail: head, acts, export.
+    #[command(subcommand)]
+    Trail(trail::Trail),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
+    match command {
+        Command::Dev(c) => dev::run(&common, c),
+        Command::Init(c) => init::run(&common, c),
+        Command::Serve(c) => serve::run(&common, c),
+        Command::Doctor(c) => doctor::run(&common, c),
+        Command::Tenant(c) => tenant::run(&common, c),
+        Command::Operator(c) => operator::run(&common, c),
+        Command::Trail(c) => trail::run(&common, c),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Runs an administrator's command to its end on a small runtime.
+fn on_runtime<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Stop::unable(format!("cannot start: {e}")))?;
+    runtime.block_on(work)
+}

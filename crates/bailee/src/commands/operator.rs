@@ -1,0 +1,86 @@
+//! `bailee operator …`: the provider's staff.
+
+use std::process::ExitCode;
+
+use bailee_rooms::identity::CreateOperator;
+use bailee_types::OperatorId;
+use clap::Subcommand;
+use serde_json::json;
+
+use super::on_runtime;
+use super::tenant::print;
+use crate::config::{Common, Output};
+use crate::output::{Stop, table};
+
+/// Operators: the provider's staff.
+#[derive(Subcommand)]
+pub(crate) enum Operator {
+    /// Add an operator; prints the password once.
+    Create {
+        /// The id, e.g. op-lin.
+        #[arg(long)]
+        id: String,
+        /// support, stability or compliance.
+        #[arg(long, default_value = "support")]
+        role: String,
+        /// Where he works, ISO 3166-1 alpha-2.
+        #[arg(long)]
+        place: String,
+    },
+    /// List operators.
+    List,
+    /// Disable an operator: his sessions and grants end now.
+    Disable {
+        /// The id.
+        id: String,
+    },
+    /// Enable an operator again.
+    Enable {
+        /// The id.
+        id: String,
+    },
+}
+
+pub(crate) fn run(common: &Common, c: Operator) -> Result<ExitCode, Stop> {
+    let house = common.open()?;
+    let json_out = common.output == Output::Json;
+    let parse = |id: &str| OperatorId::parse(id).map_err(|e| Stop::unable(e.to_string()));
+    on_runtime(async move {
+        match c {
+            Operator::Create { id, role, place } => {
+                let id = parse(&id)?;
+                let create = CreateOperator { id: id.clone(), role, place };
+                let password = house.perform(house.system_caller("bailee operator"), create).await?;
+                print(json_out, &json!({ "id": id.as_str(), "password": password.expose() }), "Shown once:");
+            }
+            Operator::List => {
+                let all = house.operators().await?;
+                if json_out {
+                    let list: Vec<_> = all
+                        .iter()
+                        .map(|o| json!({ "id": o.id.as_str(), "role": o.role, "place": o.place, "active": o.active }))
+                        .collect();
+                    println!("{}", json!(list));
+                } else if all.is_empty() {
+                    println!("No operator yet. Add one: bailee operator create --id op-lin --place CN");
+                } else {
+                    let state = |active: bool| if active { "active" } else { "disabled" };
+                    let rows: Vec<_> = all
+                        .iter()
+                        .map(|o| vec![o.id.to_string(), o.role.clone(), o.place.clone(), state(o.active).to_owned()])
+                        .collect();
+                    println!("{}", table(&["ID", "ROLE", "PLACE", "STATE"], &rows));
+                }
+            }
+            Operator::Disable { id } => {
+                house.set_operator_active(&parse(&id)?, false).await?;
+                print(json_out, &json!({ "id": id, "state": "disabled" }), "Done:");
+            }
+            Operator::Enable { id } => {
+                house.set_operator_active(&parse(&id)?, true).await?;
+                print(json_out, &json!({ "id": id, "state": "active" }), "Done:");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}

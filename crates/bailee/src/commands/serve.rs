@@ -1,0 +1,125 @@
+//! `bailee serve`, and what it shares with `bailee dev`.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bailee_rooms::House;
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use super::on_runtime;
+use crate::config::{Addresses, Common, Listen, LogFormat};
+use crate::output::Stop;
+
+/// Serve portal, console, RPC, log and objects until Ctrl-C or SIGTERM.
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    listen: Listen,
+}
+
+pub(crate) fn run(common: &Common, c: Serve) -> Result<ExitCode, Stop> {
+    logs(c.listen.log_format);
+    let addresses = common.listen(&c.listen)?;
+    let _lock = lock(common)?;
+    let house = common.open()?;
+    on_runtime(async move {
+        house.take_over_if_embedded().await?;
+        let bound = Bound::bind(&addresses).await?;
+        eprintln!("console  {}", bound.console_url());
+        eprintln!("objects  {}", bound.objects_url());
+        bound.serve(house, addresses).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One server on one embedded data folder. The lock goes with the process, however it ends.
+pub(super) fn lock(common: &Common) -> Result<std::fs::File, Stop> {
+    let path = common.data.join("lock");
+    let cannot = |e: &dyn std::fmt::Display| Stop::unable(format!("{}: {e}", path.display()));
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| cannot(&e))?;
+    file.try_lock().map_err(|_| {
+        Stop::unable(format!("another `bailee` serves {} already; stop it first", common.data.display()))
+    })?;
+    Ok(file)
+}
+
+/// Structured logs on standard error; `RUST_LOG` filters.
+pub(super) fn logs(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // A second call (there is none) would only find the first one's choice.
+    let _ = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// Two listening sockets.
+pub(super) struct Bound {
+    console: TcpListener,
+    objects: TcpListener,
+}
+
+impl Bound {
+    pub(super) async fn bind(addresses: &Addresses) -> Result<Self, Stop> {
+        let bind = |addr: std::net::SocketAddr| async move {
+            TcpListener::bind(addr).await.map_err(|e| {
+                Stop::unable(format!("cannot listen on {addr}: {e}; choose another with --listen or --object-listen"))
+            })
+        };
+        Ok(Self { console: bind(addresses.console).await?, objects: bind(addresses.objects).await? })
+    }
+
+    pub(super) fn console_url(&self) -> String {
+        url(&self.console)
+    }
+
+    pub(super) fn objects_url(&self) -> String {
+        url(&self.objects)
+    }
+
+    pub(super) async fn serve(self, house: Arc<House>, addresses: Addresses) -> Result<(), Stop> {
+        let (stop, stopped) = watch::channel(false);
+        let options = bailee_web::Options { hosts: addresses.hosts, secure: addresses.secure };
+        let workers = tokio::spawn({
+            let (house, stopped) = (Arc::clone(&house), stopped.clone());
+            async move { house.run_workers(stopped).await }
+        });
+        let server = tokio::spawn(bailee_web::serve(house, self.console, self.objects, options, stopped));
+        wait_for_signal().await?;
+        tracing::info!("stopping: running requests end first");
+        let _ = stop.send(true);
+        // The listeners end before the workers' last checkpoint could miss a record of theirs; both are bounded.
+        let _ = server.await;
+        let _ = workers.await;
+        Ok(())
+    }
+}
+
+fn url(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| String::new(), |a| format!("http://{a}"))
+}
+
+async fn wait_for_signal() -> Result<(), Stop> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let cannot = |e: std::io::Error| Stop::unable(format!("cannot listen for signals: {e}"));
+    let mut term = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(cannot)?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}

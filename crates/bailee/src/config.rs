@@ -1,0 +1,134 @@
+//! Configuration: flags before environment before `bailee.toml` in the data folder before defaults.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bailee_rooms::{House, HouseConfig};
+use bailee_store::DbConfig;
+use bailee_types::SystemClock;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use crate::output::Stop;
+
+/// Options of every command.
+#[derive(Args, Clone)]
+pub(crate) struct Common {
+    /// The data folder.
+    #[arg(long, global = true, env = "BAILEE_DATA", default_value = "bailee-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The database: `postgres://…`; without it, SQLite in the data folder.
+    #[arg(long, global = true, env = "BAILEE_DATABASE", value_name = "URL", hide_env_values = true)]
+    database: Option<String>,
+    /// How results are printed.
+    #[arg(long, global = true, env = "BAILEE_OUTPUT", value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Options of the commands that serve.
+#[derive(Args, Clone)]
+pub(crate) struct Listen {
+    /// Where portal, console, RPC and log are served [default: 127.0.0.1:8420].
+    #[arg(long, env = "BAILEE_LISTEN", value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where objects are served (OSS and S3) [default: 127.0.0.1:8421].
+    #[arg(long, env = "BAILEE_OBJECT_LISTEN", value_name = "ADDR:PORT")]
+    pub(crate) object_listen: Option<SocketAddr>,
+    /// Base host names for virtual-host buckets, `bucket.<host>`.
+    #[arg(long, env = "BAILEE_OBJECT_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub(crate) object_host: Vec<String>,
+    /// Serve on an address that others can reach, though there is no TLS here: only behind a TLS proxy.
+    #[arg(long, env = "BAILEE_BEHIND_TLS_PROXY")]
+    pub(crate) behind_tls_proxy: bool,
+    /// How logs are printed on standard error.
+    #[arg(long, env = "BAILEE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How logs are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `bailee.toml` in the data folder. Unknown names are refused: a misspelt option must not be silently ignored.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    object_listen: Option<SocketAddr>,
+    object_host: Option<Vec<String>>,
+    behind_tls_proxy: Option<bool>,
+    database: Option<String>,
+}
+
+impl Common {
+    /// The house's configuration.
+    pub(crate) fn house(&self) -> Result<HouseConfig, Stop> {
+        let mut config = HouseConfig::embedded(&self.data, Arc::new(SystemClock::default()));
+        if let Some(url) = self.database.clone().or(self.file()?.database) {
+            if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+                return Err(Stop::unable("the database must be a postgres:// address; leave it out for SQLite"));
+            }
+            config.db = DbConfig::Postgres(url);
+        }
+        Ok(config)
+    }
+
+    /// The open house.
+    pub(crate) fn open(&self) -> Result<Arc<House>, Stop> {
+        Ok(House::open(&self.house()?)?)
+    }
+
+    /// The listening addresses with the file's and the defaults filled in.
+    pub(crate) fn listen(&self, flags: &Listen) -> Result<Addresses, Stop> {
+        let file = self.file()?;
+        let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let found = Addresses {
+            console: flags.listen.or(file.listen).unwrap_or_else(|| local(8420)),
+            objects: flags.object_listen.or(file.object_listen).unwrap_or_else(|| local(8421)),
+            hosts: if flags.object_host.is_empty() { file.object_host.unwrap_or_default() } else { flags.object_host.clone() },
+            secure: flags.behind_tls_proxy || file.behind_tls_proxy.unwrap_or(false),
+        };
+        for addr in [found.console, found.objects] {
+            if !addr.ip().is_loopback() && !found.secure {
+                return Err(Stop::unable(format!(
+                    "{addr} can be reached by others and there is no TLS here: listen on 127.0.0.1, or put a TLS \
+                     proxy before it and say --behind-tls-proxy"
+                )));
+            }
+        }
+        Ok(found)
+    }
+
+    fn file(&self) -> Result<File, Stop> {
+        let path = self.data.join("bailee.toml");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|e| Stop::unable(format!("{}: {e}", path.display()))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
+            Err(e) => Err(Stop::unable(format!("{}: {e}", path.display()))),
+        }
+    }
+}
+
+/// Where to listen.
+pub(crate) struct Addresses {
+    pub(crate) console: SocketAddr,
+    pub(crate) objects: SocketAddr,
+    pub(crate) hosts: Vec<String>,
+    /// Whether browsers reach us by HTTPS.
+    pub(crate) secure: bool,
+}

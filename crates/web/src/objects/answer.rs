@@ -1,0 +1,49 @@
+//! Failures of the rooms as errors of the object dialects.
+
+use bailee_rooms::identity::AuthError;
+use bailee_rooms::{Failure, Thing};
+use bailee_rooms::gate::RefusalKind;
+use bailee_wire::object::{Code, ObjectError};
+
+pub(super) fn auth_error(error: AuthError<ObjectError>) -> ObjectError {
+    match error {
+        AuthError::UnknownKey => ObjectError::new(Code::InvalidAccessKeyId),
+        AuthError::Inactive => ObjectError::because(Code::InvalidAccessKeyId, "The access key is inactive."),
+        AuthError::Signature(error) => error,
+        AuthError::Failed(failure) => of_failure(failure),
+    }
+}
+
+pub(super) fn of_failure(failure: Failure) -> ObjectError {
+    let text = failure.to_string();
+    match failure {
+        Failure::Refused(refusal) if *refusal.kind() == RefusalKind::NotYours => ObjectError::new(Code::NoSuchBucket),
+        Failure::Refused(_) => ObjectError::because(Code::AccessDenied, sentence(&text)),
+        Failure::NotFound { thing: Thing::Object, name } => {
+            ObjectError::new(Code::NoSuchKey).with("Key", name)
+        }
+        Failure::NotFound { name, .. } => ObjectError::new(Code::NoSuchBucket).with("BucketName", name),
+        Failure::Exists { thing: Thing::Object, .. } => ObjectError::new(Code::ObjectExists),
+        Failure::Exists { name, .. } => ObjectError::new(Code::BucketAlreadyExists).with("BucketName", name),
+        Failure::Invalid { field: "LocationConstraint", .. } => {
+            ObjectError::because(Code::InvalidLocation, sentence(&text))
+        }
+        Failure::Invalid { .. } => ObjectError::because(Code::InvalidArgument, sentence(&text)),
+        Failure::Limit { .. } => ObjectError::new(Code::TooManyBuckets),
+        Failure::Conflict(_) => ObjectError::because(Code::BucketNotEmpty, sentence(&text)),
+        Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),
+        Failure::Body(_) => ObjectError::because(Code::IncompleteBody, sentence(&text)),
+        Failure::Throttled(_) => ObjectError::new(Code::SlowDown),
+        Failure::Unavailable(_) => ObjectError::new(Code::ServiceUnavailable),
+        Failure::Replayed | Failure::SignIn(_) => ObjectError::new(Code::AccessDenied),
+        Failure::Damaged(_) | Failure::Bug(_) => {
+            tracing::error!("an object operation failed: {text}");
+            ObjectError::new(Code::InternalError)
+        }
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).chain(['.']).collect())
+}

@@ -1,0 +1,222 @@
+//! Bodies: what comes in (decoded, counted, checked) and what goes out (a first block with the head, then a stream).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bailee_rooms::Failure;
+use bailee_rooms::vault::{Body, BodyDigests};
+use bailee_wire::object::{ChunkDecoder, Checksums, Code, Digests, ObjectError, Reply};
+use bytes::{Buf, Bytes};
+use futures_util::stream::{BoxStream, StreamExt};
+use http::Response;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+
+/// A client that sends nothing for this long is given up.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What the body's reader found, for the answer: the rooms carry only a text.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) error: Option<ObjectError>,
+    pub(super) digests: Option<Digests>,
+}
+
+/// An object's content on its way in.
+pub(super) struct Upload {
+    incoming: Incoming,
+    decoder: Option<ChunkDecoder>,
+    pending: std::collections::VecDeque<Bytes>,
+    sums: Option<Checksums>,
+    found: Arc<Mutex<Found>>,
+    ended: bool,
+}
+
+impl Upload {
+    pub(super) fn new(incoming: Incoming, decoder: Option<ChunkDecoder>, sums: Checksums) -> (Self, Arc<Mutex<Found>>) {
+        let found = Arc::new(Mutex::new(Found::default()));
+        let upload = Self {
+            incoming,
+            decoder,
+            pending: std::collections::VecDeque::new(),
+            sums: Some(sums),
+            found: Arc::clone(&found),
+            ended: false,
+        };
+        (upload, found)
+    }
+
+    fn fail(&self, error: ObjectError) -> String {
+        let text = error.message().to_owned();
+        self.found.lock().error = Some(error);
+        text
+    }
+
+    async fn piece(&mut self) -> Option<Result<Bytes, ObjectError>> {
+        loop {
+            if let Some(piece) = self.pending.pop_front() {
+                if piece.is_empty() {
+                    continue;
+                }
+                return Some(Ok(piece));
+            }
+            if self.ended {
+                return None;
+            }
+            let frame = match tokio::time::timeout(IDLE, self.incoming.frame()).await {
+                Err(_) => return Some(Err(cut("The body stopped arriving."))),
+                Ok(Some(Err(_))) => return Some(Err(cut("The connection broke before the body ended."))),
+                Ok(None) => {
+                    self.ended = true;
+                    continue;
+                }
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            match &mut self.decoder {
+                None => return Some(Ok(data)),
+                Some(decoder) => match decoder.push(data) {
+                    Ok(pieces) => self.pending.extend(pieces),
+                    Err(error) => return Some(Err(error)),
+                },
+            }
+        }
+    }
+}
+
+fn cut(text: &'static str) -> ObjectError {
+    ObjectError::because(Code::IncompleteBody, text)
+}
+
+#[async_trait::async_trait]
+impl Body for Upload {
+    async fn next(&mut self) -> Option<Result<Bytes, String>> {
+        let piece = self.piece().await?;
+        Some(match piece {
+            Ok(piece) => {
+                if let Some(sums) = &mut self.sums {
+                    sums.update(&piece);
+                }
+                Ok(piece)
+            }
+            Err(error) => Err(self.fail(error)),
+        })
+    }
+
+    fn finish(&mut self) -> Result<BodyDigests, String> {
+        let checked = (|| {
+            let mut sums = self.sums.take().ok_or_else(|| ObjectError::new(Code::InternalError))?;
+            if let Some(decoder) = self.decoder.take() {
+                sums.trailers(&decoder.finish()?)?;
+            }
+            sums.finish()
+        })();
+        match checked {
+            Ok(digests) => {
+                let out = BodyDigests { md5: digests.md5_hex.to_ascii_lowercase(), crc64: digests.crc64ecma };
+                self.found.lock().digests = Some(digests);
+                Ok(out)
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+}
+
+/// Reads a small body whole (XML).
+pub(super) async fn collect(mut incoming: Incoming, max: usize) -> Result<Bytes, ObjectError> {
+    let mut out = bytes::BytesMut::new();
+    loop {
+        let frame = match tokio::time::timeout(IDLE, incoming.frame()).await {
+            Err(_) => return Err(cut("The body stopped arriving.")),
+            Ok(None) => return Ok(out.freeze()),
+            Ok(Some(Err(_))) => return Err(cut("The connection broke before the body ended.")),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        if let Ok(data) = frame.into_data() {
+            if out.len() + data.remaining() > max {
+                return Err(ObjectError::new(Code::EntityTooLarge));
+            }
+            out.extend_from_slice(&data);
+        }
+    }
+}
+
+/// The body of an answer.
+pub(crate) struct Answer {
+    first: Option<Bytes>,
+    rest: Option<BoxStream<'static, Result<Bytes, Failure>>>,
+    left: u64,
+}
+
+impl Answer {
+    /// A whole answer.
+    pub(super) fn complete(reply: Reply) -> Response<Self> {
+        let body = Bytes::from(reply.body.clone());
+        let len = body.len() as u64;
+        Self::of(reply, body, None, len)
+    }
+
+    /// An answer whose content follows in a stream of `len` bytes in all.
+    pub(super) fn of(
+        reply: Reply,
+        first: Bytes,
+        rest: Option<BoxStream<'static, Result<Bytes, Failure>>>,
+        len: u64,
+    ) -> Response<Self> {
+        let mut response = Response::new(Self { first: Some(first).filter(|b| !b.is_empty()), rest, left: len });
+        *response.status_mut() =
+            http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        for (name, value) in reply.headers {
+            let name = http::HeaderName::from_bytes(name.as_bytes());
+            // Values are UTF-8 without control characters; metadata may hold what is not ASCII.
+            let value = http::HeaderValue::from_bytes(value.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, value) {
+                headers.append(name, value);
+            }
+        }
+        response
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let piece = match self.first.take() {
+            Some(first) => Some(Ok(first)),
+            None => match &mut self.rest {
+                None => None,
+                Some(rest) => match rest.poll_next_unpin(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(piece) => piece,
+                },
+            },
+        };
+        Poll::Ready(match piece {
+            None => None,
+            Some(Ok(bytes)) => {
+                self.left = self.left.saturating_sub(bytes.len() as u64);
+                Some(Ok(Frame::data(bytes)))
+            }
+            Some(Err(failure)) => {
+                // The head is out already: cutting the connection is the only way to say that this is not the object.
+                tracing::error!("an answer was cut: {failure}");
+                Some(Err(failure))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,371 @@
+//! One typed request → one operation → one reply.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailee_rooms::gate::{Caller, Operation};
+use bailee_rooms::vault::{
+    Choice, CreateBucket, DeleteBucket, DeleteObject, GetBucket, GetObject, ListBuckets, ListObjects, Listed, ObjectInfo,
+    ObjectMeta, ObjectPage, PutObject,
+};
+use bailee_types::{BucketName, ObjectKey, RequestId, TenantId};
+use bailee_wire::object::auth::Verified;
+use bailee_wire::object::reply::{self, BucketRow, Deleted, ListedObject, ObjectFacts, Owner, Page};
+use bailee_wire::object::{
+    BatchDelete, BucketSettings, ChunkDecoder, Checksums, Claims, Code, ContentHeaders, Dialect, Digests, Head,
+    Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
+};
+use futures_util::{StreamExt, stream};
+use http::Response;
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+
+use super::answer::of_failure;
+use super::body::{Answer, Upload, collect};
+use super::{HOST_ID, Objects};
+use bailee_wire::object as wire;
+
+/// Deletes of one batch that run at the same time; they share commits.
+const DELETES_AT_ONCE: usize = 64;
+
+pub(super) struct Cx<'a> {
+    pub(super) objects: &'a Arc<Objects>,
+    pub(super) caller: Caller,
+    pub(super) dialect: Dialect,
+    pub(super) request_id: &'a RequestId,
+    pub(super) verified: Verified,
+}
+
+pub(super) async fn run(
+    cx: Cx<'_>,
+    head: &Head<'_>,
+    request: ObjectRequest,
+    body: Incoming,
+) -> Result<Response<Answer>, ObjectError> {
+    let Some(tenant) = cx.caller.tenant().cloned() else { return Err(ObjectError::new(Code::AccessDenied)) };
+    let reply = match request {
+        ObjectRequest::GetObject(get) => return cx.get(tenant, *get, false).await,
+        ObjectRequest::HeadObject(get) => return cx.get(tenant, *get, true).await,
+        ObjectRequest::PutObject(put) => cx.put(tenant, *put, head, body).await?,
+        ObjectRequest::GetObjectMeta { bucket, key } => cx.meta(tenant, bucket, key).await?,
+        ObjectRequest::DeleteObject { bucket, key } => {
+            cx.perform(DeleteObject { tenant, bucket, key }).await?;
+            Reply::no_content()
+        }
+        ObjectRequest::DeleteObjects { bucket, encoding_url } => {
+            cx.delete_batch(tenant, bucket, encoding_url, head, body).await?
+        }
+        ObjectRequest::ListBuckets(list) => cx.list_buckets(tenant, &list).await?,
+        ObjectRequest::CreateBucket { bucket, storage_class } => {
+            cx.create_bucket(tenant, bucket, storage_class, head, body).await?
+        }
+        ObjectRequest::HeadBucket { bucket } => {
+            let found = cx.perform(GetBucket { tenant, bucket }).await?;
+            Reply::bucket_head(cx.dialect, found.region.as_str())
+        }
+        ObjectRequest::DeleteBucket { bucket } => {
+            cx.perform(DeleteBucket { tenant, bucket }).await?;
+            Reply::no_content()
+        }
+        ObjectRequest::GetBucketLocation { bucket } => {
+            let found = cx.perform(GetBucket { tenant, bucket }).await?;
+            reply::location(cx.dialect, found.region.as_str())
+        }
+        ObjectRequest::GetBucketInfo { bucket } => {
+            let found = cx.perform(GetBucket { tenant: tenant.clone(), bucket }).await?;
+            reply::bucket_info(&cx.row(&found), cx.owner(&tenant))
+        }
+        ObjectRequest::ListObjectsV1(list) => {
+            let after = list.marker.clone().unwrap_or_default();
+            let page = cx.list(tenant.clone(), list.bucket.clone(), &list.listing, after).await?;
+            reply::objects_v1(cx.dialect, &list, cx.owner(&tenant), &shown(&page))
+        }
+        ObjectRequest::ListObjectsV2(list) => {
+            let after = list.after().unwrap_or_default().to_owned();
+            let page = cx.list(tenant.clone(), list.bucket.clone(), &list.listing, after).await?;
+            reply::objects_v2(cx.dialect, &list, cx.owner(&tenant), &shown(&page))
+        }
+        ObjectRequest::NotOffered { name } => return Err(ObjectError::not_offered(&name)),
+    };
+    Ok(Answer::complete(reply.stamped(cx.dialect, cx.request_id.as_str(), HOST_ID)))
+}
+
+impl Cx<'_> {
+    async fn perform<O: Operation>(&self, op: O) -> Result<O::Output, ObjectError> {
+        self.objects.house().perform(self.caller.clone(), op).await.map_err(of_failure)
+    }
+
+    fn owner<'t>(&self, tenant: &'t TenantId) -> Owner<'t> {
+        Owner { id: tenant.as_str(), display_name: tenant.as_str() }
+    }
+
+    fn row<'b>(&'b self, bucket: &'b bailee_rooms::vault::Bucket) -> BucketRow<'b> {
+        BucketRow {
+            name: &bucket.name,
+            created_at: bucket.created_at,
+            region: bucket.region.as_str(),
+            storage_class: StorageClass::Standard,
+            extranet_endpoint: self.objects.endpoint(),
+            intranet_endpoint: self.objects.endpoint(),
+        }
+    }
+
+    async fn get(
+        self,
+        tenant: TenantId,
+        get: wire::GetObject,
+        head_only: bool,
+    ) -> Result<Response<Answer>, ObjectError> {
+        let chosen: Arc<Mutex<Result<Option<Span>, ObjectError>>> = Arc::new(Mutex::new(Ok(None)));
+        let (slot, conditions, range) = (Arc::clone(&chosen), get.conditions, get.range);
+        let choose = move |info: &ObjectInfo| {
+            let span = conditions.check(&info.meta.md5, info.modified_at).and_then(|()| match range {
+                Some(range) if conditions.range_holds(&info.meta.md5, info.modified_at) => {
+                    range.resolve(info.size).map(Some)
+                }
+                _ => Ok(None),
+            });
+            let choice = match &span {
+                _ if head_only => Choice::Nothing,
+                Err(_) => Choice::Nothing,
+                Ok(Some(span)) => Choice::Bytes { start: span.first, end: span.last + 1 },
+                Ok(None) => Choice::Bytes { start: 0, end: info.size },
+            };
+            *slot.lock() = span;
+            choice
+        };
+        let op = GetObject { tenant, bucket: get.bucket, key: get.key, choose: Box::new(choose) };
+        let content = self.perform(op).await?;
+        let span = std::mem::replace(&mut *chosen.lock(), Ok(None));
+        let kept = Kept::of(&content.info);
+        let facts = kept.facts(&content.info);
+        let span = match span {
+            Ok(span) => span,
+            Err(error) if error.code() == Code::NotModified => {
+                let reply = reply::not_modified(self.dialect, &facts);
+                return Ok(Answer::complete(reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID)));
+            }
+            Err(error) => return Err(error),
+        };
+        let reply = reply::object(self.dialect, &facts, span, &get.overrides);
+        let reply = reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID);
+        let len = span.map_or(content.info.size, Span::len);
+        Ok(Answer::of(reply, content.first, content.rest, len))
+    }
+
+    async fn meta(&self, tenant: TenantId, bucket: BucketName, key: ObjectKey) -> Result<Reply, ObjectError> {
+        let op = GetObject { tenant, bucket, key, choose: Box::new(|_: &ObjectInfo| Choice::Nothing) };
+        let info = self.perform(op).await?.info;
+        Ok(reply::object_meta(&Kept::of(&info).facts(&info)))
+    }
+
+    async fn put(
+        &self,
+        tenant: TenantId,
+        put: wire::PutObject,
+        head: &Head<'_>,
+        incoming: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        if put.storage_class.is_some_and(|c| c != StorageClass::Standard) {
+            return Err(ObjectError::not_offered("storage classes other than Standard"));
+        }
+        if put.encryption.as_ref().is_some_and(|e| e.algorithm != "AES256" || e.key_id.is_some()) {
+            return Err(ObjectError::not_offered("server-side encryption other than AES256"));
+        }
+        let payload = &self.verified.payload;
+        let decoder = if payload.is_chunked() {
+            let len = put.content_length.ok_or_else(|| ObjectError::new(Code::MissingContentLength))?;
+            ChunkDecoder::new(payload, len, put.claims.trailer())
+        } else {
+            None
+        };
+        let (upload, found) = Upload::new(incoming, decoder, Checksums::new(&put.claims, payload));
+        let mut headers = BTreeMap::new();
+        let named = put.headers;
+        for (name, value) in [
+            ("cache-control", named.cache_control),
+            ("content-disposition", named.content_disposition),
+            ("content-encoding", named.content_encoding),
+            ("content-language", named.content_language),
+            ("expires", named.expires),
+        ] {
+            if let Some(value) = value {
+                headers.insert(name.to_owned(), value);
+            }
+        }
+        let _ = head;
+        let op = PutObject {
+            tenant,
+            bucket: put.bucket,
+            key: put.key,
+            meta: ObjectMeta {
+                content_type: put.content_type.unwrap_or_default(),
+                headers,
+                user: put.metadata.into_iter().collect(),
+                ..Default::default()
+            },
+            len: put.content_length,
+            must_be_new: put.if_absent,
+            must_have_md5: put.if_match.map(|t| t.to_ascii_lowercase()),
+            body: Box::new(upload),
+        };
+        let done = match self.objects.house().perform(self.caller.clone(), op).await {
+            Ok(done) => done,
+            Err(failure) => return Err(found.lock().error.take().unwrap_or_else(|| of_failure(failure))),
+        };
+        let digests = found.lock().digests.take().unwrap_or(Digests {
+            bytes: done.size,
+            md5_hex: done.meta.md5,
+            crc64ecma: done.meta.crc64,
+            checksum: None,
+        });
+        Ok(reply::put_object(self.dialect, &digests, put.encryption.as_ref()))
+    }
+
+    async fn body_of(&self, head: &Head<'_>, body: Incoming) -> Result<bytes::Bytes, ObjectError> {
+        let raw = collect(body, XML_BYTES_MAX).await?;
+        let claims = Claims::read(head)?;
+        let payload = &self.verified.payload;
+        if payload.is_chunked() {
+            return Err(ObjectError::because(Code::InvalidRequest, "This request's body cannot be sent in chunks."));
+        }
+        claims.check(payload, &raw)?;
+        Ok(raw)
+    }
+
+    async fn create_bucket(
+        &self,
+        tenant: TenantId,
+        bucket: BucketName,
+        storage_class: Option<StorageClass>,
+        head: &Head<'_>,
+        body: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        let body = self.body_of(head, body).await?;
+        let settings = BucketSettings::parse(&body, self.dialect)?;
+        if storage_class.or(settings.storage_class).is_some_and(|c| c != StorageClass::Standard) {
+            return Err(ObjectError::not_offered("storage classes other than Standard"));
+        }
+        let op = CreateBucket { tenant, bucket: bucket.clone(), region: settings.location };
+        self.perform(op).await?;
+        Ok(Reply::created_bucket(&bucket))
+    }
+
+    async fn delete_batch(
+        &self,
+        tenant: TenantId,
+        bucket: BucketName,
+        encoding_url: bool,
+        head: &Head<'_>,
+        body: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        let body = self.body_of(head, body).await?;
+        let batch = BatchDelete::parse(&body)?;
+        // A missing bucket is one error, not one for each key.
+        self.perform(GetBucket { tenant: tenant.clone(), bucket: bucket.clone() }).await?;
+        let results: Vec<_> = stream::iter(&batch.keys)
+            .map(|key| {
+                let op = DeleteObject { tenant: tenant.clone(), bucket: bucket.clone(), key: key.clone() };
+                async move { (key.as_str(), self.perform(op).await) }
+            })
+            .buffered(DELETES_AT_ONCE)
+            .collect()
+            .await;
+        let mut deleted = Deleted::default();
+        for (key, result) in results {
+            match result {
+                Ok(_) => deleted.done.push(key),
+                Err(error) => deleted.failed.push((key, error)),
+            }
+        }
+        Ok(reply::deleted_objects(self.dialect, &batch, encoding_url, &deleted))
+    }
+
+    async fn list_buckets(&self, tenant: TenantId, list: &wire::ListBuckets) -> Result<Reply, ObjectError> {
+        let all = self.perform(ListBuckets { tenant: tenant.clone(), ticket: None }).await?;
+        let marker = list.marker.as_deref().unwrap_or_default();
+        let mut wanted: Vec<_> = all
+            .iter()
+            .filter(|b| b.name.as_str().starts_with(&list.prefix) && b.name.as_str() > marker)
+            .collect();
+        let more = wanted.len() > list.max_keys as usize;
+        wanted.truncate(list.max_keys as usize);
+        let rows: Vec<_> = wanted.iter().map(|b| self.row(b)).collect();
+        let next = if more { wanted.last().map(|b| b.name.as_str()) } else { None };
+        Ok(reply::buckets(self.dialect, list, self.owner(&tenant), &rows, next))
+    }
+
+    async fn list(
+        &self,
+        tenant: TenantId,
+        bucket: BucketName,
+        listing: &Listing,
+        after: String,
+    ) -> Result<ObjectPage, ObjectError> {
+        self.perform(ListObjects {
+            tenant,
+            bucket,
+            prefix: listing.prefix.clone(),
+            delimiter: listing.delimiter.clone().unwrap_or_default(),
+            after,
+            entries_max: listing.max_keys,
+            ticket: None,
+        })
+        .await
+    }
+}
+
+fn shown(page: &ObjectPage) -> Page<'_> {
+    let mut out = Page { next: page.next_after.as_deref(), ..Page::default() };
+    for entry in &page.entries {
+        match entry {
+            Listed::Prefix(prefix) => out.common_prefixes.push(prefix),
+            Listed::Object(info) => out.objects.push(ListedObject {
+                key: info.key.as_str(),
+                modified_at: info.modified_at,
+                md5_hex: &info.meta.md5,
+                size: info.size,
+                storage_class: StorageClass::Standard,
+            }),
+        }
+    }
+    out
+}
+
+/// Stored headers in the wire's form.
+struct Kept {
+    headers: ContentHeaders,
+    user: Vec<(String, String)>,
+}
+
+impl Kept {
+    fn of(info: &ObjectInfo) -> Self {
+        let header = |name: &str| info.meta.headers.get(name).cloned();
+        Self {
+            headers: ContentHeaders {
+                cache_control: header("cache-control"),
+                content_disposition: header("content-disposition"),
+                content_encoding: header("content-encoding"),
+                content_language: header("content-language"),
+                expires: header("expires"),
+            },
+            user: info.meta.user.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        }
+    }
+
+    fn facts<'a>(&'a self, info: &'a ObjectInfo) -> ObjectFacts<'a> {
+        ObjectFacts {
+            size: info.size,
+            md5_hex: &info.meta.md5,
+            crc64ecma: info.meta.crc64,
+            modified_at: info.modified_at,
+            content_type: Some(info.meta.content_type.as_str()).filter(|t| !t.is_empty()),
+            headers: &self.headers,
+            metadata: &self.user,
+            storage_class: StorageClass::Standard,
+            encryption: None,
+            checksum: None,
+        }
+    }
+}
+

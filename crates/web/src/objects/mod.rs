@@ -1,0 +1,118 @@
+//! The object listener: OSS and S3 on one port, over the same operations.
+//!
+//! Every answer is in the caller's dialect, errors included. Bodies stream in both directions in constant memory.
+//! INVARIANT: nothing of a body is kept unless its length, chunk signatures and checksums all held.
+
+mod answer;
+mod body;
+mod dispatch;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bailee_rooms::House;
+use bailee_rooms::gate::Origin;
+use bailee_types::RequestId;
+use bailee_wire::object::auth::{self, SigningKeyCache, Terms};
+use bailee_wire::object::{Code, Dialect, Head, Hosts, ObjectError, ObjectRequest};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use self::body::Answer;
+use crate::traffic::Traffic;
+
+const HOST_ID: &str = "bailee";
+
+pub(crate) struct Objects {
+    house: Arc<House>,
+    hosts: Hosts,
+    keys: SigningKeyCache,
+    endpoint: String,
+    traffic: Arc<Traffic>,
+}
+
+/// Serves objects until `stop`, then lets running requests end.
+pub(crate) async fn serve(
+    house: Arc<House>,
+    listener: TcpListener,
+    hosts: Vec<String>,
+    traffic: Arc<Traffic>,
+    stop: watch::Receiver<bool>,
+) {
+    let endpoint = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+    let objects =
+        Arc::new(Objects { house, hosts: Hosts::new(hosts), keys: SigningKeyCache::new(4096), endpoint, traffic });
+    crate::server::accept(listener, stop, move |request, peer| {
+        let objects = Arc::clone(&objects);
+        async move { handle(&objects, request, peer).await }
+    })
+    .await;
+}
+
+async fn handle(objects: &Arc<Objects>, request: Request<Incoming>, peer: SocketAddr) -> Response<Answer> {
+    let (parts, body) = request.into_parts();
+    let dialect = Dialect::detect(&parts);
+    let request_id = RequestId::random();
+    let is_head = parts.method == http::Method::HEAD;
+    let answered = respond(objects, &parts, body, dialect, &request_id, peer).await;
+    let response = match answered {
+        Ok(response) => response,
+        Err(error) => {
+            if error.status(dialect) >= 500 && error.code() != Code::NotImplemented {
+                tracing::error!(request.id = %request_id, "an object request failed: {error}");
+            }
+            Answer::complete(error.render(dialect, request_id.as_str(), HOST_ID, is_head))
+        }
+    };
+    objects.traffic.count_object(response.status().as_u16());
+    response
+}
+
+async fn respond(
+    objects: &Arc<Objects>,
+    parts: &http::request::Parts,
+    body: Incoming,
+    dialect: Dialect,
+    request_id: &RequestId,
+    peer: SocketAddr,
+) -> Result<Response<Answer>, ObjectError> {
+    let head = Head::read(parts, dialect, &objects.hosts)?;
+    let auth::Auth::Signed(signed) = auth::parse(&head)? else {
+        return Err(ObjectError::because(
+            Code::AccessDenied,
+            "The request is not signed. Nothing here is public: sign it with an AccessKey of the bucket's tenant.",
+        ));
+    };
+    if signed.security_token().is_some() {
+        // STS comes with the identity issue; a token that cannot be checked must not be ignored.
+        return Err(ObjectError::new(Code::InvalidToken));
+    }
+    let origin = Origin {
+        source_ip: peer.ip().to_string(),
+        user_agent: crate::origin::user_agent(&parts.headers),
+        request_id: request_id.to_string(),
+        channel: "ApiCall",
+    };
+    let terms = Terms { now: objects.house.now(), regions: &[], keys: Some(&objects.keys) };
+    let (caller, verified) = objects
+        .house
+        .authenticate(signed.access_key_id(), origin, None, |secret| signed.verify(&head, secret, &terms))
+        .await
+        .map_err(answer::auth_error)?;
+    let request = ObjectRequest::parse(&head)?;
+    let cx = dispatch::Cx { objects, caller, dialect, request_id, verified };
+    let reply = dispatch::run(cx, &head, request, body).await?;
+    Ok(reply)
+}
+
+impl Objects {
+    pub(crate) fn house(&self) -> &Arc<House> {
+        &self.house
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+}

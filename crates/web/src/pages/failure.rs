@@ -1,0 +1,101 @@
+//! Pages for what did not happen: the rule that refused, the next step, and never more than the visitor may know.
+
+use axum::response::Response;
+use bailee_rooms::gate::RefusalKind;
+use bailee_rooms::{Failure, Fault};
+use http::StatusCode;
+use maud::{Markup, html};
+
+use super::frame::{icon, inside};
+use super::visit::Visit;
+
+/// The page of a failure.
+pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let text = failure.to_string();
+    let (status, title, more) = match failure {
+        Failure::Refused(r) if *r.kind() == RefusalKind::NotYours => return missing(visit),
+        Failure::NotFound { .. } => return missing(visit),
+        Failure::Refused(r) => (StatusCode::FORBIDDEN, t("Refused", "已拒绝"), recorded(visit, r.record())),
+        Failure::Exists { .. } | Failure::Conflict(_) => {
+            (StatusCode::CONFLICT, t("Not possible now", "当前无法执行"), html! {})
+        }
+        Failure::Throttled(_) => (StatusCode::TOO_MANY_REQUESTS, t("Too many attempts", "尝试过多"), html! {}),
+        Failure::SignIn(_) => (StatusCode::FORBIDDEN, t("Not signed in", "未登录"), html! {}),
+        Failure::Precondition(_) => (StatusCode::PRECONDITION_FAILED, t("Changed meanwhile", "已被更改"), html! {}),
+        Failure::Unavailable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, t("Not possible now", "当前无法执行"), html! {
+                p { (t("Nothing was changed or opened. Try again later.", "没有任何更改，也没有打开任何内容。请稍后再试。")) }
+            })
+        }
+        Failure::Damaged(_) | Failure::Bug(_) => {
+            tracing::error!(request.id = %visit.origin.request_id, "a page failed: {text}");
+            let shown = html! {
+                p { (t("Something failed on our side. Request ", "平台内部出错。请求 ")) code { (visit.origin.request_id) } }
+            };
+            return notice(visit, StatusCode::INTERNAL_SERVER_ERROR, t("An internal error", "内部错误"), "", &shown);
+        }
+        Failure::Invalid { .. } | Failure::Limit { .. } | Failure::Body(_) | Failure::Replayed => {
+            (StatusCode::BAD_REQUEST, t("Not accepted", "未被接受"), html! {})
+        }
+    };
+    debug_assert!(failure.fault() != Fault::Ours);
+    notice(visit, status, title, &text, &more)
+}
+
+pub(super) fn recorded(visit: &Visit, record: Option<u64>) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    html! {
+        @match record {
+            Some(n) => p.small { (t("The refusal is recorded as record ", "此拒绝已记录为第 ")) b #refusal-record { (n) } (t(", and the tenant sees it.", " 条记录，租户可以看到。")) },
+            None => p.small { (t("The refusal could not be recorded: the trail cannot be written now.", "此拒绝未能记录：审计日志当前不可写。")) },
+        }
+    }
+}
+
+pub(super) fn notice(visit: &Visit, status: StatusCode, title: &str, text: &str, more: &Markup) -> Response {
+    let main = html! {
+        div.title { div { h1 { (title) } } }
+        div.notice.bad role="alert" { (icon("no")) div { @if !text.is_empty() { p #failure { (text) } } (more) } }
+    };
+    inside(visit, status, title, None, &main)
+}
+
+/// The same for what is not there and for what one may not know of.
+pub(super) fn missing(visit: &Visit) -> Response {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let main = html! {
+        div.card.empty { h1 { (t("There is nothing here", "这里什么也没有")) } p { (t("The address is wrong, or it is not for you.", "地址有误，或者它不对您开放。")) } a.btn href="/" { (t("To the start", "回到首页")) } }
+    };
+    inside(visit, StatusCode::NOT_FOUND, t("Not found", "未找到"), None, &main)
+}
+
+pub(super) async fn not_found(visit: Visit) -> Response {
+    missing(&visit)
+}
+
+pub(super) async fn method_not_allowed(visit: Visit) -> Response {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let text = t("This page does not take such a request.", "此页面不接受这种请求。");
+    notice(&visit, StatusCode::METHOD_NOT_ALLOWED, t("Not possible", "不可执行"), text, &html! {})
+}
+
+pub(super) fn bad_form(visit: &Visit) -> Response {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let text = t("The form could not be read, or it is too long.", "无法读取表单，或表单过长。");
+    notice(visit, StatusCode::BAD_REQUEST, t("Not accepted", "未被接受"), text, &html! {})
+}
+
+pub(super) fn foreign_form(visit: &Visit) -> Response {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let text = t(
+        "The form was not sent from this page in this session. Nothing was done; open the page again and repeat it.",
+        "表单不是在本会话中从本页面提交的。没有执行任何操作；请重新打开页面再试。",
+    );
+    notice(visit, StatusCode::FORBIDDEN, t("Refused", "已拒绝"), text, &html! {})
+}
+
+/// A field that is wrong.
+pub(super) fn invalid(visit: &Visit, text: &str) -> Response {
+    notice(visit, StatusCode::BAD_REQUEST, visit.lang.t("Not accepted", "未被接受"), text, &html! {})
+}
