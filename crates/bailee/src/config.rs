@@ -81,7 +81,9 @@ impl Common {
         let mut config = HouseConfig::embedded(&self.data, Arc::new(SystemClock::default()));
         if let Some(url) = self.database.clone().or(self.file()?.database) {
             if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-                return Err(Stop::unable("the database must be a postgres:// address; leave it out for SQLite"));
+                return Err(Stop::unable(
+                    "the database must be a postgres:// address; leave it out for SQLite",
+                ));
             }
             config.db = DbConfig::Postgres(url);
         }
@@ -100,7 +102,11 @@ impl Common {
         let found = Addresses {
             console: flags.listen.or(file.listen).unwrap_or_else(|| local(8420)),
             objects: flags.object_listen.or(file.object_listen).unwrap_or_else(|| local(8421)),
-            hosts: if flags.object_host.is_empty() { file.object_host.unwrap_or_default() } else { flags.object_host.clone() },
+            hosts: if flags.object_host.is_empty() {
+                file.object_host.unwrap_or_default()
+            } else {
+                flags.object_host.clone()
+            },
             secure: flags.behind_tls_proxy || file.behind_tls_proxy.unwrap_or(false),
         };
         for addr in [found.console, found.objects] {

@@ -18,9 +18,7 @@ pub(crate) fn router(house: Arc<House>) -> Router {
 async fn part(State(house): State<Arc<House>>, Path((id, part)): Path<(String, String)>) -> Response {
     let Ok(id) = LogId::parse(&id) else { return missing() };
     match house.log_part(&id, &part).await {
-        Ok(LogPart::Checkpoint(note)) => {
-            answer(note.into_bytes(), "text/plain; charset=utf-8", "no-cache")
-        }
+        Ok(LogPart::Checkpoint(note)) => answer(note.into_bytes(), "text/plain; charset=utf-8", "no-cache"),
         Ok(LogPart::Immutable(bytes)) => {
             answer(bytes, "application/octet-stream", "public, max-age=31536000, immutable")
         }

@@ -63,15 +63,15 @@ async fn metrics(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
-    let proxied = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|h| headers.contains_key(*h));
+    let proxied =
+        ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|h| headers.contains_key(*h));
     if proxied || !is_loopback(peer.ip()) {
         return (StatusCode::NOT_FOUND, "metrics are served to this machine only\n").into_response();
     }
     let mut response = render(&ops).into_response();
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
 }
 
@@ -97,7 +97,11 @@ fn render(ops: &Ops) -> String {
     let load = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
     counter("bailee_intents_total", "Durable intents.", &one(load(&counters.intents)));
     counter("bailee_refusals_total", "Recorded refusals.", &one(load(&counters.refusals)));
-    counter("bailee_outcomes_unknown_total", "Intents whose outcome was lost.", &one(load(&counters.unknown)));
+    counter(
+        "bailee_outcomes_unknown_total",
+        "Intents whose outcome was lost.",
+        &one(load(&counters.unknown)),
+    );
     counter("bailee_key_releases_total", "Data keys released.", &one(load(&counters.key_releases)));
     counter("bailee_opened_bytes_total", "Content bytes opened.", &one(load(&counters.bytes_opened)));
     counter("bailee_sealed_bytes_total", "Content bytes sealed.", &one(load(&counters.bytes_sealed)));
@@ -111,9 +115,12 @@ fn render(ops: &Ops) -> String {
     counter("bailee_write_failures_total", "Writes that failed.", &one(writes.failed));
     let traffic = &ops.traffic;
     let mut rows = Vec::new();
-    for (part, classes) in
-        [("objects", &traffic.objects), ("rpc", &traffic.rpc), ("pages", &traffic.pages), ("log", &traffic.log)]
-    {
+    for (part, classes) in [
+        ("objects", &traffic.objects),
+        ("rpc", &traffic.rpc),
+        ("pages", &traffic.pages),
+        ("log", &traffic.log),
+    ] {
         rows.extend(classes.each().map(|(class, n)| (format!("{{part=\"{part}\",class=\"{class}\"}}"), n)));
     }
     counter("bailee_answers_total", "Answers by part and status class.", &rows);

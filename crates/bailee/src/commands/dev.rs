@@ -8,7 +8,9 @@ use bailee_rooms::gate::{Caller, Origin};
 use bailee_rooms::identity::{AttachPolicy, CreateOperator, CreateTenant, CreateUser, SetPassword};
 use bailee_rooms::tickets::OpenTicket;
 use bailee_rooms::vault::{CreateBucket, ObjectMeta, PutObject, WholeBody};
-use bailee_types::{BucketName, ObjectKey, OperatorId, SecretBytes, SecretText, TenantAlias, UserName, random_text};
+use bailee_types::{
+    BucketName, ObjectKey, OperatorId, SecretBytes, SecretText, TenantAlias, UserName, random_text,
+};
 use bytes::Bytes;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -92,7 +94,12 @@ const DOCUMENTS: &[(&str, &str, &str, &str)] = &[
         "Invoice 2026-11-2: Acme Manufacturing to Harbour Logistics, 3 valves, 1,950.00 CNY, due 2026-12-20.\n",
     ),
     ("acme", "acme-invoices", "readme.txt", "Invoices of Acme Manufacturing, one folder a month.\n"),
-    ("globex", "globex-reports", "reports/q3.txt", "Globex, third quarter: revenue up 4 %, two incidents, none open.\n"),
+    (
+        "globex",
+        "globex-reports",
+        "reports/q3.txt",
+        "Globex, third quarter: revenue up 4 %, two incidents, none open.\n",
+    ),
 ];
 
 pub(crate) fn run(common: &Common, c: Dev) -> Result<ExitCode, Stop> {
@@ -159,7 +166,8 @@ async fn seed(house: &Arc<House>) -> Result<Sample, Stop> {
         });
     }
     for (alias, name, user) in [("acme", "Acme Manufacturing", "li"), ("globex", "Globex Research", "wang")] {
-        let create = CreateTenant { alias: TenantAlias::parse(alias).map_err(|e| bad(&e))?, name: name.to_owned() };
+        let create =
+            CreateTenant { alias: TenantAlias::parse(alias).map_err(|e| bad(&e))?, name: name.to_owned() };
         let new = house.perform(admin(), create).await?;
         let tenant = new.tenant.id.clone();
         let root = as_root(house, new.root_key.id.as_str(), &new.root_key.secret).await?;
@@ -187,7 +195,8 @@ async fn seed(house: &Arc<House>) -> Result<Sample, Stop> {
         for (_, bucket, key, text) in DOCUMENTS.iter().filter(|d| d.0 == alias) {
             let bucket_name = BucketName::parse(bucket).map_err(|e| bad(&e))?;
             if !buckets.iter().any(|b| b == bucket) {
-                let create = CreateBucket { tenant: tenant.clone(), bucket: bucket_name.clone(), region: None };
+                let create =
+                    CreateBucket { tenant: tenant.clone(), bucket: bucket_name.clone(), region: None };
                 house.perform(root.clone(), create).await?;
                 buckets.push((*bucket).to_owned());
             }
@@ -252,7 +261,10 @@ fn welcome(sample: &Sample, console: &str, objects: &str, data: &str) -> String 
         ));
     }
     for o in &sample.operators {
-        out.push_str(&format!("  operator {:<16} password {}   ({} in {})\n", o.id, o.password, o.role, o.place));
+        out.push_str(&format!(
+            "  operator {:<16} password {}   ({} in {})\n",
+            o.id, o.password, o.role, o.place
+        ));
     }
     if let Some(t) = sample.tenants.first() {
         let bucket = t.buckets.first().map_or("", String::as_str);

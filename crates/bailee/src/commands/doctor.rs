@@ -30,14 +30,18 @@ pub(crate) fn run(common: &Common, _c: Doctor) -> Result<ExitCode, Stop> {
     findings.push(match common.open() {
         Err(stop) => bad("house", stop.text),
         Ok(house) => match house.recheck_logs() {
-            Ok(records) => good("logs", format!("{records} records recomputed; every log gives what was signed")),
+            Ok(records) => {
+                good("logs", format!("{records} records recomputed; every log gives what was signed"))
+            }
             Err(e) => bad("logs", e.to_string()),
         },
     });
     let worst = findings.iter().any(|f| f.state == State::Bad);
     if common.output == Output::Json {
-        let list: Vec<_> =
-            findings.iter().map(|f| json!({ "what": f.what, "state": word(f.state), "text": f.text })).collect();
+        let list: Vec<_> = findings
+            .iter()
+            .map(|f| json!({ "what": f.what, "state": word(f.state), "text": f.text }))
+            .collect();
         println!("{}", json!(list));
     } else {
         for f in &findings {
@@ -86,7 +90,9 @@ fn descriptors() -> Finding {
             text: format!("{n} at a time; a busy server wants 4096 or more (ulimit -n)"),
         },
         Some(n) => good("open files", format!("{n} at a time")),
-        None => Finding { what: "open files", state: State::Note, text: "the limit cannot be read here".into() },
+        None => {
+            Finding { what: "open files", state: State::Note, text: "the limit cannot be read here".into() }
+        }
     }
 }
 

@@ -67,7 +67,14 @@ pub(crate) fn run(common: &Common, c: Operator) -> Result<ExitCode, Stop> {
                     let state = |active: bool| if active { "active" } else { "disabled" };
                     let rows: Vec<_> = all
                         .iter()
-                        .map(|o| vec![o.id.to_string(), o.role.clone(), o.place.clone(), state(o.active).to_owned()])
+                        .map(|o| {
+                            vec![
+                                o.id.to_string(),
+                                o.role.clone(),
+                                o.place.clone(),
+                                state(o.active).to_owned(),
+                            ]
+                        })
                         .collect();
                     println!("{}", table(&["ID", "ROLE", "PLACE", "STATE"], &rows));
                 }

@@ -76,7 +76,9 @@ impl Bound {
     pub(super) async fn bind(addresses: &Addresses) -> Result<Self, Stop> {
         let bind = |addr: std::net::SocketAddr| async move {
             TcpListener::bind(addr).await.map_err(|e| {
-                Stop::unable(format!("cannot listen on {addr}: {e}; choose another with --listen or --object-listen"))
+                Stop::unable(format!(
+                    "cannot listen on {addr}: {e}; choose another with --listen or --object-listen"
+                ))
             })
         };
         Ok(Self { console: bind(addresses.console).await?, objects: bind(addresses.objects).await? })

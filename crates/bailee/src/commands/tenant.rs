@@ -111,7 +111,9 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
                 } else {
                     let rows: Vec<_> = all
                         .iter()
-                        .map(|t| vec![t.alias.to_string(), t.id.to_string(), t.name.clone(), t.created_at.iso()])
+                        .map(|t| {
+                            vec![t.alias.to_string(), t.id.to_string(), t.name.clone(), t.created_at.iso()]
+                        })
                         .collect();
                     println!("{}", table(&["ALIAS", "ID", "NAME", "CREATED"], &rows));
                 }
@@ -129,7 +131,8 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
                 };
                 let user = house.perform(admin(), create).await?;
                 let password = SecretText::new(random_text(b"abcdefghijkmnpqrstuvwxyz23456789", 20));
-                let set = SetPassword { tenant: tenant.clone(), name: name.clone(), password: password.clone() };
+                let set =
+                    SetPassword { tenant: tenant.clone(), name: name.clone(), password: password.clone() };
                 house.perform(admin(), set).await?;
                 if let Some(policy) = a.policy {
                     house.perform(admin(), AttachPolicy { tenant, user: name, policy, system: true }).await?;
@@ -139,11 +142,11 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
             }
             Tenant::AddKey { tenant, user } => {
                 let tenant = house.find_tenant(&tenant).await?.id;
-                let user = user
-                    .map(|u| UserName::parse(&u).map_err(|e| Stop::unable(e.to_string())))
-                    .transpose()?;
+                let user =
+                    user.map(|u| UserName::parse(&u).map_err(|e| Stop::unable(e.to_string()))).transpose()?;
                 let key = house.perform(admin(), CreateAccessKey { tenant, user }).await?;
-                let shown = json!({ "access_key_id": key.id.as_str(), "access_key_secret": key.secret.expose() });
+                let shown =
+                    json!({ "access_key_id": key.id.as_str(), "access_key_secret": key.secret.expose() });
                 print(json_out, &shown, "Shown once:");
             }
             Tenant::CreatePolicy { tenant, name, document } => {
@@ -172,6 +175,10 @@ pub(super) fn print(json_out: bool, value: &serde_json::Value, lead: &str) {
     }
     println!("{lead}");
     for (name, value) in value.as_object().into_iter().flatten() {
-        println!("  {:<18} {}", name.replace('_', " "), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        println!(
+            "  {:<18} {}",
+            name.replace('_', " "),
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        );
     }
 }

@@ -79,7 +79,12 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
                         json!({ "log": head.origin, "key": head.vkey, "size": head.size, "signed": head.signed_at.iso(), "checkpoint": head.note })
                     );
                 } else {
-                    println!("key        {}\nsigned     {}\n\n{}", head.vkey, head.signed_at.iso(), head.note);
+                    println!(
+                        "key        {}\nsigned     {}\n\n{}",
+                        head.vkey,
+                        head.signed_at.iso(),
+                        head.note
+                    );
                 }
             }
             Trail::Acts { tenant, all, text, result, limit, before } => {
@@ -108,7 +113,10 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
                             })
                         })
                         .collect();
-                    println!("{}", json!({ "acts": acts, "next_before": page.next_before, "checkpoint": page.head.size }));
+                    println!(
+                        "{}",
+                        json!({ "acts": acts, "next_before": page.next_before, "checkpoint": page.head.size })
+                    );
                 } else if page.acts.is_empty() {
                     println!("Nobody of the provider touched this tenant's resources.");
                 } else {
@@ -129,7 +137,8 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
                             ]
                         })
                         .collect();
-                    let head = ["RECORD", "TIME", "EVENT", "RESOURCE", "WHO", "PLACE", "TICKET", "GRANT", "RESULT"];
+                    let head =
+                        ["RECORD", "TIME", "EVENT", "RESOURCE", "WHO", "PLACE", "TICKET", "GRANT", "RESULT"];
                     println!("{}", table(&head, &rows));
                     if let Some(before) = page.next_before {
                         println!("More: --before {before}");

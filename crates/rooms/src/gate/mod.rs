@@ -9,6 +9,7 @@
 //! INVARIANT: an [`Intent`] that is dropped without an outcome becomes `unknown`, never `done`.
 
 mod caller;
+mod count;
 mod event;
 mod intent;
 mod refusal;
@@ -24,6 +25,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use caller::Nonce;
 pub use caller::{Caller, Origin, Principal};
+pub use count::ContentReads;
 pub(crate) use intent::InFlight;
 pub use intent::{Intent, KeyRelease};
 pub use refusal::{Refusal, RefusalKind};
@@ -162,7 +164,9 @@ impl House {
             Principal::Root { tenant, .. } => (tenant != &asked.tenant).then_some(RefusalKind::NotYours),
             Principal::User { tenant, policies, .. } => {
                 if tenant == &asked.tenant {
+                    // A password is the leave to sign in; a policy may still deny it.
                     refusal::from_policy(policies, &asked)
+                        .filter(|no| asked.action != "bailee:SignIn" || *no != RefusalKind::ImplicitDeny)
                 } else {
                     Some(RefusalKind::NotYours)
                 }

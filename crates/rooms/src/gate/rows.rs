@@ -96,6 +96,17 @@ pub(super) fn open_intents(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Open>, Sto
     .collect()
 }
 
+/// Operators' reads of content: all, with a grant, with a lost outcome. A tenant's own reads are data events and
+/// have no row here.
+pub(super) fn content_reads(tx: &mut Tx<'_>) -> Result<(u64, u64, u64), StoreError> {
+    let row = tx.query_opt(
+        "SELECT count(*), count(grant_id), count(CASE WHEN result = 'unknown' THEN 1 END) FROM access_intent \
+         WHERE event_name = 'GetObject'",
+        &[],
+    )?;
+    row.map_or(Ok((0, 0, 0)), |r| Ok((r.uint(0)?, r.uint(1)?, r.uint(2)?)))
+}
+
 pub(super) fn beat(tx: &mut Tx<'_>, instance: &str, now: Timestamp) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO instance (instance_id, started_at_ms, seen_at_ms) VALUES ($1, $2, $2) \

@@ -32,8 +32,8 @@ use tokio::sync::Notify;
 pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
 pub use head::Head;
-pub use look::{GetAct, ListActs};
 pub(crate) use head::{check_heads, sign_heads};
+pub use look::{GetAct, ListActs};
 pub use publish::LogPart;
 pub use view::{Act, ActEnd, ActFilter, ActPage, Family};
 

@@ -1,8 +1,8 @@
 //! Failures of the rooms as errors of the object dialects.
 
+use bailee_rooms::gate::RefusalKind;
 use bailee_rooms::identity::AuthError;
 use bailee_rooms::{Failure, Thing};
-use bailee_rooms::gate::RefusalKind;
 use bailee_wire::object::{Code, ObjectError};
 
 pub(super) fn auth_error(error: AuthError<ObjectError>) -> ObjectError {
@@ -17,7 +17,9 @@ pub(super) fn auth_error(error: AuthError<ObjectError>) -> ObjectError {
 pub(super) fn of_failure(failure: Failure) -> ObjectError {
     let text = failure.to_string();
     match failure {
-        Failure::Refused(refusal) if *refusal.kind() == RefusalKind::NotYours => ObjectError::new(Code::NoSuchBucket),
+        Failure::Refused(refusal) if *refusal.kind() == RefusalKind::NotYours => {
+            ObjectError::new(Code::NoSuchBucket)
+        }
         Failure::Refused(_) => ObjectError::because(Code::AccessDenied, sentence(&text)),
         Failure::NotFound { thing: Thing::Object, name } => {
             ObjectError::new(Code::NoSuchKey).with("Key", name)

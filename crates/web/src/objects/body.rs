@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bailee_rooms::Failure;
 use bailee_rooms::vault::{Body, BodyDigests};
-use bailee_wire::object::{ChunkDecoder, Checksums, Code, Digests, ObjectError, Reply};
+use bailee_wire::object::{Checksums, ChunkDecoder, Code, Digests, ObjectError, Reply};
 use bytes::{Buf, Bytes};
 use futures_util::stream::{BoxStream, StreamExt};
 use http::Response;
@@ -37,7 +37,11 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(incoming: Incoming, decoder: Option<ChunkDecoder>, sums: Checksums) -> (Self, Arc<Mutex<Found>>) {
+    pub(super) fn new(
+        incoming: Incoming,
+        decoder: Option<ChunkDecoder>,
+        sums: Checksums,
+    ) -> (Self, Arc<Mutex<Found>>) {
         let found = Arc::new(Mutex::new(Found::default()));
         let upload = Self {
             incoming,
@@ -167,7 +171,8 @@ impl Answer {
         rest: Option<BoxStream<'static, Result<Bytes, Failure>>>,
         len: u64,
     ) -> Response<Self> {
-        let mut response = Response::new(Self { first: Some(first).filter(|b| !b.is_empty()), rest, left: len });
+        let mut response =
+            Response::new(Self { first: Some(first).filter(|b| !b.is_empty()), rest, left: len });
         *response.status_mut() =
             http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -187,7 +192,10 @@ impl http_body::Body for Answer {
     type Data = Bytes;
     type Error = Failure;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let piece = match self.first.take() {
             Some(first) => Some(Ok(first)),
             None => match &mut self.rest {

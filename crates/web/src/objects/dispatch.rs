@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use bailee_rooms::gate::{Caller, Operation};
 use bailee_rooms::vault::{
-    Choice, CreateBucket, DeleteBucket, DeleteObject, GetBucket, GetObject, ListBuckets, ListObjects, Listed, ObjectInfo,
-    ObjectMeta, ObjectPage, PutObject,
+    Choice, CreateBucket, DeleteBucket, DeleteObject, GetBucket, GetObject, ListBuckets, ListObjects, Listed,
+    ObjectInfo, ObjectMeta, ObjectPage, PutObject,
 };
 use bailee_types::{BucketName, ObjectKey, RequestId, TenantId};
 use bailee_wire::object::auth::Verified;
 use bailee_wire::object::reply::{self, BucketRow, Deleted, ListedObject, ObjectFacts, Owner, Page};
 use bailee_wire::object::{
-    BatchDelete, BucketSettings, ChunkDecoder, Checksums, Claims, Code, ContentHeaders, Dialect, Digests, Head,
-    Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
+    BatchDelete, BucketSettings, Checksums, ChunkDecoder, Claims, Code, ContentHeaders, Dialect, Digests,
+    Head, Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
 };
 use futures_util::{StreamExt, stream};
 use http::Response;
@@ -46,7 +46,7 @@ pub(super) async fn run(
     let reply = match request {
         ObjectRequest::GetObject(get) => return cx.get(tenant, *get, false).await,
         ObjectRequest::HeadObject(get) => return cx.get(tenant, *get, true).await,
-        ObjectRequest::PutObject(put) => cx.put(tenant, *put, head, body).await?,
+        ObjectRequest::PutObject(put) => cx.put(tenant, *put, body).await?,
         ObjectRequest::GetObjectMeta { bucket, key } => cx.meta(tenant, bucket, key).await?,
         ObjectRequest::DeleteObject { bucket, key } => {
             cx.perform(DeleteObject { tenant, bucket, key }).await?;
@@ -163,7 +163,6 @@ impl Cx<'_> {
         &self,
         tenant: TenantId,
         put: wire::PutObject,
-        head: &Head<'_>,
         incoming: Incoming,
     ) -> Result<Reply, ObjectError> {
         if put.storage_class.is_some_and(|c| c != StorageClass::Standard) {
@@ -193,7 +192,6 @@ impl Cx<'_> {
                 headers.insert(name.to_owned(), value);
             }
         }
-        let _ = head;
         let op = PutObject {
             tenant,
             bucket: put.bucket,
@@ -227,7 +225,10 @@ impl Cx<'_> {
         let claims = Claims::read(head)?;
         let payload = &self.verified.payload;
         if payload.is_chunked() {
-            return Err(ObjectError::because(Code::InvalidRequest, "This request's body cannot be sent in chunks."));
+            return Err(ObjectError::because(
+                Code::InvalidRequest,
+                "This request's body cannot be sent in chunks.",
+            ));
         }
         claims.check(payload, &raw)?;
         Ok(raw)
@@ -263,19 +264,20 @@ impl Cx<'_> {
         let batch = BatchDelete::parse(&body)?;
         // A missing bucket is one error, not one for each key.
         self.perform(GetBucket { tenant: tenant.clone(), bucket: bucket.clone() }).await?;
-        let results: Vec<_> = stream::iter(&batch.keys)
+        let acts: Vec<_> = batch
+            .keys
+            .iter()
             .map(|key| {
                 let op = DeleteObject { tenant: tenant.clone(), bucket: bucket.clone(), key: key.clone() };
-                async move { (key.as_str(), self.perform(op).await) }
+                self.perform(op)
             })
-            .buffered(DELETES_AT_ONCE)
-            .collect()
-            .await;
+            .collect();
+        let results: Vec<_> = stream::iter(acts).buffered(DELETES_AT_ONCE).collect().await;
         let mut deleted = Deleted::default();
-        for (key, result) in results {
+        for (key, result) in batch.keys.iter().zip(results) {
             match result {
-                Ok(_) => deleted.done.push(key),
-                Err(error) => deleted.failed.push((key, error)),
+                Ok(_) => deleted.done.push(key.as_str()),
+                Err(error) => deleted.failed.push((key.as_str(), error)),
             }
         }
         Ok(reply::deleted_objects(self.dialect, &batch, encoding_url, &deleted))
@@ -368,4 +370,3 @@ impl Kept {
         }
     }
 }
-

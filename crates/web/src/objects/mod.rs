@@ -42,8 +42,13 @@ pub(crate) async fn serve(
     stop: watch::Receiver<bool>,
 ) {
     let endpoint = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
-    let objects =
-        Arc::new(Objects { house, hosts: Hosts::new(hosts), keys: SigningKeyCache::new(4096), endpoint, traffic });
+    let objects = Arc::new(Objects {
+        house,
+        hosts: Hosts::new(hosts),
+        keys: SigningKeyCache::new(4096),
+        endpoint,
+        traffic,
+    });
     crate::server::accept(listener, stop, move |request, peer| {
         let objects = Arc::clone(&objects);
         async move { handle(&objects, request, peer).await }

@@ -20,20 +20,32 @@ pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
         Failure::Exists { .. } | Failure::Conflict(_) => {
             (StatusCode::CONFLICT, t("Not possible now", "当前无法执行"), html! {})
         }
-        Failure::Throttled(_) => (StatusCode::TOO_MANY_REQUESTS, t("Too many attempts", "尝试过多"), html! {}),
-        Failure::SignIn(_) => (StatusCode::FORBIDDEN, t("Not signed in", "未登录"), html! {}),
-        Failure::Precondition(_) => (StatusCode::PRECONDITION_FAILED, t("Changed meanwhile", "已被更改"), html! {}),
-        Failure::Unavailable(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, t("Not possible now", "当前无法执行"), html! {
-                p { (t("Nothing was changed or opened. Try again later.", "没有任何更改，也没有打开任何内容。请稍后再试。")) }
-            })
+        Failure::Throttled(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, t("Too many attempts", "尝试过多"), html! {})
         }
+        Failure::SignIn(_) => (StatusCode::FORBIDDEN, t("Not signed in", "未登录"), html! {}),
+        Failure::Precondition(_) => {
+            (StatusCode::PRECONDITION_FAILED, t("Changed meanwhile", "已被更改"), html! {})
+        }
+        Failure::Unavailable(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            t("Not possible now", "当前无法执行"),
+            html! {
+                p { (t("Nothing was changed or opened. Try again later.", "没有任何更改，也没有打开任何内容。请稍后再试。")) }
+            },
+        ),
         Failure::Damaged(_) | Failure::Bug(_) => {
             tracing::error!(request.id = %visit.origin.request_id, "a page failed: {text}");
             let shown = html! {
                 p { (t("Something failed on our side. Request ", "平台内部出错。请求 ")) code { (visit.origin.request_id) } }
             };
-            return notice(visit, StatusCode::INTERNAL_SERVER_ERROR, t("An internal error", "内部错误"), "", &shown);
+            return notice(
+                visit,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                t("An internal error", "内部错误"),
+                "",
+                &shown,
+            );
         }
         Failure::Invalid { .. } | Failure::Limit { .. } | Failure::Body(_) | Failure::Replayed => {
             (StatusCode::BAD_REQUEST, t("Not accepted", "未被接受"), html! {})

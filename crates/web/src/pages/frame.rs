@@ -161,7 +161,13 @@ fn home_of(visit: &Visit) -> &'static str {
 }
 
 /// A page of the console or the desk, by who is signed in.
-pub(super) fn inside(visit: &Visit, status: StatusCode, title: &str, here: Option<Here>, main: &Markup) -> Response {
+pub(super) fn inside(
+    visit: &Visit,
+    status: StatusCode,
+    title: &str,
+    here: Option<Here>,
+    main: &Markup,
+) -> Response {
     let t = |en, zh| visit.lang.t(en, zh);
     let Some(session) = &visit.session else { return public(visit, status, title, main) };
     let provider = &visit.site.house.provider().name;
@@ -170,12 +176,18 @@ pub(super) fn inside(visit: &Visit, status: StatusCode, title: &str, here: Optio
     };
     let caller = &session.caller;
     let (desk, who) = match caller.principal() {
-        Principal::Operator { id, role, place } => (true, html! {
-            b { (t("Operators’ zone", "运维人员区")) } span { (id) ", " (role) ", " (place) }
-        }),
-        Principal::Root { alias, tenant } | Principal::User { alias, tenant, .. } => (false, html! {
-            b { (alias) } span.mono { (tenant) }
-        }),
+        Principal::Operator { id, role, place } => (
+            true,
+            html! {
+                b { (t("Operators’ zone", "运维人员区")) } span { (id) ", " (role) ", " (place) }
+            },
+        ),
+        Principal::Root { alias, tenant } | Principal::User { alias, tenant, .. } => (
+            false,
+            html! {
+                b { (alias) } span.mono { (tenant) }
+            },
+        ),
         Principal::System { .. } => (false, html! {}),
     };
     let body = html! {
@@ -277,7 +289,15 @@ mod tests {
         let blocks: Vec<Vec<&str>> = CSS
             .split('{')
             .filter(|b| b.contains("--paper:"))
-            .map(|b| b.split('}').next().unwrap_or_default().split(';').map(str::trim).filter(|l| l.starts_with("--")).collect())
+            .map(|b| {
+                b.split('}')
+                    .next()
+                    .unwrap_or_default()
+                    .split(';')
+                    .map(str::trim)
+                    .filter(|l| l.starts_with("--"))
+                    .collect()
+            })
             .collect();
         assert!(blocks.len() >= 3, "one light and two dark blocks");
         assert_eq!(blocks[1], blocks[2]);

@@ -105,7 +105,8 @@ impl Visit {
         let query = parts.uri.query().unwrap_or_default();
         let asked = |name: &str| query.split('&').find_map(|p| p.strip_prefix(name)?.strip_prefix('='));
         let mut set = Vec::new();
-        let accept = || parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).and_then(Lang::read);
+        let accept =
+            || parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).and_then(Lang::read);
         let lang = asked("lang").and_then(Lang::read);
         if let Some(lang) = lang {
             set.push(format!("bailee-lang={}; Path=/; Max-Age=31536000; SameSite=Lax", lang.code()));
@@ -128,7 +129,8 @@ impl Visit {
             };
             set.push(format!("bailee-theme={word}; Path=/; Max-Age=31536000; SameSite=Lax"));
         }
-        let theme = theme.or_else(|| cookies.get("bailee-theme").map(String::as_str)).map_or(Theme::Auto, read_theme);
+        let theme =
+            theme.or_else(|| cookies.get("bailee-theme").map(String::as_str)).map_or(Theme::Auto, read_theme);
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string());
         let origin = Origin {
             source_ip: peer.unwrap_or_default(),
@@ -136,12 +138,22 @@ impl Visit {
             request_id: RequestId::random().to_string(),
             channel: "ConsoleOperation",
         };
-        let kept: Vec<_> =
-            query.split('&').filter(|p| !p.is_empty() && !p.starts_with("lang=") && !p.starts_with("theme=")).collect();
+        let kept: Vec<_> = query
+            .split('&')
+            .filter(|p| !p.is_empty() && !p.starts_with("lang=") && !p.starts_with("theme="))
+            .collect();
         let here = format!("{}?{}", parts.uri.path(), kept.join("&"));
         let token = cookies.get(site.cookie()).cloned();
-        let mut visit =
-            Self { site: Arc::clone(site), lang, theme, session: None, token: token.clone(), origin, here, set };
+        let mut visit = Self {
+            site: Arc::clone(site),
+            lang,
+            theme,
+            session: None,
+            token: token.clone(),
+            origin,
+            here,
+            set,
+        };
         if let Some(token) = token {
             match site.house.session(&token, visit.origin.clone()).await {
                 Ok(session) => visit.session = session,
@@ -218,7 +230,8 @@ impl<T: Role + Send> FromRequest<Arc<Site>> for Posted<T> {
         let (parts, body) = request.into_parts();
         let visit = Visit::of(&parts, site).await?;
         let from_us = is_same_origin(&parts.method, &parts.headers);
-        let form = Form::<HashMap<String, String>>::from_request(Request::from_parts(parts, body), site).await;
+        let form =
+            Form::<HashMap<String, String>>::from_request(Request::from_parts(parts, body), site).await;
         let signed = Signed::of(visit)?;
         let Ok(Form(form)) = form else { return Err(failure::bad_form(&signed.visit)) };
         let wanted = signed.visit.session.as_ref().map(|s| s.csrf.as_str()).unwrap_or_default();

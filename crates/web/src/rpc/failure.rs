@@ -41,15 +41,23 @@ pub(super) fn of(failure: Failure, caller: &Caller) -> RpcError {
 fn of_failure(failure: Failure) -> RpcError {
     let text = sentence(&failure.to_string());
     match failure {
-        Failure::NotFound { thing, .. } => RpcError::new(404, format!("EntityNotExist.{}", entity(thing)), text),
-        Failure::Exists { thing, .. } => RpcError::new(409, format!("EntityAlreadyExists.{}", entity(thing)), text),
+        Failure::NotFound { thing, .. } => {
+            RpcError::new(404, format!("EntityNotExist.{}", entity(thing)), text)
+        }
+        Failure::Exists { thing, .. } => {
+            RpcError::new(409, format!("EntityAlreadyExists.{}", entity(thing)), text)
+        }
         Failure::Limit { thing, .. } => RpcError::new(409, format!("LimitExceeded.{}", entity(thing)), text),
-        Failure::Invalid { field: "PolicyDocument", .. } => RpcError::new(400, "MalformedPolicyDocument", text),
+        Failure::Invalid { field: "PolicyDocument", .. } => {
+            RpcError::new(400, "MalformedPolicyDocument", text)
+        }
         Failure::Invalid { field: "Password", .. } => RpcError::invalid("Password.TooWeak", text),
         Failure::Invalid { field: "PolicyName", .. } => RpcError::invalid("PolicyName.InvalidChars", text),
         Failure::Invalid { field, .. } => RpcError::invalid(&format!("{field}.Length"), text),
         Failure::Conflict(_) | Failure::Precondition(_) => RpcError::new(409, "OperationConflict", text),
-        Failure::Replayed => RpcError::new(400, "SignatureNonceUsed", "Specified signature nonce was used already."),
+        Failure::Replayed => {
+            RpcError::new(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
+        }
         Failure::Throttled(seconds) => {
             RpcError::new(400, "Throttling", text).retry_after_ms(seconds.saturating_mul(1000))
         }
@@ -58,7 +66,11 @@ fn of_failure(failure: Failure) -> RpcError {
         Failure::Body(_) => RpcError::new(400, "InvalidParameter", text),
         Failure::Damaged(_) | Failure::Bug(_) => {
             tracing::error!("an RPC operation failed: {text}");
-            RpcError::new(500, "InternalError", "The request processing has failed due to some unknown error.")
+            RpcError::new(
+                500,
+                "InternalError",
+                "The request processing has failed due to some unknown error.",
+            )
         }
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bailee_rooms::House;
 use bailee_rooms::gate::{Caller, Operation, Origin, Principal};
 use bailee_rooms::identity::{
-    AttachPolicy, CreateAccessKey, CreatePolicy, CreateUser, GetCallerIdentity, GetUser, ListAccessKeys, ListUsers,
-    SetPassword, User,
+    AttachPolicy, CreateAccessKey, CreatePolicy, CreateUser, GetCallerIdentity, GetUser, ListAccessKeys,
+    ListUsers, SetPassword, User,
 };
 use bailee_types::{RequestId, TenantId, UserName};
 use bailee_wire::rpc::{Call, RpcError, RpcRequest, looks_like_rpc, reply};
@@ -32,7 +32,12 @@ pub(crate) fn is_rpc(parts: &Parts) -> bool {
 }
 
 /// Answers one request.
-pub(crate) async fn answer(state: &Arc<RpcState>, parts: Parts, body: Bytes, peer: SocketAddr) -> Response<Bytes> {
+pub(crate) async fn answer(
+    state: &Arc<RpcState>,
+    parts: Parts,
+    body: Bytes,
+    peer: SocketAddr,
+) -> Response<Bytes> {
     let request_id = RequestId::random();
     let (result, kms) = match RpcRequest::read(&parts, &body) {
         Ok(request) => {
@@ -46,7 +51,11 @@ pub(crate) async fn answer(state: &Arc<RpcState>, parts: Parts, body: Bytes, pee
 
 /// The answer to a body that is too long, broke off, or came too slowly.
 pub(crate) fn refuse_body(state: &Arc<RpcState>) -> Response<Bytes> {
-    let error = RpcError::new(413, "RequestEntityTooLarge", "The body is longer than 1 MiB, or it did not arrive whole.");
+    let error = RpcError::new(
+        413,
+        "RequestEntityTooLarge",
+        "The body is longer than 1 MiB, or it did not arrive whole.",
+    );
     finish(state, &RequestId::random(), Err(error), false)
 }
 
@@ -140,7 +149,9 @@ impl Cx<'_> {
                 let op = CreateUser { tenant, name, display_name, comments, email, mobile_phone };
                 reply::user(&shown(&self.perform(op).await?), self.id)
             }
-            Call::GetUser { name } => reply::user(&shown(&self.perform(GetUser { tenant, name }).await?), self.id),
+            Call::GetUser { name } => {
+                reply::user(&shown(&self.perform(GetUser { tenant, name }).await?), self.id)
+            }
             Call::ListUsers { marker, items_max } => {
                 let page = self.perform(ListUsers { tenant, marker, items_max }).await?;
                 let users: Vec<_> = page.users.iter().map(shown).collect();
@@ -152,7 +163,8 @@ impl Cx<'_> {
             }
             Call::ListAccessKeys { user } => {
                 let keys = self.perform(ListAccessKeys { tenant, user: self.or_own(user) }).await?;
-                let rows: Vec<_> = keys.iter().map(|k| (k.id.as_str(), k.status.as_str(), k.created_at)).collect();
+                let rows: Vec<_> =
+                    keys.iter().map(|k| (k.id.as_str(), k.status.as_str(), k.created_at)).collect();
                 reply::access_keys(&rows, self.id)
             }
             Call::CreateLoginProfile { name, password } => {

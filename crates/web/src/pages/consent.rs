@@ -1,0 +1,139 @@
+//! "Who wants to touch my data": requests, live grants, and what became of the others.
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Redirect, Response};
+use bailee_rooms::consent::{Decide, Decision, Request, State};
+use bailee_types::{GrantId, Timestamp};
+use http::StatusCode;
+use maud::{Markup, html};
+
+use super::failure;
+use super::frame::{Here, csrf, icon, inside, time};
+use super::visit::{Lang, Posted, Signed, Tenant, Visit};
+
+pub(super) async fn list(s: Signed<Tenant>) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let house = &s.visit.site.house;
+    let all = match house.consent_requests(&s.who.id, 200).await {
+        Ok(all) => all,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let now = house.now();
+    let of = |wanted: State| all.iter().filter(move |r| r.state(now) == wanted);
+    let ended: Vec<_> =
+        all.iter().filter(|r| !matches!(r.state(now), State::Pending | State::Live)).collect();
+    let main = html! {
+        div.title { div { h1 { (t("Who wants to touch my data", "谁想动我的数据")) } p { (t("Nobody has access until you approve. If you do nothing, a request lapses and nothing is opened.", "在您批准之前，没有人能访问。您不作回应，请求即失效，什么也不会打开。")) } } }
+        div.stack #pending {
+            @for r in of(State::Pending) { (pending(&s.visit, r)) }
+            @if of(State::Pending).next().is_none() { div.card.empty { h3 { (t("No request waits", "没有等待的请求")) } p { (t("Nobody asks to read your content.", "没有人请求读取您的内容。")) } } }
+        }
+        section #live { div.head { h2 { (t("Live grants", "有效授权")) } } div.card {
+            @if of(State::Live).next().is_none() { div.empty { h3 { (t("No grant is live", "没有有效授权")) } p { (t("No operator can open any of your objects now.", "目前没有运维人员能打开您的任何对象。")) } } }
+            @else { table.tbl { thead { tr { th { (t("What it allows", "允许的操作")) } th { (t("Ends", "结束")) } th { (t("Used", "已用")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
+                @for r in of(State::Live) { tr id=(r.id) {
+                    th scope="row" { (t("Read ", "读取 ")) code { (r.bucket) "/" (r.key) } span.sub { (r.id) " · " (r.pseudonym) ", " (r.place) } }
+                    td data-l=(t("Ends", "结束")) { @if let Some((until, _)) = r.approved { (time(until)) } }
+                    td data-l=(t("Used", "已用")) { (r.uses) " / " (r.approved.map_or(0, |a| a.1)) }
+                    td.act { form id={ "revoke-" (r.id) } method="post" action={ "/console/consent/" (r.id) "/revoke" } { (csrf(&s.visit)) button.btn.slim.stop { (t("Revoke now", "立即撤销")) } } }
+                } }
+            } } }
+        } }
+        section #ended { div.head { h2 { (t("Ended and refused", "已结束与已拒绝")) } } div.card {
+            @if ended.is_empty() { div.empty { p { (t("Nothing yet.", "暂无。")) } } }
+            @else { table.tbl.slim { thead { tr { th { (t("What was asked", "请求内容")) } th { (t("Operator", "运维人员")) } th { (t("How it ended", "结束方式")) } th { (t("Used", "已用")) } } } tbody {
+                @for r in &ended { tr {
+                    th scope="row" { code { (r.bucket) "/" (r.key) } span.sub { (r.id) " · " (r.ticket) } }
+                    td data-l=(t("Operator", "运维人员")) { (r.pseudonym) ", " (r.place) }
+                    td data-l=(t("End", "结束")) { (chip(s.visit.lang, r, now)) }
+                    td data-l=(t("Used", "已用")) { (r.uses) }
+                } }
+            } } }
+        } }
+    };
+    inside(
+        &s.visit,
+        StatusCode::OK,
+        t("Who wants to touch my data", "谁想动我的数据"),
+        Some(Here::Consent),
+        &main,
+    )
+}
+
+fn pending(visit: &Visit, r: &Request) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    html! {
+        div.cols.a.deciding id=(r.id) {
+            article.card {
+                div.pad { p.ask { (t("An operator wants to ", "一名运维人员想要")) mark { (t("read one object", "读取一个对象")) } ", " code { (r.bucket) "/" (r.key) } (t(", for ", "，时长 ")) mark { (r.minutes) (t(" minutes", " 分钟")) } "." } }
+                dl.five {
+                    div { dt { (t("Who", "谁")) } dd { (r.pseudonym) } }
+                    div { dt { (t("From where", "从哪里")) } dd { (r.place) @if r.place == visit.site.house.provider().jurisdiction { small { (t("Same country as the data", "与数据同一国家")) } } @else { small { (t("Another country: stays refused", "其他国家：仍会被拒绝")) } } } }
+                    div { dt { (t("Why", "为什么")) } dd { (r.ticket) small { (r.reason) } } }
+                    div { dt { (t("When", "何时")) } dd { (r.minutes) (t(" min from approval", " 分钟，自批准起")) small { (t("lapses ", "失效于 ")) (time(r.lapses_at)) } } }
+                    div { dt { (t("How often", "次数")) } dd { (r.uses_max_asked) (t(" reads at most", " 次以内")) } }
+                }
+                div.pad.cols {
+                    div { h3 { (t("If you approve, they may", "若您批准，可以")) } ul.may.yes { li { (icon("check")) span { (t("Read the content of this one object", "读取这一个对象的内容")) } } } }
+                    div { h3 { (t("Still forbidden", "仍然禁止")) } ul.may.no { li { (icon("no")) span { (t("Changing, deleting or sharing anything", "更改、删除或分享任何内容")) } } li { (icon("no")) span { (t("Any other object", "任何其他对象")) } } } }
+                }
+            }
+            div.card.decide {
+                form id={ "approve-" (r.id) } method="post" action={ "/console/consent/" (r.id) "/approve" } {
+                    (csrf(visit))
+                    fieldset.pad {
+                        legend { (t("Narrow it first, if you like", "可先收窄范围")) } p.hint { (t("You can take away, never add.", "只能减少，不能增加。")) }
+                        div.field { label for={ "minutes-" (r.id) } { (t("Minutes", "分钟")) } input.in id={ "minutes-" (r.id) } name="minutes" type="number" min="1" max=(r.minutes) value=(r.minutes); }
+                        div.field { label for={ "uses-" (r.id) } { (t("Reads at most", "最多读取次数")) } input.in id={ "uses-" (r.id) } name="uses" type="number" min="1" max=(r.uses_max_asked) value=(r.uses_max_asked); }
+                    }
+                    div.pad { button.btn.main-act.wide { (t("Approve", "批准")) } }
+                }
+                form.pad id={ "deny-" (r.id) } method="post" action={ "/console/consent/" (r.id) "/deny" } { (csrf(visit)) button.btn.stop.wide { (t("Deny", "拒绝")) } }
+            }
+        }
+    }
+}
+
+/// The state of a request as a chip.
+pub(super) fn chip(lang: Lang, r: &Request, now: Timestamp) -> Markup {
+    let (class, symbol, text) = match r.state(now) {
+        State::Pending => ("info", "clock", lang.t("Waits for the tenant", "等待租户")),
+        State::Live => ("ok", "hand", lang.t("Live", "有效")),
+        State::Denied => ("bad", "no", lang.t("Denied", "已拒绝")),
+        State::Withdrawn => ("", "cross", lang.t("Withdrawn", "已撤回")),
+        State::Lapsed => ("", "clock", lang.t("Lapsed", "已失效")),
+        State::Expired => ("", "clock", lang.t("Expired", "已到期")),
+        State::Revoked => ("warn", "cross", lang.t("Revoked", "已撤销")),
+        State::Exhausted => ("", "check", lang.t("All reads used", "次数用尽")),
+        State::TicketClosed => ("", "check", lang.t("Ticket closed", "工单已关闭")),
+        State::OperatorDisabled => ("warn", "no", lang.t("Operator disabled", "运维人员已停用")),
+    };
+    html! { span class={ "chip " (class) } { (icon(symbol)) (text) } }
+}
+
+pub(super) async fn approve(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
+    let number = |name: &str| p.field(name).trim().parse::<u32>();
+    let (Ok(minutes), Ok(uses_max)) = (number("minutes"), number("uses")) else {
+        let text =
+            p.signed.visit.lang.t("Minutes and reads must be whole numbers.", "分钟与次数必须是整数。");
+        return failure::invalid(&p.signed.visit, text);
+    };
+    decide(&id, &p, Decision::Approve { minutes, uses_max }).await
+}
+
+pub(super) async fn deny(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
+    decide(&id, &p, Decision::Deny).await
+}
+
+pub(super) async fn revoke(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
+    decide(&id, &p, Decision::Revoke).await
+}
+
+async fn decide(id: &str, p: &Posted<Tenant>, decision: Decision) -> Response {
+    let Ok(id) = GrantId::parse(id) else { return failure::missing(&p.signed.visit) };
+    let op = Decide { tenant: p.signed.who.id.clone(), id, decision };
+    match p.signed.visit.site.house.perform(p.signed.caller.clone(), op).await {
+        Ok(_) => Redirect::to("/console/consent").into_response(),
+        Err(e) => failure::page(&p.signed.visit, &e),
+    }
+}

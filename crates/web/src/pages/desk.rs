@@ -1,0 +1,254 @@
+//! The operators' desk: tickets, what consent allows, refusals with the next step.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Query};
+use axum::response::{IntoResponse, Redirect, Response};
+use bailee_rooms::consent::{RequestConsent, State, WithdrawRequest};
+use bailee_rooms::gate::{Caller, RefusalKind};
+use bailee_rooms::tickets::Ticket;
+use bailee_rooms::vault::{ListBuckets, ObjectInfo, ReadObject, Window};
+use bailee_rooms::{Failure, House};
+use bailee_types::{BucketName, GrantId, ObjectKey, TenantId, TicketId};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use maud::html;
+
+use super::consent::chip;
+use super::failure;
+use super::frame::{Here, csrf, icon, inside, time};
+use super::objects::{attachment, listing, table};
+use super::visit::{Operator, Posted, Signed, Visit};
+
+pub(super) async fn overview(s: Signed<Operator>) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let house = &s.visit.site.house;
+    let (tickets, requests) =
+        match (house.open_tickets(200).await, house.operator_requests(&s.who.id, 100).await) {
+            (Ok(k), Ok(r)) => (k, r),
+            (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
+        };
+    let now = house.now();
+    let main = html! {
+        div.title { div { h1 { (t("Desk", "工作台")) } p { (t("You have no standing access to any tenant. Each act is recorded before it happens, and the tenant sees it.", "您对任何租户都没有常设访问权。每个操作都在发生之前记录，租户可以看到。")) } } }
+        div.stack {
+            div.card { div.head { h2 { (t("Open tickets", "打开的工单")) } }
+                @if tickets.is_empty() { div.empty { h3 { (t("No ticket is open", "没有打开的工单")) } p { (t("Without a ticket nothing of a tenant can be seen.", "没有工单，看不到租户的任何内容。")) } } }
+                @else { table.tbl { thead { tr { th { (t("Ticket", "工单")) } th { (t("Opened", "打开")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
+                    @for k in &tickets { tr {
+                        th scope="row" { (k.title) span.sub { (k.id) " · " (k.alias) } }
+                        td data-l=(t("Opened", "打开")) { (time(k.opened_at)) }
+                        td.act { a.btn.slim id={ "work-" (k.id) } href={ "/desk/tickets/" (k.id) } { (t("Work", "处理")) } }
+                    } }
+                } } }
+            }
+            div.card #requests { div.head { h2 { (t("Your requests", "您的请求")) } }
+                @if requests.is_empty() { div.empty { p { (t("You have asked for nothing.", "您没有提出请求。")) } } }
+                @else { table.tbl.slim { thead { tr { th { (t("Object", "对象")) } th { (t("State", "状态")) } th { (t("Used", "已用")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
+                    @for r in &requests { tr {
+                        th scope="row" { code { (r.bucket) "/" (r.key) } span.sub { (r.id) " · " (r.ticket) } }
+                        td data-l=(t("State", "状态")) { span { (chip(s.visit.lang, r, now)) @if let Some((until, _)) = r.approved { small { (t("until ", "至 ")) (time(until)) } } } }
+                        td data-l=(t("Used", "已用")) { (r.uses) " / " (r.approved.map_or(r.uses_max_asked, |a| a.1)) }
+                        td.act {
+                            @if r.state(now) == State::Pending { form method="post" action={ "/desk/requests/" (r.tenant) "/" (r.id) "/withdraw" } { (csrf(&s.visit)) button.btn.slim { (t("Withdraw", "撤回")) } } }
+                            @if r.state(now) == State::Live { (open_button(&s.visit, &r.ticket, &r.bucket, &r.key)) }
+                        }
+                    } }
+                } } }
+            }
+        }
+    };
+    inside(&s.visit, StatusCode::OK, t("Desk", "工作台"), Some(Here::Desk), &main)
+}
+
+fn open_button(visit: &Visit, ticket: &TicketId, bucket: &BucketName, key: &ObjectKey) -> maud::Markup {
+    html! {
+        form method="post" action={ "/desk/tickets/" (ticket) "/read" } {
+            (csrf(visit)) input type="hidden" name="bucket" value=(bucket); input type="hidden" name="key" value=(key);
+            button.btn.slim { (visit.lang.t("Open object", "打开对象")) }
+        }
+    }
+}
+
+/// An open ticket by its id; closed ones and none look the same.
+async fn open_ticket(s: &Signed<Operator>, id: &str) -> Result<Ticket, Response> {
+    let Ok(id) = TicketId::parse(id) else { return Err(failure::missing(&s.visit)) };
+    match s.visit.site.house.ticket(&id).await {
+        Ok(ticket) if ticket.closed_at.is_none() => Ok(ticket),
+        Ok(_) => Err(failure::missing(&s.visit)),
+        Err(e) => Err(failure::page(&s.visit, &e)),
+    }
+}
+
+pub(super) async fn ticket(s: Signed<Operator>, Path(id): Path<String>) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let ticket = match open_ticket(&s, &id).await {
+        Ok(ticket) => ticket,
+        Err(response) => return response,
+    };
+    let op = ListBuckets { tenant: ticket.tenant.clone(), ticket: Some(ticket.id.clone()) };
+    let buckets = match s.visit.site.house.perform(s.caller.clone(), op).await {
+        Ok(buckets) => buckets,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let main = html! {
+        p.crumb { a href="/desk" { (t("Desk", "工作台")) } " / " (ticket.id) }
+        div.title { div { h1 { (ticket.title) } p { (ticket.id) " · " (ticket.alias) } } }
+        div.card { div.head { h2 { (t("Buckets", "存储桶")) } p { (t("Names, sizes and dates only.", "仅名称、大小与日期。")) } }
+            @if buckets.is_empty() { div.empty { p { (t("This tenant has no bucket.", "该租户没有存储桶。")) } } }
+            @else { ul.rows { @for b in &buckets { li { div { strong { a href={ "/desk/tickets/" (ticket.id) "/data/" (b.name) } { (b.name) } } p { (b.region) } } } } } }
+        }
+    };
+    inside(&s.visit, StatusCode::OK, &ticket.title, Some(Here::Desk), &main)
+}
+
+pub(super) async fn objects(
+    s: Signed<Operator>,
+    Path((id, bucket)): Path<(String, String)>,
+    Query(q): Query<HashMap<String, String>>,
+) -> Response {
+    let ticket = match open_ticket(&s, &id).await {
+        Ok(ticket) => ticket,
+        Err(response) => return response,
+    };
+    let Ok(bucket) = BucketName::parse(&bucket) else { return failure::missing(&s.visit) };
+    let op = listing(ticket.tenant.clone(), &bucket, &q, Some(ticket.id.clone()));
+    let page = match s.visit.site.house.perform(s.caller.clone(), op).await {
+        Ok(page) => page,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let base = format!("/desk/tickets/{}/data/{bucket}", ticket.id);
+    let act = |info: &ObjectInfo| open_button(&s.visit, &ticket.id, &bucket, &info.key);
+    let main = html! {
+        p.crumb { a href="/desk" { (s.visit.lang.t("Desk", "工作台")) } " / " a href={ "/desk/tickets/" (ticket.id) } { (ticket.id) } " / " (bucket) }
+        div.title { div { h1 { (bucket) } p { (ticket.alias) } } }
+        (table(&s.visit, &base, &q, &page, &act))
+    };
+    inside(&s.visit, StatusCode::OK, bucket.as_str(), Some(Here::Desk), &main)
+}
+
+pub(super) async fn read(Path(id): Path<String>, p: Posted<Operator>) -> Response {
+    let s = &p.signed;
+    let ticket = match open_ticket(s, &id).await {
+        Ok(ticket) => ticket,
+        Err(response) => return response,
+    };
+    let (Ok(bucket), Ok(key)) = (BucketName::parse(p.field("bucket")), ObjectKey::parse(p.field("key")))
+    else {
+        return failure::missing(&s.visit);
+    };
+    let op = ReadObject {
+        tenant: ticket.tenant.clone(),
+        bucket,
+        key: key.clone(),
+        ticket: ticket.id.clone(),
+        start: 0,
+        continues: None,
+    };
+    match s.visit.site.house.perform(s.caller.clone(), op.clone()).await {
+        Ok(window) => {
+            let len = window.info.size;
+            attachment(windows(&s.visit.site.house, &s.caller, op, window), &key, len)
+        }
+        Err(Failure::Refused(r)) if matches!(r.kind(), RefusalKind::NoConsent(_)) => {
+            refused(s, &ticket, &op, &r)
+        }
+        Err(e) => failure::page(&s.visit, &e),
+    }
+}
+
+/// The later windows, each an operation of its own: when one is refused, the download breaks off before its length.
+fn windows(house: &Arc<House>, caller: &Caller, op: ReadObject, first: Window) -> Body {
+    let (house, caller) = (Arc::clone(house), caller.clone());
+    let (version, grant) = (first.info.version.clone(), first.grant.clone());
+    let rest = stream::try_unfold(first.next, move |next| {
+        let (house, caller, mut op) = (Arc::clone(&house), caller.clone(), op.clone());
+        let (version, grant) = (version.clone(), grant.clone());
+        async move {
+            let Some(start) = next else { return Ok(None) };
+            op.start = start;
+            op.continues = Some(grant);
+            let window = house.perform(caller, op).await?;
+            if window.info.version != version {
+                return Err(Failure::Precondition("the object was replaced while it was read"));
+            }
+            Ok::<_, Failure>(Some((window.bytes, window.next)))
+        }
+    });
+    Body::from_stream(stream::iter([Ok::<Bytes, Failure>(first.bytes)]).chain(rest.boxed()))
+}
+
+fn refused(
+    s: &Signed<Operator>,
+    ticket: &Ticket,
+    op: &ReadObject,
+    refusal: &bailee_rooms::gate::Refusal,
+) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let main = html! {
+        p.crumb { a href="/desk" { (t("Desk", "工作台")) } " / " a href={ "/desk/tickets/" (ticket.id) } { (ticket.id) } }
+        div.title { div { h1 { (t("Refused", "已拒绝")) } p { code { (op.bucket) "/" (op.key) } } } }
+        div.stack {
+            div.notice.bad role="alert" { (icon("no")) div { p { strong { (t("Refused.", "已拒绝。")) } " " span #failure { (refusal) } } (failure::recorded(&s.visit, refusal.record())) } }
+            form #ask.card method="post" action={ "/desk/tickets/" (ticket.id) "/ask" } { div.pad.stack {
+                h2 { (t("Ask for consent", "请求同意")) }
+                p.hint { (t("For this one object, to read it, under this ticket. The tenant may approve less.", "仅针对此对象的读取，绑定此工单。租户可以批准得更少。")) }
+                (csrf(&s.visit)) input type="hidden" name="bucket" value=(op.bucket); input type="hidden" name="key" value=(op.key);
+                dl.facts { dt { (t("Action", "操作")) } dd { code { "GetObject" } } dt { (t("Ticket", "工单")) } dd { (ticket.id) } dt { (t("Your place", "您的所在地")) } dd { (s.who.place) } }
+                div.field { label for="minutes" { (t("Minutes", "分钟")) } input.in #minutes name="minutes" type="number" min="1" max="1440" value="30" required; }
+                div.field { label for="uses" { (t("Reads at most", "最多读取次数")) } input.in #uses name="uses" type="number" min="1" max="1000" value="3" required; }
+                div.field { label for="reason" { (t("Why", "原因")) } input.in #reason name="reason" minlength="5" maxlength="1000" required; }
+                button.btn.main-act { (t("Ask the tenant", "向租户请求")) }
+            } }
+        }
+    };
+    inside(&s.visit, StatusCode::FORBIDDEN, t("Refused", "已拒绝"), Some(Here::Desk), &main)
+}
+
+pub(super) async fn ask(Path(id): Path<String>, p: Posted<Operator>) -> Response {
+    let s = &p.signed;
+    let ticket = match open_ticket(s, &id).await {
+        Ok(ticket) => ticket,
+        Err(response) => return response,
+    };
+    let number = |name: &str| p.field(name).trim().parse::<u32>();
+    let parsed = (
+        BucketName::parse(p.field("bucket")),
+        ObjectKey::parse(p.field("key")),
+        number("minutes"),
+        number("uses"),
+    );
+    let (Ok(bucket), Ok(key), Ok(minutes), Ok(uses_max)) = parsed else {
+        let text = s.visit.lang.t("Object, minutes and reads must be given.", "必须给出对象、分钟与次数。");
+        return failure::invalid(&s.visit, text);
+    };
+    let op = RequestConsent {
+        tenant: ticket.tenant.clone(),
+        ticket: ticket.id.clone(),
+        action: "oss:GetObject".into(),
+        bucket,
+        key,
+        minutes,
+        uses_max,
+        reason: p.field("reason").to_owned(),
+    };
+    match s.visit.site.house.perform(s.caller.clone(), op).await {
+        Ok(_) => Redirect::to("/desk#requests").into_response(),
+        Err(e) => failure::page(&s.visit, &e),
+    }
+}
+
+pub(super) async fn withdraw(Path((tenant, id)): Path<(String, String)>, p: Posted<Operator>) -> Response {
+    let s = &p.signed;
+    let (Ok(tenant), Ok(id)) = (TenantId::parse(&tenant), GrantId::parse(&id)) else {
+        return failure::missing(&s.visit);
+    };
+    let op = WithdrawRequest { tenant, id };
+    match s.visit.site.house.perform(s.caller.clone(), op).await {
+        Ok(_) => Redirect::to("/desk#requests").into_response(),
+        Err(e) => failure::page(&s.visit, &e),
+    }
+}

@@ -1,0 +1,176 @@
+//! The tenant's own object browser.
+
+use std::collections::HashMap;
+
+use axum::body::Body;
+use axum::extract::{Path, Query};
+use axum::response::{IntoResponse, Redirect, Response};
+use bailee_rooms::Failure;
+use bailee_rooms::vault::{
+    Choice, DeleteObject, GetObject, ListBuckets, ListObjects, Listed, ObjectInfo, ObjectPage,
+};
+use bailee_types::{BucketName, ObjectKey};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{HeaderValue, StatusCode, header};
+use maud::{Markup, html};
+
+use super::failure;
+use super::frame::{Here, csrf, enc, inside, size, time};
+use super::visit::{Posted, Signed, Tenant, Visit};
+
+/// Entries of a page.
+pub(super) const PER_PAGE: u32 = 100;
+
+pub(super) async fn buckets(s: Signed<Tenant>) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let op = ListBuckets { tenant: s.who.id.clone(), ticket: None };
+    let all = match s.visit.site.house.perform(s.caller.clone(), op).await {
+        Ok(all) => all,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let main = html! {
+        div.title { div { h1 { (t("Data", "数据")) } p { (t("Your buckets. Upload with any OSS or S3 tool.", "您的存储桶。可用任何 OSS 或 S3 工具上传。")) } } }
+        div.card {
+            @if all.is_empty() { div.empty { h3 { (t("No bucket yet", "还没有存储桶")) } p { code { "aws --endpoint-url " (s.visit.site.objects_url) " s3 mb s3://my-bucket" } } } }
+            @else { table.tbl { thead { tr { th { (t("Bucket", "存储桶")) } th { (t("Region", "地域")) } th { (t("Made", "创建")) } } } tbody {
+                @for b in &all { tr { th scope="row" { a href={ "/console/data/" (b.name) } { (b.name) } } td data-l=(t("Region", "地域")) { (b.region) } td data-l=(t("Made", "创建")) { (time(b.created_at)) } } }
+            } } }
+        }
+    };
+    inside(&s.visit, StatusCode::OK, t("Data", "数据"), Some(Here::Data), &main)
+}
+
+pub(super) async fn list(
+    s: Signed<Tenant>,
+    Path(bucket): Path<String>,
+    Query(q): Query<HashMap<String, String>>,
+) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let Ok(bucket) = BucketName::parse(&bucket) else { return failure::missing(&s.visit) };
+    let op = listing(s.who.id.clone(), &bucket, &q, None);
+    let page = match s.visit.site.house.perform(s.caller.clone(), op).await {
+        Ok(page) => page,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let base = format!("/console/data/{bucket}");
+    let act = |info: &ObjectInfo| {
+        html! {
+            form method="post" action={ (base) "/read" } { (csrf(&s.visit)) input type="hidden" name="key" value=(info.key); button.btn.slim { (t("Download", "下载")) } }
+            form method="post" action={ (base) "/delete" } { (csrf(&s.visit)) input type="hidden" name="key" value=(info.key);
+                label.small { input type="checkbox" name="sure" value="yes" required; " " (t("for good", "永久")) } " " button.btn.slim.stop { (t("Delete", "删除")) } }
+        }
+    };
+    let main = html! {
+        p.crumb { a href="/console/data" { (t("Data", "数据")) } " / " (bucket) }
+        div.title { div { h1 { (bucket) } } }
+        (table(&s.visit, &base, &q, &page, &act))
+    };
+    inside(&s.visit, StatusCode::OK, bucket.as_str(), Some(Here::Data), &main)
+}
+
+/// The operation behind a page of a bucket.
+pub(super) fn listing(
+    tenant: bailee_types::TenantId,
+    bucket: &BucketName,
+    q: &HashMap<String, String>,
+    ticket: Option<bailee_types::TicketId>,
+) -> ListObjects {
+    let text = |name: &str| q.get(name).map(|v| v.chars().take(1023).collect::<String>()).unwrap_or_default();
+    ListObjects {
+        tenant,
+        bucket: bucket.clone(),
+        prefix: text("prefix"),
+        delimiter: "/".into(),
+        after: text("after"),
+        entries_max: PER_PAGE,
+        ticket,
+    }
+}
+
+/// A page of a bucket as a table; `act` gives what can be done with an object.
+pub(super) fn table(
+    visit: &Visit,
+    base: &str,
+    q: &HashMap<String, String>,
+    page: &ObjectPage,
+    act: &dyn Fn(&ObjectInfo) -> Markup,
+) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let prefix = q.get("prefix").map(String::as_str).unwrap_or_default();
+    html! {
+        form.filters.card.pad method="get" { div.field.big { label for="prefix" { (t("Begins with", "前缀")) } input.in #prefix name="prefix" value=(prefix) maxlength="1023"; } button.btn { (t("Show", "显示")) } }
+        div.card {
+            @if page.entries.is_empty() { div.empty { h3 { (t("Nothing here", "这里没有内容")) } p { (t("No object has a name that begins so.", "没有以此开头的对象。")) } } }
+            @else { table.tbl { thead { tr { th { (t("Name", "名称")) } th { (t("Size", "大小")) } th { (t("Written", "写入")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
+                @for entry in &page.entries { @match entry {
+                    Listed::Prefix(p) => tr { th scope="row" { a href={ (base) "?prefix=" (enc(p)) } { (p) } } td {} td {} td {} },
+                    Listed::Object(info) => tr { th scope="row" { code { (info.key) } } td.num data-l=(t("Size", "大小")) { (size(info.size)) } td data-l=(t("Written", "写入")) { (time(info.modified_at)) } td.act { (act(info)) } },
+                } }
+            } } }
+            @if let Some(after) = &page.next_after { p.pad { a href={ (base) "?prefix=" (enc(prefix)) "&after=" (enc(after)) } { (t("Next page", "下一页")) } } }
+        }
+    }
+}
+
+pub(super) async fn read(Path(bucket): Path<String>, p: Posted<Tenant>) -> Response {
+    let visit = &p.signed.visit;
+    let (Ok(bucket), Ok(key)) = (BucketName::parse(&bucket), ObjectKey::parse(p.field("key"))) else {
+        return failure::missing(visit);
+    };
+    let op = GetObject {
+        tenant: p.signed.who.id.clone(),
+        bucket,
+        key: key.clone(),
+        choose: Box::new(|info: &ObjectInfo| Choice::Bytes { start: 0, end: info.size }),
+    };
+    match visit.site.house.perform(p.signed.caller.clone(), op).await {
+        Ok(content) => {
+            let first = stream::iter([Ok::<Bytes, Failure>(content.first)]);
+            let body = match content.rest {
+                Some(rest) => Body::from_stream(first.chain(rest)),
+                None => Body::from_stream(first),
+            };
+            attachment(body, &key, content.info.size)
+        }
+        Err(e) => failure::page(visit, &e),
+    }
+}
+
+pub(super) async fn delete(Path(bucket): Path<String>, p: Posted<Tenant>) -> Response {
+    let visit = &p.signed.visit;
+    let (Ok(bucket), Ok(key)) = (BucketName::parse(&bucket), ObjectKey::parse(p.field("key"))) else {
+        return failure::missing(visit);
+    };
+    if p.field("sure") != "yes" {
+        let text = visit.lang.t(
+            "Deleting cannot be undone; tick the box to say that you mean it.",
+            "删除无法撤销；请勾选确认。",
+        );
+        return failure::invalid(visit, text);
+    }
+    let to = format!("/console/data/{bucket}");
+    let op = DeleteObject { tenant: p.signed.who.id.clone(), bucket, key };
+    match visit.site.house.perform(p.signed.caller.clone(), op).await {
+        Ok(_) => Redirect::to(&to).into_response(),
+        Err(e) => failure::page(visit, &e),
+    }
+}
+
+/// Content as a download: never shown as a page of ours, whatever it is.
+pub(super) fn attachment(body: Body, key: &ObjectKey, len: u64) -> Response {
+    let name = key.as_str().rsplit('/').find(|p| !p.is_empty()).unwrap_or("object");
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+    let disposition =
+        format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", enc(name).replace('/', "%2F"));
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+    if let Ok(value) = HeaderValue::from_str(&disposition) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}

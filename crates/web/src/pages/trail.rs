@@ -1,0 +1,245 @@
+//! "Who touched my data": acts as intent and outcome, out of the log itself.
+
+use std::collections::HashMap;
+
+use axum::body::Body;
+use axum::extract::{Path, Query};
+use axum::response::{IntoResponse, Response};
+use bailee_rooms::Failure;
+use bailee_rooms::trail::{Act, ActEnd, ActFilter, ExportTrail, Family};
+use bailee_types::Timestamp;
+use futures_util::{StreamExt, stream};
+use http::{HeaderValue, StatusCode, header};
+use maud::{Markup, html};
+use tokio::io::AsyncReadExt;
+
+use super::failure;
+use super::frame::{Here, badge, csrf, enc, icon, inside, time};
+use super::visit::{Lang, Posted, Signed, Tenant};
+
+const PER_PAGE: usize = 50;
+
+pub(super) async fn overview(s: Signed<Tenant>) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let house = &s.visit.site.house;
+    let filter = ActFilter { family: Some(Family::Platform), ..ActFilter::default() };
+    let (acts, requests) =
+        match (house.acts(&s.who.id, &filter, None, 5).await, house.consent_requests(&s.who.id, 200).await) {
+            (Ok(a), Ok(r)) => (a, r),
+            (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
+        };
+    let now = house.now();
+    let in_state = |state| requests.iter().filter(|r| r.state(now) == state).count();
+    let main = html! {
+        div.title { div { h1 { (t("Overview", "概览")) } p { (s.who.alias) } } }
+        div.card.pad { dl.tally {
+            div { dt { (t("Requests that wait for you", "等待您决定的请求")) } dd { a href="/console/consent" { (in_state(bailee_rooms::consent::State::Pending)) } } }
+            div { dt { (t("Live grants", "有效授权")) } dd { a href="/console/consent#live" { (in_state(bailee_rooms::consent::State::Live)) } } }
+        } }
+        section { div.head { h2 { (t("Last acts of the provider", "平台的最近操作")) } a.more href="/console/trail" { (t("All", "全部")) } }
+            div.card { (rows(s.visit.lang, &acts.acts)) p.note { (badge(s.visit.lang, &acts.head)) } }
+        }
+        section { div.head { h2 { (t("For your tools", "供您的工具使用")) } }
+            div.card.pad { dl.facts { dt { "OSS / S3" } dd { code { (s.visit.site.objects_url) } } dt { "RPC (Ram, Sts)" } dd { code { (s.visit.site.console_url) } } } }
+        }
+    };
+    inside(&s.visit, StatusCode::OK, t("Overview", "概览"), Some(Here::Overview), &main)
+}
+
+pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, String>>) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let value = |name: &str| q.get(name).map(String::as_str).filter(|v| !v.is_empty());
+    let day = |name: &str, add: i64| {
+        value(name)
+            .map(|d| Timestamp::parse_iso(&format!("{d}T00:00:00Z")).map(|at| at.plus_ms(add)))
+            .transpose()
+    };
+    let (from, until) = match (day("from", 0), day("until", 86_400_000)) {
+        (Ok(from), Ok(until)) => (from, until),
+        _ => {
+            let text = t("A date must look like 2026-11-25.", "日期格式应为 2026-11-25。");
+            return failure::invalid(&s.visit, text);
+        }
+    };
+    let family = match value("family") {
+        Some("own") => Some(Family::Own),
+        Some("all") => None,
+        _ => Some(Family::Platform),
+    };
+    let filter = ActFilter {
+        from,
+        until,
+        family,
+        event_type: value("type").map(str::to_owned),
+        result: value("result").map(str::to_owned),
+        text: value("text").map(|v| v.chars().take(200).collect()),
+    };
+    let before = value("before").and_then(|b| b.parse().ok());
+    let page = match s.visit.site.house.acts(&s.who.id, &filter, before, PER_PAGE).await {
+        Ok(page) => page,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let choice = |name: &str, value_: &'static str, text: &'static str| {
+        html! { option value=(value_) selected[value(name).unwrap_or_default() == value_] { (text) } }
+    };
+    let next = page.next_before.map(|b| {
+        let mut link = format!("/console/trail?before={b}");
+        for name in ["family", "type", "result", "text", "from", "until"] {
+            if let Some(v) = value(name) {
+                link.push_str(&format!("&{name}={}", enc(v)));
+            }
+        }
+        link
+    });
+    let main = html! {
+        div.title {
+            div { h1 { (t("Who touched my data", "谁动过我的数据")) } p { (t("Each act of the provider on your resources: an intent, recorded before it, and an outcome. Refusals too. Times are UTC.", "平台对您资源的每个操作：事前记录的意图，以及结果；拒绝也在其中。时间为 UTC。")) } }
+            form #export.acts method="post" action="/console/trail/export" { (csrf(&s.visit)) button.btn { (icon("down")) (t("Bundle for bailee-verify", "下载 bailee-verify 证据包")) } }
+        }
+        form.filters.card.pad method="get" {
+            div.field { label for="family" { (t("Whose", "操作方")) } select.in #family name="family" { (choice("family", "", t("The provider’s", "平台"))) (choice("family", "own", t("Your own", "您自己"))) (choice("family", "all", t("All", "全部"))) } }
+            div.field { label for="type" { (t("Type", "类型")) } select.in #type name="type" { (choice("type", "", t("Any", "不限"))) (choice("type", "CUSTOMER_INITIATED_SUPPORT", t("Support you consented to", "经您授权的支持"))) (choice("type", "ALIYUN_INITIATED_SERVICE", t("Stability work", "稳定性工作"))) } }
+            div.field { label for="result" { (t("Result", "结果")) } select.in #result name="result" { (choice("result", "", t("Any", "不限"))) (choice("result", "done", t("Done", "完成"))) (choice("result", "refused", t("Refused", "已拒绝"))) (choice("result", "failed", t("Failed", "失败"))) (choice("result", "unknown", t("Unknown", "未知"))) (choice("result", "open", t("Running", "进行中"))) } }
+            div.field { label for="from" { (t("From", "自")) } input.in #from name="from" type="date" value=[value("from")]; }
+            div.field { label for="until" { (t("Until", "至")) } input.in #until name="until" type="date" value=[value("until")]; }
+            div.field.big { label for="text" { (t("Text", "文本")) } input.in #text name="text" maxlength="200" value=[value("text")]; }
+            button.btn { (t("Show", "显示")) }
+        }
+        div.card {
+            (rows(s.visit.lang, &page.acts))
+            @if let Some(next) = &next { p.pad { a #older href=(next) { (t("Older acts", "更早的操作")) } } }
+            p.note { (badge(s.visit.lang, &page.head)) }
+        }
+    };
+    inside(&s.visit, StatusCode::OK, t("Who touched my data", "谁动过我的数据"), Some(Here::Trail), &main)
+}
+
+pub(super) async fn one(s: Signed<Tenant>, Path(record): Path<u64>) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let house = &s.visit.site.house;
+    let (act, head) = match (house.act(&s.who.id, record).await, house.head(&s.who.id).await) {
+        (Ok(a), Ok(h)) => (a, h),
+        (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
+    };
+    let row = |name: &'static str, value: &str| {
+        html! { @if !value.is_empty() { dt { (name) } dd { (value) } } }
+    };
+    let main = html! {
+        p.crumb { a href="/console/trail" { (t("Who touched my data", "谁动过我的数据")) } " / " (t("Record ", "记录 ")) (record) }
+        div.title { div { h1 { (act.event_name) " " code { (short(&act.resource)) } } p { (time(act.at)) } } }
+        div.stack {
+            div.card { div.pad { dl.facts {
+                (row(t("Who", "操作人"), &act.who)) (row(t("Place", "所在地"), &act.place)) (row(t("Why", "原因"), &act.reason))
+                (row(t("Ticket", "工单"), &act.ticket)) (row(t("Grant", "授权"), &act.grant)) (row(t("Type", "类型"), &act.event_type))
+                dt { (t("Result", "结果")) } dd { (end(s.visit.lang, &act)) }
+                (row(t("Error", "错误"), &act.error_message))
+            } } p.note { (badge(s.visit.lang, &head)) } }
+            div.card { div.head { h2 { (t("The record, as it is committed to", "记录原文（已被承诺）")) } } pre.pad { (act.event) } }
+            @if !act.outcome_event.is_empty() { div.card { div.head { h2 { (t("Its outcome", "其结果")) } } pre.pad { (act.outcome_event) } } }
+        }
+    };
+    inside(&s.visit, StatusCode::OK, t("Record", "记录"), Some(Here::Trail), &main)
+}
+
+/// The bundle goes through a file of its own, which is gone once it is open: nothing stays behind.
+pub(super) async fn export(p: Posted<Tenant>) -> Response {
+    let s = &p.signed;
+    let path =
+        std::env::temp_dir().join(format!("bailee-{}.bundle", bailee_types::ObjectVersionId::random()));
+    let op = ExportTrail { tenant: s.who.id.clone(), path: path.clone() };
+    let done = s.visit.site.house.perform(s.caller.clone(), op).await;
+    let opened = match done {
+        Ok(done) => tokio::fs::File::open(&path).await.map(|f| (f, done)),
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    // An unlinked file lives as long as it is open.
+    let removed = tokio::fs::remove_file(&path).await;
+    let (file, done) = match (opened, removed) {
+        (Ok(found), Ok(())) => found,
+        (Err(e), _) | (_, Err(e)) => {
+            return failure::page(&s.visit, &Failure::Unavailable(format!("the bundle cannot be read: {e}")));
+        }
+    };
+    let chunks = stream::try_unfold(file, |mut file| async move {
+        let mut chunk = vec![0; 64 * 1024];
+        let n = file.read(&mut chunk).await?;
+        chunk.truncate(n);
+        Ok::<_, std::io::Error>((n > 0).then_some((chunk, file)))
+    });
+    let name = format!("attachment; filename=\"{}.bundle\"", s.who.alias);
+    let mut response = Body::from_stream(chunks.boxed()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(done.bytes));
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    response
+}
+
+/// The part of an ARN that people read.
+pub(super) fn short(resource: &str) -> &str {
+    resource.splitn(5, ':').last().unwrap_or_default()
+}
+
+fn end(lang: Lang, act: &Act) -> Markup {
+    let word = match &act.end {
+        ActEnd::Open => "open",
+        ActEnd::Refused => "refused",
+        ActEnd::Ended { result, .. } => result.as_str(),
+    };
+    let (class, symbol, text) = match word {
+        "done" => ("ok", "check", lang.t("Done", "完成")),
+        "refused" => ("bad", "no", lang.t("Refused", "已拒绝")),
+        "failed" => ("warn", "warn", lang.t("Failed", "失败")),
+        "open" => ("info", "clock", lang.t("Running", "进行中")),
+        _ => ("odd", "odd", lang.t("Outcome unknown", "结果未知")),
+    };
+    html! { span class={ "chip " (class) } { (icon(symbol)) (text) } }
+}
+
+fn pair(act: &Act) -> Markup {
+    let refused = act.end == ActEnd::Refused;
+    let (closed, unknown) = match &act.end {
+        ActEnd::Ended { result, .. } => (true, result == "unknown"),
+        _ => (false, false),
+    };
+    html! {
+        svg.pair viewBox="0 0 16 48" preserveAspectRatio="xMidYMin meet" aria-hidden="true" {
+            @if refused {
+                circle.xs cx="8" cy="10" r="5.5" stroke-width="2" {} path.xs d="M4.2 13.8l7.6-7.6" stroke-width="2" {}
+            } @else {
+                circle cx="8" cy="10" r="3.5" fill="none" stroke="currentColor" stroke-width="2" {}
+                path d="M8 14v21" stroke="currentColor" stroke-width="2" stroke-dasharray=[(!closed).then_some("2 3")] {}
+                @if closed && !unknown { circle cx="8" cy="40" r="4.5" fill="currentColor" {} }
+                @else { circle cx="8" cy="40" r="4.5" fill="none" stroke="currentColor" stroke-width="2" stroke-dasharray="2 2.3" {} }
+            }
+        }
+    }
+}
+
+/// Acts as a list, newest first.
+pub(super) fn rows(lang: Lang, acts: &[Act]) -> Markup {
+    if acts.is_empty() {
+        return html! { div.empty { h3 { (lang.t("No act matches", "没有符合的操作")) } p { (lang.t("Nobody of the provider touched what this view shows. That is the good case.", "平台没有任何人动过此视图中的资源。这是好的情况。")) } } };
+    }
+    let dot =
+        |parts: &[String]| parts.iter().filter(|p| !p.is_empty()).cloned().collect::<Vec<_>>().join(" · ");
+    html! { ol {
+        @for act in acts {
+            li.ev id={ "r" (act.record) } {
+                (time(act.at)) (pair(act))
+                div.what {
+                    a href={ "/console/trail/" (act.record) } { (act.event_name) " " code { (short(&act.resource)) } }
+                    p { (dot(&[act.who.clone(), act.place.clone(), act.ticket.clone(), act.grant.clone(), act.reason.clone()])) }
+                    @if !act.error_message.is_empty() { p { (act.error_message) } }
+                }
+                div.res {
+                    (end(lang, act))
+                    @if let ActEnd::Ended { record, at, .. } = &act.end { span { (lang.t("records ", "记录 ")) (act.record) ", " (record) " · " (at.ms().saturating_sub(act.at.ms())) " ms" } }
+                    @else { span { (lang.t("record ", "记录 ")) (act.record) } }
+                }
+            }
+        }
+    } }
+}
