@@ -53,10 +53,10 @@ async fn sign_in(visit: Visit, headers: &HeaderMap, who: SignIn, to: &'static st
     match visit.site.house.sign_in(who, origin).await {
         Ok(token) => {
             // Whoever had a session here before leaves it.
-            if let Some(old) = &visit.token {
-                if let Err(e) = visit.site.house.sign_out(old).await {
-                    tracing::warn!("a session could not be ended: {e}");
-                }
+            if let Some(old) = &visit.token
+                && let Err(e) = visit.site.house.sign_out(old).await
+            {
+                tracing::warn!("a session could not be ended: {e}");
             }
             let mut response = Redirect::to(to).into_response();
             set_cookie(&visit.site, &mut response, token.expose(), None);
@@ -96,10 +96,10 @@ pub(super) async fn logout(
     if visit.session.is_some() && !(is_same_origin(&Method::POST, &headers) && fits) {
         return failure::foreign_form(&visit);
     }
-    if let Some(token) = &visit.token {
-        if let Err(e) = site.house.sign_out(token).await {
-            return failure::page(&visit, &e);
-        }
+    if let Some(token) = &visit.token
+        && let Err(e) = site.house.sign_out(token).await
+    {
+        return failure::page(&visit, &e);
     }
     let mut response = Redirect::to("/").into_response();
     set_cookie(&site, &mut response, "", Some(0));
