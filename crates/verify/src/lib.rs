@@ -1,1 +1,245 @@
-//! `bailee-verify`: not written yet; it will check a bundle offline.
+//! Checks a bundle offline: no network, no database, memory for one batch of records whatever the file says.
+//!
+//! What it proves and what it cannot is said in [`Report`]; the first thing that does not hold ends the check with a
+//! [`Problem`] that names the record and why.
+//! INVARIANT: nothing of an event is believed before its commitment opened; nothing of a bundle before the end was
+//! reached and root and body fit what was signed.
+
+mod consent;
+mod report;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use bailee_proof::bundle::{BundleError, Manifest, Reader, RecordRef, records};
+use bailee_proof::checkpoint::Checkpoint;
+use bailee_proof::event::{Ended, scan};
+use bailee_proof::note::VerifierKey;
+use bailee_proof::record::{Entry, Kind, commitment};
+use bailee_proof::tree::Frontier;
+
+pub use report::Report;
+
+/// What the checker knows from elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Expect {
+    /// The log's key; without it, the bundle's own word is taken and the report says so.
+    pub key: Option<VerifierKey>,
+    /// The tenant.
+    pub tenant: Option<String>,
+    /// A checkpoint note of this log that was obtained elsewhere, e.g. from the portal on another day.
+    pub head: Option<Vec<u8>>,
+}
+
+/// Why a bundle was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The file could not be read: nothing can be said about it.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(String),
+    /// It does not verify: where, and why.
+    #[error("{place}: {why}")]
+    Violation {
+        /// `record 17`, `the checkpoint`, ….
+        place: String,
+        /// What does not hold.
+        why: String,
+    },
+}
+
+/// Records of one batch; a batch is read, then checked.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Reads and checks a whole bundle.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn verify(source: impl Read, expect: &Expect) -> Result<Report, Problem> {
+    let mut reader = Reader::open(source).map_err(of_bundle)?;
+    let named = Manifest::read_unverified(reader.manifest_note()).map_err(at("the manifest"))?;
+    if expect.key.as_ref().is_some_and(|k| *k != named.key) {
+        return Err(violation(
+            "the manifest",
+            "it names another key than the one you gave: this is another log",
+        ));
+    }
+    let key = named.key.clone();
+    let manifest = Manifest::open(reader.manifest_note(), &key).map_err(at("the manifest"))?;
+    let head = Checkpoint::open(reader.checkpoint_note(), &key).map_err(at("the checkpoint"))?;
+    if manifest.origin != head.origin {
+        return Err(violation("the manifest", "it is of another log than the checkpoint"));
+    }
+    if expect.tenant.as_ref().is_some_and(|t| *t != manifest.tenant) {
+        return Err(violation("the manifest", format!("it is of tenant {}", manifest.tenant)));
+    }
+    for (place, count) in [("the manifest", manifest.records), ("the checkpoint", head.size)] {
+        if count != reader.count() {
+            let why =
+                format!("it covers {count} records and the bundle says that it holds {}", reader.count());
+            return Err(violation(place, why));
+        }
+    }
+    let other = match &expect.head {
+        None => None,
+        Some(note) => Some(Checkpoint::open(note, &key).map_err(at("the head you gave"))?),
+    };
+    if let Some(other) = other.as_ref().filter(|o| o.size > head.size) {
+        let why = format!(
+            "it covers {} records and the bundle holds {}: the tail is cut off, or the bundle is older",
+            other.size, head.size
+        );
+        return Err(violation("the head you gave", why));
+    }
+
+    let mut check = Check::new(&manifest.tenant, other);
+    let mut batch = Vec::with_capacity(BATCH_BYTES + 70_000);
+    loop {
+        batch.clear();
+        let mut more = true;
+        let mut broken = None;
+        while more && batch.len() < BATCH_BYTES && broken.is_none() {
+            match reader.read_into(&mut batch) {
+                Ok(read) => more = read,
+                Err(e) => broken = Some(e),
+            }
+        }
+        for record in records(&batch) {
+            check.record(&record)?;
+        }
+        if let Some(e) = broken {
+            return Err(of_bundle(e));
+        }
+        if !more {
+            break;
+        }
+    }
+    let body = reader.finish().map_err(of_bundle)?;
+    if body != manifest.body {
+        return Err(violation("the bundle", "its bytes are not those that the manifest signs"));
+    }
+    if check.frontier.root() != head.root {
+        return Err(violation("the checkpoint", "the records give another root than the one that is signed"));
+    }
+    Ok(check.into_report(manifest.clone(), head, expect))
+}
+
+struct Check<'a> {
+    tenant: &'a str,
+    other: Option<Checkpoint>,
+    frontier: Frontier,
+    last_time_ms: u64,
+    open: BTreeMap<u64, Kind>,
+    consent: consent::Replay,
+    report: report::Counts,
+}
+
+impl<'a> Check<'a> {
+    fn new(tenant: &'a str, other: Option<Checkpoint>) -> Self {
+        Self {
+            tenant,
+            other,
+            frontier: Frontier::new(),
+            last_time_ms: 0,
+            open: BTreeMap::new(),
+            consent: consent::Replay::default(),
+            report: report::Counts::default(),
+        }
+    }
+
+    fn record(&mut self, record: &RecordRef<'_>) -> Result<(), Problem> {
+        let position = self.frontier.size();
+        let wrong = |why: String| violation(format!("record {position}"), why);
+        let entry = Entry::decode(record.entry).map_err(|e| wrong(e.to_string()))?;
+        if entry.index != position {
+            return Err(wrong(format!(
+                "it says that it is record {}: a record was removed, added, or two were swapped",
+                entry.index
+            )));
+        }
+        if entry.time_ms < self.last_time_ms {
+            return Err(wrong("it is older than the record before it".into()));
+        }
+        if commitment(record.nonce, record.event) != entry.commitment {
+            return Err(wrong("its event is not the one that the log committed to".into()));
+        }
+        let event = scan(record.event).and_then(|v| v.envelope()).map_err(|e| wrong(e.to_string()))?;
+        let same = event.kind == entry.kind && event.index == position && event.time_ms == entry.time_ms;
+        if !same {
+            return Err(wrong("its event names another kind, index or time than its entry".into()));
+        }
+        if event.tenant != self.tenant {
+            return Err(wrong(format!("its event is of tenant {}", event.tenant)));
+        }
+        if let Some(closes) = event.closes {
+            if self.open.remove(&closes.intent).is_none() {
+                return Err(wrong(format!(
+                    "it is an outcome of record {}, which is no intent that waits for one",
+                    closes.intent
+                )));
+            }
+            self.report.unknown += u64::from(closes.result == Ended::Unknown);
+            self.consent.outcome(closes.intent, closes.result == Ended::Done, record.event);
+        } else if entry.kind.awaits_outcome() {
+            self.open.insert(position, entry.kind);
+        }
+        match entry.kind {
+            Kind::Management => self.consent.management(position, record.event),
+            Kind::Intent => {
+                let reads = self.consent.intent(entry.time_ms, record.event).map_err(wrong)?;
+                self.report.content_reads += u64::from(reads);
+            }
+            _ => {}
+        }
+        self.report.first_ms.get_or_insert(entry.time_ms);
+        if position > 0 {
+            let gap = entry.time_ms.saturating_sub(self.last_time_ms);
+            self.report.longest_gap_ms = self.report.longest_gap_ms.max(gap);
+        }
+        self.last_time_ms = entry.time_ms;
+        *self.report.kinds.entry(entry.kind.word()).or_default() += 1;
+        let leaf = entry.leaf_hash();
+        self.frontier.append(leaf).map_err(|e| violation(format!("record {position}"), e.to_string()))?;
+        if let Some(other) = self.other.as_ref().filter(|o| o.size == self.frontier.size()) {
+            if other.root != self.frontier.root() {
+                return Err(violation(
+                    "the head you gave",
+                    format!("the first {} records give another root: the log was rewritten", other.size),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn into_report(self, manifest: Manifest, head: Checkpoint, expect: &Expect) -> Report {
+        Report {
+            origin: manifest.origin,
+            tenant: manifest.tenant,
+            exported: manifest.exported,
+            records: head.size,
+            root: head.root.to_string(),
+            key: manifest.key.to_string(),
+            key_fingerprint: manifest.key.fingerprint().to_string(),
+            key_given: expect.key.is_some(),
+            head_given: self.other.map(|o| o.size),
+            open: self.open.into_keys().collect(),
+            last_ms: self.last_time_ms,
+            counts: self.report,
+        }
+    }
+}
+
+fn violation(place: impl Into<String>, why: impl Into<String>) -> Problem {
+    Problem::Violation { place: place.into(), why: why.into() }
+}
+
+fn at<E: std::fmt::Display>(place: &'static str) -> impl Fn(E) -> Problem {
+    move |e| violation(place, e.to_string())
+}
+
+fn of_bundle(e: BundleError) -> Problem {
+    match e {
+        BundleError::Io { source, .. } => Problem::Unreadable(source.to_string()),
+        BundleError::Cut { part, .. } => violation(part.to_string(), format!("{e}: the tail is cut off")),
+        other => violation("the bundle", other.to_string()),
+    }
+}

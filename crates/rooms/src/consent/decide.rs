@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bailee_types::{Arn, GrantId, TenantId};
+use bailee_types::{Arn, GrantId, Pseudonym, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::request::parameters;
@@ -37,8 +37,25 @@ pub struct Decide {
     pub decision: Decision,
 }
 
+/// A decision as the outcome record tells it: everything that an outsider needs to replay consent from the log.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The request or grant.
+    pub id: GrantId,
+    /// What.
+    pub decision: Decision,
+    /// `bucket/key`.
+    pub object: String,
+    /// The action, `oss:GetObject`.
+    pub action: String,
+    /// Who asked, as the tenant sees him.
+    pub operator: Pseudonym,
+    /// For an approval: the first instant at which it allows nothing any more.
+    pub until: Option<Timestamp>,
+}
+
 impl Operation for Decide {
-    type Output = (GrantId, Decision);
+    type Output = Decided;
 
     fn asks(&self) -> Asked {
         let (action, detail) = match self.decision {
@@ -62,7 +79,7 @@ impl Operation for Decide {
         }
     }
 
-    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<(GrantId, Decision), Failure> {
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Decided, Failure> {
         // The consent is the tenant's to give: no worker and no operator decides in his name.
         if intent.caller().tenant() != Some(&self.tenant) {
             return Err(Failure::Conflict("only the tenant decides about consent".into()));
@@ -75,6 +92,7 @@ impl Operation for Decide {
                 let mut tx = tx.tenant(&self.tenant);
                 let request = rows::one(&mut tx, &self.id)?
                     .ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
+                let mut approved_until = None;
                 match (self.decision, request.state(now)) {
                     (Decision::Approve { minutes, uses_max }, State::Pending) => {
                         if minutes < 1 || minutes > request.minutes {
@@ -90,6 +108,7 @@ impl Operation for Decide {
                             ));
                         }
                         let until = now.plus_ms(i64::from(minutes) * 60_000);
+                        approved_until = Some(until);
                         rows::decide(&mut tx, &self.id, 1, "approve", &by, now, Some((until, uses_max)))?;
                     }
                     (Decision::Deny, State::Pending) => {
@@ -108,17 +127,31 @@ impl Operation for Decide {
                         )));
                     }
                 }
-                Ok((self.id, self.decision))
+                Ok(Decided {
+                    id: self.id,
+                    decision: self.decision,
+                    object: format!("{}/{}", request.bucket, request.key),
+                    action: request.action,
+                    operator: request.pseudonym,
+                    until: approved_until,
+                })
             })
             .await
     }
 
-    fn outcome_detail((id, decision): &(GrantId, Decision)) -> Map<String, Value> {
-        let act = match decision {
+    fn outcome_detail(done: &Decided) -> Map<String, Value> {
+        let act = match done.decision {
             Decision::Approve { .. } => "approve",
             Decision::Deny => "deny",
             Decision::Revoke => "revoke",
         };
-        parameters(json!({ "consent": { "grant": id.as_str(), "act": act } }))
+        parameters(json!({ "consent": {
+            "grant": done.id.as_str(),
+            "act": act,
+            "action": done.action,
+            "object": done.object,
+            "operator": done.operator.as_str(),
+            "untilMs": done.until.map(Timestamp::ms),
+        } }))
     }
 }

@@ -14,7 +14,7 @@ mod rows;
 use bailee_store::{StoreError, Tx};
 use bailee_types::{BucketName, GrantId, ObjectKey, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
 
-pub use decide::{Decide, Decision};
+pub use decide::{Decide, Decided, Decision};
 pub use look::{GetConsent, ListConsents};
 pub(crate) use request::parameters;
 pub use request::{RequestConsent, WithdrawRequest};

@@ -226,7 +226,7 @@ fn entries(xml: &mut Xml, dialect: Dialect, url: bool, owner: Option<Owner<'_>>,
     for object in &page.objects {
         xml.open("Contents");
         key_text(xml, url, "Key", object.key);
-        xml.text("LastModified", &object.modified_at.iso_ms());
+        xml.text("LastModified", &whole_second(object.modified_at));
         xml.text("ETag", &etag(dialect, object.md5_hex));
         if dialect == Dialect::Oss {
             xml.text("Type", "Normal");
@@ -247,7 +247,7 @@ fn entries(xml: &mut Xml, dialect: Dialect, url: bool, owner: Option<Owner<'_>>,
 
 fn write_bucket(xml: &mut Xml, dialect: Dialect, row: &BucketRow<'_>) {
     xml.text("Name", row.name.as_str());
-    xml.text("CreationDate", &row.created_at.iso_ms());
+    xml.text("CreationDate", &whole_second(row.created_at));
     match dialect {
         Dialect::Oss => {
             xml.text("Location", &format!("oss-{}", row.region));
@@ -269,4 +269,8 @@ fn write_owner(xml: &mut Xml, owner: Owner<'_>) {
 
 fn key_text(xml: &mut Xml, url: bool, name: &str, key: &str) {
     if url { xml.text(name, &url_text(key)) } else { xml.text(name, key) }
+}
+/// `2026-01-02T03:04:05.000Z`: oss2 reads milliseconds only when they are zero, and `Last-Modified` has none either.
+fn whole_second(at: Timestamp) -> String {
+    Timestamp::from_secs(at.secs()).iso_ms()
 }

@@ -1,0 +1,295 @@
+//! Honest bundles pass; every change of one is found, with the record and the reason.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::process::Command;
+
+use bailee_proof::bundle::{BodyDigest, Manifest, Writer};
+use bailee_proof::checkpoint::Checkpoint;
+use bailee_proof::note::Signer;
+use bailee_proof::record::{Entry, Kind, commitment};
+use bailee_proof::tree::Frontier;
+use bailee_verify::{Expect, Problem, Report, verify};
+use serde_json::{Value, json};
+
+const TENANT: &str = "1000000000000001";
+const OBJECT: &str = "acs:oss:*:1000000000000001:invoices/1.pdf";
+const GRANT: &str = "G-abcdefghjkmn";
+const T0: u64 = 1_767_323_045_000;
+
+#[derive(Clone)]
+struct Record {
+    entry: [u8; 50],
+    nonce: [u8; 32],
+    event: Vec<u8>,
+}
+
+fn signer() -> Signer {
+    Signer::from_seed("trust.example/trail/0102", &[7; 32]).unwrap()
+}
+
+/// Records of these kinds and events, one second apart, as an honest log would write them.
+fn log(events: &[(Kind, Value)]) -> Vec<Record> {
+    let one = |(i, (kind, event)): (usize, &(Kind, Value))| {
+        let time_ms = T0 + 1000 * i as u64;
+        let mut event = event.clone();
+        event["record"] = kind.word().into();
+        event["index"] = i.into();
+        event["timeMs"] = time_ms.into();
+        event["tenant"] = TENANT.into();
+        let event = serde_json::to_vec(&event).unwrap();
+        let nonce = [i as u8; 32];
+        let entry = Entry { kind: *kind, index: i as u64, time_ms, commitment: commitment(&nonce, &event) };
+        Record { entry: entry.encode(), nonce, event }
+    };
+    events.iter().enumerate().map(one).collect()
+}
+
+fn head(records: &[Record]) -> Checkpoint {
+    let mut frontier = Frontier::new();
+    for r in records {
+        frontier.append(bailee_proof::hash::leaf_hash(&r.entry)).unwrap();
+    }
+    Checkpoint {
+        origin: signer().verifier().name().to_owned(),
+        size: records.len() as u64,
+        root: frontier.root(),
+    }
+}
+
+/// A bundle of `records` under the head of `signed`: the same for an honest server.
+fn bundle(records: &[Record], signed: &[Record]) -> Vec<u8> {
+    let signer = signer();
+    let note = head(signed).sign(&signer).unwrap();
+    let mut digest = BodyDigest::new(note.as_bytes(), records.len() as u64).unwrap();
+    for r in records {
+        digest.record(&r.entry, &r.nonce, &r.event).unwrap();
+    }
+    let manifest = Manifest {
+        origin: signer.verifier().name().to_owned(),
+        tenant: TENANT.into(),
+        exported: "2026-01-02T04:00:00Z".into(),
+        records: records.len() as u64,
+        body: digest.finish().unwrap(),
+        key: signer.verifier().clone(),
+    };
+    let mut out =
+        Writer::new(Vec::new(), manifest.sign(&signer).unwrap().as_bytes(), note.as_bytes()).unwrap();
+    for r in records {
+        out.record(&r.entry, &r.nonce, &r.event).unwrap();
+    }
+    out.finish().unwrap()
+}
+
+fn check(bytes: &[u8]) -> Result<Report, Problem> {
+    verify(bytes, &Expect::default())
+}
+
+fn why(events: &[(Kind, Value)]) -> String {
+    let records = log(events);
+    check(&bundle(&records, &records)).unwrap_err().to_string()
+}
+
+fn approve() -> (Kind, Value) {
+    (Kind::Management, json!({ "eventName": "ApproveConsent", "management": { "x": 1 } }))
+}
+
+fn approved(intent: u64, until_ms: u64) -> (Kind, Value) {
+    let consent = json!({ "grant": GRANT, "act": "approve", "action": "oss:GetObject", "object": "invoices/1.pdf",
+        "operator": "emp-a", "untilMs": until_ms });
+    (Kind::Outcome, json!({ "intent": intent, "result": "done", "detail": { "consent": consent } }))
+}
+
+fn read(grant: Option<&str>, operator: &str) -> (Kind, Value) {
+    let mut event =
+        json!({ "eventName": "GetObject", "resource": OBJECT, "platform": { "EmployeeID": operator } });
+    if let Some(grant) = grant {
+        event["grant"] = grant.into();
+    }
+    (Kind::Intent, event)
+}
+
+fn done(intent: u64) -> (Kind, Value) {
+    (Kind::Outcome, json!({ "intent": intent, "result": "done" }))
+}
+
+fn honest() -> Vec<(Kind, Value)> {
+    let refusal = (Kind::Refusal, json!({ "eventName": "GetObject", "errorCode": "NoConsent" }));
+    vec![refusal, approve(), approved(1, T0 + 60_000), read(Some(GRANT), "emp-a"), done(3)]
+}
+
+#[test]
+fn an_honest_bundle_holds() {
+    let records = log(&honest());
+    let report = check(&bundle(&records, &records)).unwrap();
+    assert_eq!((report.records, report.counts.content_reads, report.open.len()), (5, 1, 0));
+    assert!(!report.key_given);
+    let empty = check(&bundle(&[], &[])).unwrap();
+    assert_eq!(empty.records, 0);
+}
+
+#[test]
+fn every_flipped_bit_of_every_byte_is_found() {
+    let records = log(&honest());
+    let good = bundle(&records, &records);
+    for i in 0..good.len() {
+        for bit in [0, 3, 7] {
+            let mut bad = good.clone();
+            bad[i] ^= 1 << bit;
+            let problem = check(&bad).err().unwrap_or_else(|| panic!("byte {i}, bit {bit} passed"));
+            assert!(matches!(problem, Problem::Violation { .. }), "byte {i}: {problem}");
+        }
+    }
+}
+
+#[test]
+fn every_cut_and_every_tail_is_found() {
+    let records = log(&honest());
+    let good = bundle(&records, &records);
+    for n in 0..good.len() {
+        assert!(matches!(check(&good[..n]), Err(Problem::Violation { .. })), "cut at {n}");
+    }
+    assert!(check(&[good, vec![0]].concat()).is_err());
+}
+
+#[test]
+fn a_server_that_signs_what_it_changed_is_still_found() {
+    let all = log(&honest());
+    let mut removed = all.clone();
+    removed.remove(1);
+    let mut swapped = all.clone();
+    swapped.swap(2, 3);
+    let mut doubled = all.clone();
+    doubled.insert(2, all[1].clone());
+    let mut rewritten = all.clone();
+    rewritten[0].event = rewritten[0].event.iter().map(|b| if *b == b'N' { b'M' } else { *b }).collect();
+    for (bad, wanted) in [
+        (removed, "record 1: it says that it is record 2"),
+        (swapped, "record 2: it says that it is record 3"),
+        (doubled, "record 2: it says that it is record 1"),
+        (rewritten, "record 0: its event is not the one that the log committed to"),
+    ] {
+        // The dishonest server signs manifest and head over what it shows.
+        let said = check(&bundle(&bad, &bad)).unwrap_err().to_string();
+        assert!(said.starts_with(wanted), "{said}");
+    }
+    let said = check(&bundle(&all[..4], &all)).unwrap_err().to_string();
+    assert_eq!(said, "the checkpoint: it covers 5 records and the bundle says that it holds 4");
+}
+
+#[test]
+fn outcomes_close_open_intents_once() {
+    let mut twice = honest();
+    twice.push(done(3));
+    assert_eq!(why(&twice), "record 5: it is an outcome of record 3, which is no intent that waits for one");
+    assert_eq!(
+        why(&[done(0)]),
+        "record 0: it is an outcome of record 0, which is no intent that waits for one"
+    );
+    let open = log(&honest()[..4]);
+    assert_eq!(check(&bundle(&open, &open)).unwrap().open, [3]);
+}
+
+#[test]
+fn a_read_of_content_without_a_live_grant_is_found() {
+    let read_after = |before: Vec<(Kind, Value)>, read: (Kind, Value)| {
+        let mut all = before;
+        all.push(read);
+        why(&all)
+    };
+    let granted = || vec![approve(), approved(0, T0 + 60_000)];
+    let by = |text: &str| format!("record 2: an operator's read of `invoices/1.pdf` {text}");
+    assert!(why(&[read(None, "emp-a")]).ends_with("names no grant"));
+    assert!(why(&[read(Some(GRANT), "emp-a")]).ends_with("which no record of the tenant approves"));
+    assert_eq!(
+        read_after(granted(), read(Some(GRANT), "emp-b")),
+        by(&format!("is by another operator than grant {GRANT} names"))
+    );
+    let expired = vec![approve(), approved(0, T0 + 2_000)];
+    assert_eq!(
+        read_after(expired, read(Some(GRANT), "emp-a")),
+        by(&format!("comes after grant {GRANT} had expired"))
+    );
+    let mut other = read(Some(GRANT), "emp-a");
+    other.1["resource"] = "acs:oss:*:1000000000000001:invoices/2.pdf".into();
+    assert!(read_after(granted(), other).contains("is not covered by grant"));
+    let mut revoked = granted();
+    revoked.push((Kind::Management, json!({ "eventName": "RevokeConsent", "management": {} })));
+    revoked.push((
+        Kind::Outcome,
+        json!({ "intent": 2, "result": "done", "detail": { "consent": { "grant": GRANT, "act": "revoke" } } }),
+    ));
+    assert!(read_after(revoked, read(Some(GRANT), "emp-a")).contains("was revoked"));
+    // An approval that failed gives nothing, and one that an operator wrote is not the tenant's.
+    let mut failed = granted();
+    failed[1].1["result"] = "failed".into();
+    assert!(
+        read_after(failed, read(Some(GRANT), "emp-a")).contains("which no record of the tenant approves")
+    );
+    let mut forged = granted();
+    forged[0] =
+        (Kind::Intent, json!({ "eventName": "ApproveConsent", "platform": { "EmployeeID": "emp-a" } }));
+    assert!(
+        read_after(forged, read(Some(GRANT), "emp-a")).contains("which no record of the tenant approves")
+    );
+}
+
+#[test]
+fn a_head_from_elsewhere_must_be_continued() {
+    let all = log(&honest());
+    let good = bundle(&all, &all);
+    let with_head = |head: &Checkpoint| {
+        let note = head.sign(&signer()).unwrap().into_bytes();
+        verify(good.as_slice(), &Expect { head: Some(note), ..Expect::default() })
+    };
+    for n in 1..=all.len() {
+        assert_eq!(with_head(&head(&all[..n])).unwrap().head_given, Some(n as u64));
+    }
+    let mut longer = honest();
+    longer.push(read(Some(GRANT), "emp-a"));
+    assert!(with_head(&head(&log(&longer))).unwrap_err().to_string().contains("the tail is cut off"));
+    let other = log(&[approve(), approve()]);
+    assert!(with_head(&head(&other)).unwrap_err().to_string().contains("the log was rewritten"));
+}
+
+#[test]
+fn another_key_or_tenant_is_refused() {
+    let all = log(&honest());
+    let good = bundle(&all, &all);
+    let other = Signer::from_seed("trust.example/trail/0102", &[8; 32]).unwrap().verifier().clone();
+    let expect = Expect { key: Some(other), ..Expect::default() };
+    assert!(verify(good.as_slice(), &expect).unwrap_err().to_string().contains("another key"));
+    let expect = Expect { key: Some(signer().verifier().clone()), tenant: Some(TENANT.into()), head: None };
+    assert!(verify(good.as_slice(), &expect).unwrap().key_given);
+    let expect = Expect { tenant: Some("1000000000000002".into()), ..Expect::default() };
+    assert!(verify(good.as_slice(), &expect).unwrap_err().to_string().contains(TENANT));
+}
+
+#[test]
+fn the_program_answers_by_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.bundle");
+    let all = log(&honest());
+    let good = bundle(&all, &all);
+    let run = |bytes: &[u8], more: &[&str]| {
+        std::fs::write(&path, bytes).unwrap();
+        let out = Command::new(env!("CARGO_BIN_EXE_bailee-verify")).arg(&path).args(more).output().unwrap();
+        let text = [out.stdout, out.stderr].concat();
+        (out.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = run(&good, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    for promise in ["signature", "integrity", "order", "completeness", "consent"] {
+        assert!(text.lines().any(|l| l.starts_with(promise) && l.contains("holds")), "{promise}: {text}");
+    }
+    let (code, text) = run(&good[..good.len() - 1], &[]);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("record 4") && text.contains("cut off"), "{text}");
+    assert_eq!(run(b"hello", &[]).0, Some(3));
+    assert_eq!(run(&good, &["--no-such-flag"]).0, Some(1));
+    let (code, text) = run(&good, &["--output", "json"]);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &value["verifies"]), (Some(0), &Value::Bool(true)));
+    let missing = Command::new(env!("CARGO_BIN_EXE_bailee-verify")).arg("no-such-file").output().unwrap();
+    assert_eq!(missing.status.code(), Some(1));
+}
