@@ -35,6 +35,18 @@ pub struct EventView<'a> {
     pub intent: Option<&'a str>,
     /// `result`: for an outcome, how the act ended.
     pub result: Option<&'a str>,
+    /// `eventName`: what was done, e.g. `GetObject`.
+    pub event_name: Option<&'a str>,
+    /// `resource`: to what.
+    pub resource: Option<&'a str>,
+    /// `grant`: under which consent.
+    pub grant: Option<&'a str>,
+    /// `platform`: an act of the provider.
+    pub platform: Option<&'a str>,
+    /// `management`: an act of the tenant's own.
+    pub management: Option<&'a str>,
+    /// `detail`: for an outcome, what came of the act.
+    pub detail: Option<&'a str>,
 }
 
 /// The members that each event has, decoded.

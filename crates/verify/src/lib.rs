@@ -199,13 +199,13 @@ impl<'a> Check<'a> {
         *self.report.kinds.entry(entry.kind.word()).or_default() += 1;
         let leaf = entry.leaf_hash();
         self.frontier.append(leaf).map_err(|e| violation(format!("record {position}"), e.to_string()))?;
-        if let Some(other) = self.other.as_ref().filter(|o| o.size == self.frontier.size()) {
-            if other.root != self.frontier.root() {
-                return Err(violation(
-                    "the head you gave",
-                    format!("the first {} records give another root: the log was rewritten", other.size),
-                ));
-            }
+        if let Some(other) = self.other.as_ref().filter(|o| o.size == self.frontier.size())
+            && other.root != self.frontier.root()
+        {
+            return Err(violation(
+                "the head you gave",
+                format!("the first {} records give another root: the log was rewritten", other.size),
+            ));
         }
         Ok(())
     }

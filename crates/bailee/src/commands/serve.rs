@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bailee_rooms::House;
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
@@ -66,10 +67,12 @@ pub(super) fn logs(format: LogFormat) {
     };
 }
 
-/// Two listening sockets.
+/// Two listening sockets, and the signals that stop them: listened to before anybody is told that we serve.
 pub(super) struct Bound {
     console: TcpListener,
     objects: TcpListener,
+    term: Signal,
+    int: Signal,
 }
 
 impl Bound {
@@ -81,7 +84,13 @@ impl Bound {
                 ))
             })
         };
-        Ok(Self { console: bind(addresses.console).await?, objects: bind(addresses.objects).await? })
+        let listen = |kind| signal(kind).map_err(|e| Stop::unable(format!("cannot listen for signals: {e}")));
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+            console: bind(addresses.console).await?,
+            objects: bind(addresses.objects).await?,
+        })
     }
 
     pub(super) fn console_url(&self) -> String {
@@ -92,7 +101,7 @@ impl Bound {
         url(&self.objects)
     }
 
-    pub(super) async fn serve(self, house: Arc<House>, addresses: Addresses) -> Result<(), Stop> {
+    pub(super) async fn serve(mut self, house: Arc<House>, addresses: Addresses) -> Result<(), Stop> {
         let (stop, stopped) = watch::channel(false);
         let options = bailee_web::Options { hosts: addresses.hosts, secure: addresses.secure };
         let workers = tokio::spawn({
@@ -100,7 +109,10 @@ impl Bound {
             async move { house.run_workers(stopped).await }
         });
         let server = tokio::spawn(bailee_web::serve(house, self.console, self.objects, options, stopped));
-        wait_for_signal().await?;
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
         tracing::info!("stopping: running requests end first");
         let _ = stop.send(true);
         // The listeners end before the workers' last checkpoint could miss a record of theirs; both are bounded.
@@ -112,16 +124,4 @@ impl Bound {
 
 fn url(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| String::new(), |a| format!("http://{a}"))
-}
-
-async fn wait_for_signal() -> Result<(), Stop> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let cannot = |e: std::io::Error| Stop::unable(format!("cannot listen for signals: {e}"));
-    let mut term = signal(SignalKind::terminate()).map_err(cannot)?;
-    let mut int = signal(SignalKind::interrupt()).map_err(cannot)?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    Ok(())
 }

@@ -244,6 +244,12 @@ impl<'a> Scanner<'a> {
             "tenant" => &mut self.view.tenant,
             "intent" => &mut self.view.intent,
             "result" => &mut self.view.result,
+            "eventName" => &mut self.view.event_name,
+            "resource" => &mut self.view.resource,
+            "grant" => &mut self.view.grant,
+            "platform" => &mut self.view.platform,
+            "management" => &mut self.view.management,
+            "detail" => &mut self.view.detail,
             _ => return,
         };
         *place = self.text.get(begin..self.at);
