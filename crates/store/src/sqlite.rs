@@ -15,9 +15,10 @@ pub(crate) struct SqliteConn(Connection);
 impl SqliteConn {
     pub(crate) fn writer(path: &Path) -> Result<Self, StoreError> {
         let conn = Connection::open(path).map_err(from_sqlite)?;
-        // FULL makes each commit sync the WAL: what was acknowledged survives power loss (I6).
+        // FULL makes each commit sync the WAL: what was acknowledged survives power loss (I6). What is deleted is
+        // overwritten: a wrapped key that stays in a free page would be a deleted object that can be opened.
         conn.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;
              PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;",
         )
         .map_err(from_sqlite)?;
@@ -32,6 +33,12 @@ impl SqliteConn {
         .map_err(from_sqlite)?;
         conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;").map_err(from_sqlite)?;
         Self::common(conn)
+    }
+
+    /// Moves the whole journal into the file and empties it: deleted rows leave the disk.
+    pub(crate) fn empty_journal(path: &Path) -> Result<(), StoreError> {
+        let conn = Self::common(Connection::open(path).map_err(from_sqlite)?)?;
+        conn.0.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);").map_err(from_sqlite)
     }
 
     fn common(conn: Connection) -> Result<Self, StoreError> {

@@ -12,6 +12,7 @@ mod origin;
 mod pages;
 mod rpc;
 mod server;
+mod socket;
 mod traffic;
 
 use std::sync::Arc;

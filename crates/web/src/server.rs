@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
+use crate::socket::{Socket, Unreadable};
 use crate::traffic::Traffic;
 use crate::{log, ops, pages, rpc};
 
@@ -36,8 +37,12 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves HTTP/1.1 until `stop`, then lets running requests end.
-pub(crate) async fn accept<F, Fut, B>(listener: TcpListener, mut stop: watch::Receiver<bool>, handler: F)
-where
+pub(crate) async fn accept<F, Fut, B>(
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+    unreadable: Unreadable,
+    handler: F,
+) where
     F: Fn(Request<Incoming>, SocketAddr) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = Response<B>> + Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -68,8 +73,9 @@ where
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(128)
-            .pipeline_flush(true)
-            .serve_connection(TokioIo::new(stream), service);
+            // A client may close its side when it has sent all: it still gets its answer.
+            .half_close(true)
+            .serve_connection(TokioIo::new(Socket::new(stream, unreadable)), service);
         let watched = running.watch(connection);
         tokio::spawn(async move {
             // A connection that breaks is the client's matter.
@@ -105,7 +111,7 @@ impl Front {
 
 pub(crate) async fn serve_console(front: Front, listener: TcpListener, stop: watch::Receiver<bool>) {
     let front = Arc::new(front);
-    accept(listener, stop, move |request, peer| {
+    accept(listener, stop, rpc::unreadable, move |request, peer| {
         let front = Arc::clone(&front);
         async move { front.answer(request, peer).await }
     })

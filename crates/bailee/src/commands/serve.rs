@@ -59,7 +59,9 @@ pub(super) fn logs(format: LogFormat) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(std::io::stderr().is_terminal())
+        // Standard error may be a file on a disk that is full: saying so there would panic.
+        .log_internal_errors(false);
     // A second call (there is none) would only find the first one's choice.
     let _ = match format {
         LogFormat::Text => builder.try_init(),

@@ -1,10 +1,12 @@
 //! Heads: signed at most a moment after a record, checked at start.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::hash::Hash;
+use bailee_proof::record::{Entry, commitment};
 use bailee_proof::tile::{TILE_WIDTH, hashes_at, parent};
 use bailee_proof::tree::Frontier;
 use bailee_store::{TenantTx, Tx};
@@ -87,13 +89,15 @@ impl House {
     /// Signs the head as it is now. The row is written in the transaction that reads the frontier, so two
     /// signers cannot sign two trees of one size, and a smaller one is never signed after a larger.
     pub(super) async fn sign(&self, log: &Arc<LogKeys>) -> Result<(), Failure> {
-        let (log, now) = (Arc::clone(log), self.now());
-        self.db
+        let (keys, now) = (Arc::clone(log), self.now());
+        let signed = self
+            .db
             .write(move |tx| {
+                let log = keys;
                 let mut tx = tx.tenant(&log.tenant);
                 let head = rows::head(&mut tx)?;
                 if rows::checkpoint(&mut tx, head.size)?.is_some() {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let frontier = Frontier::from_bytes(head.size, &head.frontier)
                     .map_err(|e| Failure::Damaged(e.to_string()))?;
@@ -102,9 +106,47 @@ impl House {
                 let note = checkpoint.sign(&log.signer).map_err(|e| Failure::Bug(e.to_string()))?;
                 derive_nodes(&mut tx, head.size)?;
                 rows::insert_checkpoint(&mut tx, head.size, &root.0, &note, now)?;
-                Ok(())
+                Ok::<_, Failure>(Some(note))
             })
-            .await
+            .await?;
+        if let Some(note) = signed {
+            self.known_heads.remember(log, &note);
+        }
+        Ok(())
+    }
+}
+
+/// The newest head of each log as a file beside the database (`heads/<log id>`, the signed note): what an old
+/// backup of the database does not know.
+pub(crate) struct KnownHeads {
+    folder: PathBuf,
+}
+
+impl KnownHeads {
+    pub(crate) fn new(data: &Path) -> Self {
+        Self { folder: data.join("heads") }
+    }
+
+    fn path(&self, log: &LogKeys) -> PathBuf {
+        self.folder.join(log.origin.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// Not synced: after a power cut an older head may stand here, which only finds less.
+    fn remember(&self, log: &LogKeys, note: &str) {
+        let path = self.path(log);
+        let partial = path.with_extension("partial");
+        let written = std::fs::create_dir_all(&self.folder)
+            .and_then(|()| std::fs::write(&partial, note))
+            .and_then(|()| std::fs::rename(&partial, &path));
+        if let Err(e) = written {
+            tracing::warn!("the newest head cannot be kept at {}: {e}", path.display());
+        }
+    }
+
+    /// The head that was seen last; none when none was, or when the file is not what we wrote.
+    fn last(&self, log: &LogKeys) -> Option<Checkpoint> {
+        let note = std::fs::read(self.path(log)).ok()?;
+        Checkpoint::open(&note, log.signer.verifier()).ok()
     }
 }
 
@@ -168,7 +210,7 @@ pub(crate) fn check_heads(house: &Arc<House>) -> Result<(), Failure> {
     house.db.write_blocking(move |tx| {
         for tenant in rows::all(tx)? {
             let log = inner.log_keys_blocking(tx, &tenant)?;
-            check_head(tx, &log, false)?;
+            check_head(tx, &log, &inner.known_heads, false)?;
         }
         Ok(())
     })
@@ -185,14 +227,14 @@ impl House {
             let mut checked = 0;
             for tenant in rows::all(tx)? {
                 let log = inner.log_keys_blocking(tx, &tenant)?;
-                checked += check_head(tx, &log, true)?;
+                checked += check_head(tx, &log, &inner.known_heads, true)?;
             }
             Ok(checked)
         })
     }
 }
 
-fn check_head(tx: &mut Tx<'_>, log: &LogKeys, whole: bool) -> Result<u64, Failure> {
+fn check_head(tx: &mut Tx<'_>, log: &LogKeys, known: &KnownHeads, whole: bool) -> Result<u64, Failure> {
     let mut tx = tx.tenant(&log.tenant);
     let head = rows::head(&mut tx)?;
     let differs = |what: &str| {
@@ -206,6 +248,19 @@ fn check_head(tx: &mut Tx<'_>, log: &LogKeys, whole: bool) -> Result<u64, Failur
     let rows_there = rows::count(&mut tx)?;
     if rows_there != head.size {
         return Err(differs(&format!("{rows_there} records are stored and the head says {}", head.size)));
+    }
+    if let Some(seen) = known.last(log) {
+        let root = match rows::checkpoint(&mut tx, seen.size)? {
+            Some(row) => Some(row.root),
+            None if seen.size == head.size => Some(frontier.root().0),
+            None => None,
+        };
+        if root != Some(seen.root.0) {
+            return Err(differs(&format!(
+                "a checkpoint of {} records was signed here, and the database with {} does not know it",
+                seen.size, head.size
+            )));
+        }
     }
     let Some(signed) = rows::newest_checkpoint(&mut tx)? else { return Ok(head.size) };
     let opened = Checkpoint::open(signed.note.as_bytes(), log.signer.verifier())
@@ -223,9 +278,16 @@ fn check_head(tx: &mut Tx<'_>, log: &LogKeys, whole: bool) -> Result<u64, Failur
         let mut rebuilt = Frontier::new();
         let mut from = 0;
         loop {
-            let batch = rows::entries(&mut tx, from, 4096)?;
+            let batch = rows::entries(&mut tx, from, 1024)?;
             if batch.is_empty() {
                 break;
+            }
+            for (index, entry, sealed) in rows::records(&mut tx, from, 1024)? {
+                let (nonce, event) = log.open(index, &sealed)?;
+                let said = Entry::decode(&entry).map_err(|e| differs(&format!("record {index}: {e}")))?;
+                if commitment(&nonce, &event) != said.commitment {
+                    return Err(differs(&format!("the event of record {index} was changed")));
+                }
             }
             for (index, entry, leaf) in &batch {
                 let hash = bailee_proof::hash::leaf_hash(entry);

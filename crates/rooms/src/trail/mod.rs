@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
 pub use head::Head;
-pub(crate) use head::{check_heads, sign_heads};
+pub(crate) use head::{KnownHeads, check_heads, sign_heads};
 pub use look::{GetAct, ListActs};
 pub use publish::LogPart;
 pub use view::{Act, ActEnd, ActFilter, ActPage, Family};

@@ -27,6 +27,7 @@ pub(crate) async fn clean(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         round = round.wrapping_add(1);
         let cleaned = async {
             remove_garbage(&house).await?;
+            house.db.forget_deleted().await?;
             if round % ORPHAN_ROUNDS == 1 { find_orphans(&house).await } else { Ok(()) }
         };
         if let Err(e) = cleaned.await {

@@ -49,11 +49,23 @@ pub(crate) async fn serve(
         endpoint,
         traffic,
     });
-    crate::server::accept(listener, stop, move |request, peer| {
+    crate::server::accept(listener, stop, unreadable, move |request, peer| {
         let objects = Arc::clone(&objects);
         async move { handle(&objects, request, peer).await }
     })
     .await;
+}
+
+/// The body of an answer to a head that hyper could not read: whose dialect it is cannot be told, both read this.
+fn unreadable(status: u16) -> (&'static str, String) {
+    let code = match status {
+        414 => Code::UriTooLong,
+        431 => Code::HeadersTooLarge,
+        _ => Code::InvalidRequest,
+    };
+    let request_id = RequestId::random();
+    let answer = ObjectError::new(code).render(Dialect::Oss, request_id.as_str(), HOST_ID, false);
+    ("application/xml", String::from_utf8_lossy(&answer.body).into_owned())
 }
 
 async fn handle(objects: &Arc<Objects>, request: Request<Incoming>, peer: SocketAddr) -> Response<Answer> {

@@ -59,6 +59,17 @@ pub(crate) fn refuse_body(state: &Arc<RpcState>) -> Response<Bytes> {
     finish(state, &RequestId::random(), Err(error), false)
 }
 
+/// The body of an answer to a head that hyper could not read.
+pub(crate) fn unreadable(status: u16) -> (&'static str, String) {
+    let (code, text) = match status {
+        414 => ("InvalidURI.TooLong", "The address of the request is too long."),
+        431 => ("RequestHeaderTooLarge", "The headers of the request are too large."),
+        _ => ("MalformedRequest", "The request is not HTTP that can be read."),
+    };
+    let body = RpcError::new(status, code, text).render(RequestId::random().as_str(), "bailee", false);
+    ("application/json;charset=utf-8", String::from_utf8_lossy(&body).into_owned())
+}
+
 fn finish(
     state: &RpcState,
     request_id: &RequestId,

@@ -200,6 +200,9 @@ impl BatchDelete {
                     };
                 }
                 ["Delete", "Object", "Key"] => {
+                    if text.is_empty() {
+                        return Err(malformed("an Object has an empty Key"));
+                    }
                     if key.replace(text.to_owned()).is_some() {
                         return Err(malformed("an Object has two keys"));
                     }
@@ -309,6 +312,7 @@ mod tests {
         );
         assert_eq!(refused("<Delete><Object><Key>k</Key><Key>l</Key></Object></Delete>"), Code::MalformedXml);
         assert_eq!(refused("<Delete><Object></Object></Delete>"), Code::MalformedXml);
+        assert_eq!(refused("<Delete><Object><Key></Key></Object></Delete>"), Code::MalformedXml);
         assert_eq!(refused("<Other/>"), Code::MalformedXml);
         assert_eq!(refused("<Delete><Key>k</Key></Delete>"), Code::MalformedXml);
     }
