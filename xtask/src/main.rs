@@ -1,39 +1,114 @@
-//! `cargo xtask test`: every check of this repository, in order, stopping at the first that fails.
+//! `cargo xtask test`: every check of this repository, in order; and each part of it alone.
 
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+mod bench;
+mod clients;
+mod fuzz;
+mod host;
+mod postgres;
+mod steps;
+mod tidy;
+mod workspace;
 
-const STEPS: &[(&str, &[&str])] = &[
-    ("format", &["fmt", "--all", "--check"]),
-    ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    ("tests", &["test", "--workspace"]),
-];
+use std::process::ExitCode;
+
+use clients::Suite;
+use steps::Steps;
+use workspace::{Workspace, cargo};
+
+const USAGE: &str = "\
+usage: cargo xtask <task> [arguments]
+
+  test               everything below but the benches; installs what is missing when it is root on Debian
+  tidy               edges between crates, leftovers in the text, documents
+  lint               format and clippy
+  deny               licences, bans and sources of dependencies
+  rust [args]        Rust tests on SQLite and on a private PostgreSQL; arguments go to `cargo test`
+  e2e [args]         real clients and a real browser against the release binaries; arguments go to pytest
+  killtest [rounds]  kill -9 under mixed load, 200 rounds
+  tour               every line of the README's tour
+  fuzz [seconds]     every fuzz target for so long, 60 seconds
+  bench [args]       the benches; arguments go to `cargo bench`";
+
+/// `kill -9` rounds of a test run; `killtest` does more.
+const KILL_ROUNDS: u32 = 20;
+/// Seconds for each fuzz target of a test run.
+const FUZZ_SECONDS: u32 = 10;
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("test") => test(),
-        _ => {
-            eprintln!("usage: cargo xtask test");
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match Workspace::find().and_then(|workspace| run(&workspace, &args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("\nxtask: {why}");
             ExitCode::from(1)
         }
     }
 }
 
-fn test() -> ExitCode {
-    for (name, arguments) in STEPS {
-        println!("== {name}");
-        let started = Instant::now();
-        match Command::new("cargo").args(*arguments).status() {
-            Ok(status) if status.success() => println!("== {name}: ok, {} s", started.elapsed().as_secs()),
-            Ok(_) => {
-                eprintln!("== {name}: failed");
-                return ExitCode::from(1);
-            }
-            Err(e) => {
-                eprintln!("== {name}: cargo cannot be started: {e}");
-                return ExitCode::from(1);
-            }
+fn run(workspace: &Workspace, args: &[&str]) -> Result<(), String> {
+    let (task, extra) = args.split_first().ok_or(USAGE)?;
+    let number = |default: u32| match extra {
+        [] => Ok(default),
+        [text] => text.parse().map_err(|_| format!("`{text}` is not a number\n\n{USAGE}")),
+        _ => Err(USAGE.to_owned()),
+    };
+    match *task {
+        "test" => test(workspace),
+        "tidy" => tidy::check(workspace),
+        "lint" => format(workspace).and_then(|()| lints(workspace)),
+        "deny" => host::deny(workspace),
+        "rust" => {
+            host::ready(workspace)?;
+            rust(workspace, extra)
         }
+        "e2e" => with_clients(workspace, &Suite::EndToEnd, extra),
+        "killtest" => with_clients(workspace, &Suite::Kill { rounds: number(200)? }, &[]),
+        "tour" => with_clients(workspace, &Suite::Tour, extra),
+        "fuzz" => fuzz::run(workspace, number(60)?),
+        "bench" => bench::run(workspace, extra),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!("there is no task `{other}`\n\n{USAGE}")),
     }
-    ExitCode::SUCCESS
+}
+
+fn test(workspace: &Workspace) -> Result<(), String> {
+    let mut steps = Steps::default();
+    steps.run("what the tests need", || host::ready(workspace))?;
+    steps.run("format", || format(workspace))?;
+    steps.run("tidy", || tidy::check(workspace))?;
+    steps.run("lints", || lints(workspace))?;
+    steps.run("dependencies", || host::deny(workspace))?;
+    steps.run("Rust tests, on SQLite and PostgreSQL", || rust(workspace, &[]))?;
+    steps.run("release build", || clients::build(workspace))?;
+    steps.run("real clients and a real browser", || clients::run(workspace, &Suite::EndToEnd, &[]))?;
+    steps.run("kill -9 under load", || clients::run(workspace, &Suite::Kill { rounds: KILL_ROUNDS }, &[]))?;
+    steps.run("the README's tour", || clients::run(workspace, &Suite::Tour, &[]))?;
+    steps.run("fuzz smoke", || fuzz::run(workspace, FUZZ_SECONDS))?;
+    steps.summary();
+    Ok(())
+}
+
+fn with_clients(workspace: &Workspace, suite: &Suite, extra: &[&str]) -> Result<(), String> {
+    host::ready(workspace)?;
+    clients::build(workspace)?;
+    clients::run(workspace, suite, extra)
+}
+
+fn format(workspace: &Workspace) -> Result<(), String> {
+    cargo(workspace, &["fmt", "--all", "--check"], &[])
+}
+
+fn lints(workspace: &Workspace) -> Result<(), String> {
+    cargo(workspace, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])
+}
+
+fn rust(workspace: &Workspace, extra: &[&str]) -> Result<(), String> {
+    let cluster = postgres::Cluster::start()?;
+    let mut args = vec!["test", "--workspace", "--locked", "--quiet"];
+    args.extend(extra);
+    cargo(workspace, &args, &[("BAILEE_TEST_POSTGRES", cluster.url())])
 }

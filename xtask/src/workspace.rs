@@ -74,6 +74,21 @@ pub(crate) fn quiet(command: &mut Command) -> Result<String, String> {
     Err(format!("`{name}` ended with {}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr)))
 }
 
+/// Runs a program quietly and answers what it said on standard error.
+///
+/// # Errors
+/// When it cannot be started or does not succeed.
+pub(crate) fn quiet_with_errors(command: &mut Command) -> Result<String, String> {
+    let name = shown(command);
+    let output = command.output().map_err(|e| format!("`{name}` cannot be run: {e}"))?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if output.status.success() {
+        Ok(said)
+    } else {
+        Err(format!("`{name}` ended with {}\n{said}", output.status))
+    }
+}
+
 fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|a| a.to_string_lossy().into_owned()));

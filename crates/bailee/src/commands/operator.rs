@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bailee_rooms::identity::CreateOperator;
+use bailee_rooms::identity::{CreateOperator, SetOperatorState};
 use bailee_types::OperatorId;
 use clap::Subcommand;
 use serde_json::json;
@@ -80,11 +80,13 @@ pub(crate) fn run(common: &Common, c: Operator) -> Result<ExitCode, Stop> {
                 }
             }
             Operator::Disable { id } => {
-                house.set_operator_active(&parse(&id)?, false).await?;
+                let set = SetOperatorState { id: parse(&id)?, active: false };
+                house.perform(house.system_caller("bailee operator"), set).await?;
                 print(json_out, &json!({ "id": id, "state": "disabled" }), "Done:");
             }
             Operator::Enable { id } => {
-                house.set_operator_active(&parse(&id)?, true).await?;
+                let set = SetOperatorState { id: parse(&id)?, active: true };
+                house.perform(house.system_caller("bailee operator"), set).await?;
                 print(json_out, &json!({ "id": id, "state": "active" }), "Done:");
             }
         }

@@ -22,7 +22,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 
 pub use access_key::{AccessKey, AuthError, CreateAccessKey, ListAccessKeys, NewAccessKey};
-pub use operator::{CreateOperator, Operator};
+pub use operator::{CreateOperator, Operator, SetOperatorState};
 pub use policy::{AttachPolicy, CreatePolicy};
 pub(crate) use rows::insert_tenant;
 pub use session::{SessionInfo, SessionToken, SignIn};

@@ -87,19 +87,43 @@ impl House {
     pub async fn operators(&self) -> Result<Vec<Operator>, Failure> {
         self.db.read(|tx| rows::operators(tx).map_err(Failure::from)).await
     }
+}
 
-    /// Disables or enables an operator; when disabled, his sessions and grants end with it.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub async fn set_operator_active(&self, id: &OperatorId, active: bool) -> Result<(), Failure> {
-        let wanted = id.clone();
-        self.db
+/// Disables or enables an operator; when disabled, his sessions and grants end with it.
+#[derive(Clone, Debug)]
+pub struct SetOperatorState {
+    /// `op-…`.
+    pub id: OperatorId,
+    /// Whether he may act.
+    pub active: bool,
+}
+
+impl Operation for SetOperatorState {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        let provider = TenantId::provider();
+        Asked {
+            resource: Arn::own(&provider, &format!("operator/{}", self.id)),
+            tenant: provider,
+            action: "bailee:SetOperatorState",
+            resource_type: "ACS::Bailee::Operator",
+            class: Class::Management { write: true },
+            touches: Touches::Nothing,
+            ticket: None,
+            parameters: parameters(json!({ "operator": self.id.as_str(), "active": self.active })),
+            continues: None,
+        }
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
+        house
+            .db
             .write(move |tx| {
-                if rows::set_operator_state(tx, &wanted, active)? {
+                if rows::set_operator_state(tx, &self.id, self.active)? {
                     return Ok(());
                 }
-                Err(Failure::not_found(Thing::Operator, &wanted))
+                Err(Failure::not_found(Thing::Operator, &self.id))
             })
             .await
     }

@@ -1,0 +1,8 @@
+//! Only the gate makes an intent.
+use bailee_rooms::gate::{Asked, Caller, Intent};
+
+fn make(caller: Caller, asked: Asked) -> Intent {
+    Intent { caller, asked, record: None, grant: None, at: None, _in_flight: None }
+}
+
+fn main() {}
