@@ -29,7 +29,8 @@ impl From<serde_json::Error> for PolicyError {
         let full = e.to_string();
         // serde_json appends the place to its texts; it is kept apart here.
         let text = full.rsplit_once(" at line ").map_or(full.as_str(), |(text, _)| text).to_owned();
-        Self { line: e.line(), column: e.column(), text }
+        // At the very beginning, and after a line's end, serde_json counts the column from 0.
+        Self { line: e.line(), column: if e.line() == 0 { 0 } else { e.column().max(1) }, text }
     }
 }
 

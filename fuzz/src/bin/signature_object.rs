@@ -1,0 +1,21 @@
+//! Object requests: nothing panics, nobody signs without the secret, chunks never give more than was sent.
+#![no_main]
+
+use bailee_types::{SecretText, Timestamp};
+use bailee_wire::object::auth::{self, Terms};
+use bailee_wire::object::{BatchDelete, Dialect, Head, Hosts, ObjectRequest};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((parts, body)) = bailee_fuzz::request(bytes) else { return };
+    let _ = BatchDelete::parse(body);
+    let hosts = Hosts::new(["oss.example".to_owned()]);
+    let Ok(head) = Head::read(&parts, Dialect::detect(&parts), &hosts) else { return };
+    let _ = ObjectRequest::parse(&head);
+    let Ok(auth::Auth::Signed(signed)) = auth::parse(&head) else { return };
+    let terms = Terms { now: signed.date().plus_ms(1), regions: &[], keys: None };
+    let secret = SecretText::new("a secret that no input knows".to_owned());
+    assert!(signed.verify(&head, &secret, &terms).is_err());
+    let late = Terms { now: Timestamp::from_secs(4_000_000_000), regions: &[], keys: None };
+    assert!(signed.verify(&head, &secret, &late).is_err());
+});
