@@ -221,7 +221,7 @@ def test_the_welcome_shows_how_to_go_on(tmp_path):
         text += line
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
-    for needed in ("http://127.0.0.1:", "acme", "globex", "op-lin", "AWS_ACCESS_KEY_ID=", "bailee-verify"):
+    for needed in ("http://127.0.0.1:", "acme", "globex", "op-lin", "--env acme", "bailee-verify"):
         assert needed in text, text
 
 

@@ -66,14 +66,14 @@ impl std::fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "outcomes      {} intents have none yet{}; {} are unknown",
+            "outcomes      intents without one yet: {}{}; unknown: {}",
             self.open.len(),
             shown(&self.open),
             self.counts.unknown
         )?;
         writeln!(
             f,
-            "consent       holds: {} reads of content by operators, each under a live grant of the tenant",
+            "consent       holds: operators' reads of content: {}, each under a live grant of the tenant",
             self.counts.content_reads
         )?;
         match self.head_given {

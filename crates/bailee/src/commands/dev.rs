@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::init::provider;
 use super::on_runtime;
 use super::serve::{Bound, lock, logs};
-use crate::config::{Common, Listen, Output};
+use crate::config::{Addresses, Common, Listen, Output};
 use crate::output::Stop;
 
 /// Try it: a sample provider with two operators, two tenants and a few documents, served on this machine.
@@ -29,6 +29,13 @@ pub(crate) struct Dev {
     /// Print the sample's addresses and logins as one line of JSON.
     #[arg(long)]
     json: bool,
+    /// Print the logins of a sample that is there already, and serve nothing.
+    #[arg(long)]
+    logins: bool,
+    /// Print what AWS and OSS tools want in the environment to act as a tenant's root, and serve nothing:
+    /// `export $(bailee dev --env acme)`.
+    #[arg(long, value_name = "TENANT", conflicts_with = "logins")]
+    env: Option<String>,
 }
 
 /// The sample's logins. Kept sealed under the root key, so that starting again can print them again; a
@@ -105,6 +112,9 @@ const DOCUMENTS: &[(&str, &str, &str, &str)] = &[
 pub(crate) fn run(common: &Common, c: Dev) -> Result<ExitCode, Stop> {
     logs(c.listen.log_format);
     let addresses = common.listen(&c.listen)?;
+    if c.logins || c.env.is_some() {
+        return look(common, &addresses, c);
+    }
     let config = common.house()?;
     if !config.root_key_path().exists() {
         let sample = provider("Kestrel Cloud", "trust.kestrel.example", "cn-hangzhou", "CN")?;
@@ -116,29 +126,68 @@ pub(crate) fn run(common: &Common, c: Dev) -> Result<ExitCode, Stop> {
     let data = common.data.display().to_string();
     on_runtime(async move {
         house.take_over_if_embedded().await?;
-        let sample = match house.kept_sealed(SETTING).await? {
-            Some(kept) => serde_json::from_slice(kept.expose())
-                .map_err(|e| Stop::unable(format!("the sample's logins cannot be read: {e}")))?,
+        let sample = match kept(&house).await? {
+            Some(sample) => sample,
             None => seed(&house).await?,
         };
         let bound = Bound::bind(&addresses).await?;
-        let region = house.provider().region.to_string();
-        if as_json {
-            let line = serde_json::json!({
-                "console": bound.console_url(),
-                "objects": bound.objects_url(),
-                "region": region,
-                "tenants": sample.tenants,
-                "operators": sample.operators,
-                "tickets": sample.tickets,
-            });
-            println!("{line}");
-        } else {
-            println!("{}", welcome(&sample, &bound.console_url(), &bound.objects_url(), &data));
-        }
+        print(&house, &sample, (&bound.console_url(), &bound.objects_url()), &data, as_json);
         bound.serve(house, addresses).await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the logins of a sample that another process may be serving.
+fn look(common: &Common, addresses: &Addresses, c: Dev) -> Result<ExitCode, Stop> {
+    let house = common.open()?;
+    let as_json = c.json || common.output == Output::Json;
+    let data = common.data.display().to_string();
+    let (console, objects) =
+        (format!("http://{}", addresses.console), format!("http://{}", addresses.objects));
+    on_runtime(async move {
+        let sample = kept(&house).await?.ok_or_else(|| {
+            Stop::unable("this folder holds no sample: `bailee dev` makes one in an empty folder")
+        })?;
+        let Some(alias) = c.env else {
+            print(&house, &sample, (&console, &objects), &data, as_json);
+            return Ok(());
+        };
+        let tenant = sample.tenants.iter().find(|t| t.alias == alias).ok_or_else(|| {
+            let known: Vec<_> = sample.tenants.iter().map(|t| t.alias.as_str()).collect();
+            Stop::unable(format!("the sample has no tenant `{alias}`: it has {}", known.join(" and ")))
+        })?;
+        println!(
+            "AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\nAWS_DEFAULT_REGION={}\nAWS_ENDPOINT_URL={objects}",
+            tenant.root.access_key_id,
+            tenant.root.access_key_secret,
+            house.provider().region
+        );
+        Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn kept(house: &House) -> Result<Option<Sample>, Stop> {
+    let Some(kept) = house.kept_sealed(SETTING).await? else { return Ok(None) };
+    serde_json::from_slice(kept.expose())
+        .map(Some)
+        .map_err(|e| Stop::unable(format!("the sample's logins cannot be read: {e}")))
+}
+
+fn print(house: &House, sample: &Sample, (console, objects): (&str, &str), data: &str, as_json: bool) {
+    if !as_json {
+        println!("{}", welcome(sample, console, objects, data));
+        return;
+    }
+    let line = serde_json::json!({
+        "console": console,
+        "objects": objects,
+        "region": house.provider().region.to_string(),
+        "tenants": sample.tenants,
+        "operators": sample.operators,
+        "tickets": sample.tickets,
+    });
+    println!("{line}");
 }
 
 async fn seed(house: &Arc<House>) -> Result<Sample, Stop> {
@@ -268,12 +317,28 @@ fn welcome(sample: &Sample, console: &str, objects: &str, data: &str) -> String 
     }
     if let Some(t) = sample.tenants.first() {
         let bucket = t.buckets.first().map_or("", String::as_str);
+        let (bailee, verify) = programs();
+        let alias = &t.alias;
         out.push_str(&format!(
-            "\nTry\n  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_DEFAULT_REGION=cn-hangzhou\n  \
+            "\nTry, in another terminal\n  export $({bailee} dev --data {data} --env {alias})   # then any S3 or OSS tool, e.g.\n  \
              aws --endpoint-url {objects} s3 ls s3://{bucket}/ --recursive\n  \
-             bailee trail export --data {data} --tenant {} -o {}.bundle && bailee-verify {}.bundle\n\nCtrl-C stops it; starting again finds the same state.",
-            t.root.access_key_id, t.root.access_key_secret, t.alias, t.alias, t.alias
+             {bailee} trail export --data {data} --tenant {alias} -o {alias}.bundle && {verify} {alias}.bundle\n\n\
+             Ctrl-C stops it; starting again finds the same state."
         ));
     }
     out
+}
+
+/// How this program and the verifier are called from where one stands.
+fn programs() -> (String, String) {
+    let own = std::env::current_exe().unwrap_or_else(|_| "bailee".into());
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = |p: &std::path::Path| p.strip_prefix(&here).unwrap_or(p).display().to_string();
+    let verifier = own.with_file_name("bailee-verify");
+    let verify = if verifier.exists() {
+        shown(&verifier)
+    } else {
+        "cargo run --release -p bailee-verify --".to_owned()
+    };
+    (shown(&own), verify)
 }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use bailee_types::Timestamp;
 use http::{HeaderValue, StatusCode, header};
 use maud::{Markup, PreEscaped, html};
-use pulldown_cmark::{Event, Options, Parser, html::push_html};
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, html::push_html};
 
 use super::failure;
 use super::frame::{CSS, CSS_NAME, badge, public, time};
@@ -80,7 +80,9 @@ pub(super) async fn home(visit: Visit) -> Response {
                 ))
             } p.note { (badge(visit.lang, &head)) } }
         }
-        section { div.head { h2 { (t("Questions", "常见问题")) } a.more href="/faq" { (t("All answers", "全部回答")) } } }
+        section { div.head { h2 { (t("Questions", "常见问题")) } a.more href="/faq" { (t("All answers", "全部回答")) } }
+            ul.topics { @for (n, question) in questions(source(visit.lang)).enumerate() { li { a href={ "/faq#q" (n + 1) } { (question) } } } }
+        }
     };
     public(&visit, StatusCode::OK, t("Trust centre", "信任中心"), &main)
 }
@@ -108,14 +110,31 @@ pub(super) async fn verify(visit: Visit) -> Response {
     public(&visit, StatusCode::OK, t("Verify", "验证"), &main)
 }
 
-pub(super) async fn faq(visit: Visit) -> Response {
-    let source = match visit.lang {
+fn source(lang: Lang) -> &'static str {
+    match lang {
         Lang::En => FAQ_EN,
         Lang::Zh => FAQ_ZH,
-    };
+    }
+}
+
+fn questions(source: &str) -> impl Iterator<Item = &str> {
+    source.lines().filter_map(|line| line.strip_prefix("## "))
+}
+
+pub(super) async fn faq(visit: Visit) -> Response {
+    let mut asked = 0u32;
     // Raw HTML in the content is shown as text: the content may be edited by people who are not us.
-    let events = Parser::new_ext(source, Options::ENABLE_TABLES).map(|e| match e {
+    let events = Parser::new_ext(source(visit.lang), Options::ENABLE_TABLES).map(|e| match e {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
+        Event::Start(Tag::Heading { level: HeadingLevel::H2, classes, attrs, .. }) => {
+            asked += 1;
+            Event::Start(Tag::Heading {
+                level: HeadingLevel::H2,
+                id: Some(format!("q{asked}").into()),
+                classes,
+                attrs,
+            })
+        }
         other => other,
     });
     let mut rendered = String::new();
@@ -156,8 +175,7 @@ mod tests {
 
     #[test]
     fn the_two_faqs_have_the_same_questions() {
-        let count = |text: &str| text.lines().filter(|l| l.starts_with("## ")).count();
-        assert!(count(FAQ_EN) > 3);
-        assert_eq!(count(FAQ_EN), count(FAQ_ZH));
+        assert!(questions(FAQ_EN).count() > 3);
+        assert_eq!(questions(FAQ_EN).count(), questions(FAQ_ZH).count());
     }
 }

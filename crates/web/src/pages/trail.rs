@@ -218,6 +218,11 @@ fn pair(act: &Act) -> Markup {
     }
 }
 
+/// Where nobody gave a reason, the event names the ticket, which stands beside it already.
+fn reason(act: &Act) -> String {
+    if act.reason == format!("ticket {}", act.ticket) { String::new() } else { act.reason.clone() }
+}
+
 /// Acts as a list, newest first.
 pub(super) fn rows(lang: Lang, acts: &[Act]) -> Markup {
     if acts.is_empty() {
@@ -231,7 +236,7 @@ pub(super) fn rows(lang: Lang, acts: &[Act]) -> Markup {
                 (time(act.at)) (pair(act))
                 div.what {
                     a href={ "/console/trail/" (act.record) } { (act.event_name) " " code { (short(&act.resource)) } }
-                    p { (dot(&[act.who.clone(), act.place.clone(), act.ticket.clone(), act.grant.clone(), act.reason.clone()])) }
+                    p { (dot(&[act.who.clone(), act.place.clone(), act.ticket.clone(), act.grant.clone(), reason(act)])) }
                     @if !act.error_message.is_empty() { p { (act.error_message) } }
                 }
                 div.res {
