@@ -10,7 +10,7 @@ use crate::workspace::{Workspace, cargo};
 pub(crate) fn run(workspace: &Workspace, extra: &[&str]) -> Result<(), String> {
     host::ready_for_benches()?;
     cargo(workspace, &["build", "--release", "--locked", "-p", "bailee", "-p", "bailee-verify"], &[])?;
-    let mut args = vec!["bench", "--workspace", "--locked"];
+    let mut args = vec!["bench", "--locked", "-p", "bailee-benches"];
     args.extend(extra);
     let bailee = workspace.release("bailee");
     cargo(workspace, &args, &[("BAILEE_BIN", &bailee.to_string_lossy())])

@@ -1,0 +1,122 @@
+//! What needs no disk and no network: policy decisions, and the verifier against SHA-256 of the same bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use bailee_benches::{figure, per_second, ratio};
+use bailee_policy::{Policy, PolicySet, Request};
+use bailee_proof::bundle::{BodyDigest, Manifest, Writer};
+use bailee_proof::checkpoint::Checkpoint;
+use bailee_proof::note::Signer;
+use bailee_proof::record::{Entry, Kind, commitment};
+use bailee_proof::tree::Frontier;
+use bailee_types::{Arn, BucketName, ObjectKey, TenantId};
+use bailee_verify::{Expect, verify};
+use sha2::{Digest, Sha256};
+
+const TENANT: &str = "1000000000000001";
+const RECORDS: u64 = 20_000;
+
+fn policies() {
+    let statement = |n: usize| {
+        format!(
+            r#"{{"Effect":"Allow","Action":["oss:Get*","oss:List*"],"Resource":["acs:oss:*:*:bucket-{n}/*","acs:oss:*:*:bucket-{n}"]}}"#
+        )
+    };
+    for count in [1, 20, 200] {
+        let all = (0..count)
+            .map(|n| {
+                let text = format!(r#"{{"Version":"1","Statement":[{}]}}"#, statement(n));
+                (format!("p{n}"), Arc::new(Policy::parse(&text).unwrap()))
+            })
+            .collect();
+        let set = PolicySet::compile(all);
+        let tenant = TenantId::parse(TENANT).unwrap();
+        let bucket = BucketName::parse(&format!("bucket-{}", count - 1)).unwrap();
+        let resource = Arn::object(&tenant, &bucket, &ObjectKey::parse("a/b/c.txt").unwrap());
+        let request = Request { action: "oss:GetObject", resource: &resource };
+        let indexed = per_second(|| {
+            std::hint::black_box(set.decide(std::hint::black_box(&request)));
+        });
+        let plain = per_second(|| {
+            std::hint::black_box(set.decide_plainly(std::hint::black_box(&request)));
+        });
+        let what = format!("policy decisions, {count} policies");
+        ratio(&what, indexed, "reading every statement", plain, "/s", if count == 1 { 50.0 } else { 100.0 });
+    }
+}
+
+/// A bundle as the product writes it: pairs of intent and outcome.
+fn bundle() -> Vec<u8> {
+    let signer = Signer::from_seed("trust.example/trail/0", &[9; 32]).unwrap();
+    let mut tree = Frontier::new();
+    let records: Vec<_> = (0..RECORDS)
+        .map(|index| {
+            let (kind, time_ms) = (if index % 2 == 0 { Kind::Management } else { Kind::Outcome }, 1_767_323_045_000 + index);
+            let event = serde_json::json!({
+                "record": kind.word(), "index": index, "timeMs": time_ms, "tenant": TENANT,
+                "intent": index.saturating_sub(1), "result": "done", "eventName": "ListUsers",
+                "resource": "acs:ram::1000000000000001:user/*", "eventId": format!("{index:032x}"),
+                "management": { "eventType": "ApiCall", "sourceIpAddress": "192.0.2.1", "userAgent": "aliyun-cli",
+                    "requestId": format!("{index:032X}"), "userIdentity": { "type": "root-account", "accountId": TENANT },
+                    "requestParameters": { "MaxItems": 100, "Marker": "x".repeat(200) } },
+            });
+            let mut event = event;
+            if kind == Kind::Management {
+                event.as_object_mut().unwrap().retain(|k, _| k != "intent" && k != "result");
+            }
+            let event = serde_json::to_vec(&event).unwrap();
+            let nonce: [u8; 32] = Sha256::digest(index.to_be_bytes()).into();
+            let entry = Entry { kind, index, time_ms, commitment: commitment(&nonce, &event) };
+            tree.append(entry.leaf_hash()).unwrap();
+            (entry.encode(), nonce, event)
+        })
+        .collect();
+    let checkpoint = Checkpoint { origin: "trust.example/trail/0".into(), size: RECORDS, root: tree.root() };
+    let note = checkpoint.sign(&signer).unwrap();
+    let mut digest = BodyDigest::new(note.as_bytes(), RECORDS).unwrap();
+    for (entry, nonce, event) in &records {
+        digest.record(entry, nonce, event).unwrap();
+    }
+    let manifest = Manifest {
+        origin: checkpoint.origin.clone(),
+        tenant: TENANT.into(),
+        exported: "2026-11-25T12:00:00Z".into(),
+        records: RECORDS,
+        body: digest.finish().unwrap(),
+        key: signer.verifier().clone(),
+    };
+    let signed = manifest.sign(&signer).unwrap();
+    let mut writer = Writer::new(Vec::new(), signed.as_bytes(), note.as_bytes()).unwrap();
+    for (entry, nonce, event) in &records {
+        writer.record(entry, nonce, event).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn verifier() {
+    let bytes = bundle();
+    let expect = Expect { key: None, tenant: None, head: None };
+    verify(bytes.as_slice(), &expect).unwrap();
+    let ours = per_second(|| {
+        std::hint::black_box(verify(bytes.as_slice(), &expect).unwrap());
+    });
+    let hash = per_second(|| {
+        std::hint::black_box(Sha256::digest(&bytes));
+    });
+    let each = bytes.len() as f64 / RECORDS as f64;
+    figure("bytes of a record in the bundle", each, "bytes");
+    ratio(
+        "verifier, one core",
+        ours * RECORDS as f64,
+        "SHA-256 of the same bytes, once",
+        hash * RECORDS as f64,
+        "records/s",
+        40.0,
+    );
+}
+
+fn main() {
+    policies();
+    verifier();
+}
