@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
@@ -44,6 +45,9 @@ impl SqliteConn {
     fn common(conn: Connection) -> Result<Self, StoreError> {
         conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(from_sqlite)?;
         conn.set_prepared_statement_cache_capacity(256);
+        // Plans do not depend on bound values. Without this SQLite parses a statement again for each new value that
+        // might pick another index (partial indexes, statistics): a third of the time of a small GET.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(from_sqlite)?;
         Ok(Self(conn))
     }
 }
