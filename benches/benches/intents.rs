@@ -113,6 +113,10 @@ fn main() {
         // Each act waits for two durable records, its intent and its outcome.
         let what = format!("durable records (intents + outcomes), {callers} callers");
         ratio(&what, acts * 2.0, "raw group commit", base, "records/s", 50.0);
-        bailee_benches::figure(&format!("  that is acts with intent and outcome, {callers} callers"), acts, "acts/s");
+        bailee_benches::figure(
+            &format!("  that is acts with intent and outcome, {callers} callers"),
+            acts,
+            "acts/s",
+        );
     }
 }

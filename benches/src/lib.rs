@@ -41,3 +41,7 @@ pub fn ratio(what: &str, value: f64, baseline: &str, base: f64, unit: &str, aim_
 fn shown(value: f64) -> String {
     if value >= 10_000.0 { format!("{:.0}k", value / 1000.0) } else { format!("{value:.1}") }
 }
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -3,15 +3,17 @@
 //!
 //! INVARIANT: what is not understood covers nothing: a read whose grant cannot be found is a violation.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 
+use bailee_proof::event::EventView;
 use serde_json::Value;
 
 /// Grants so far, and decisions whose outcome has not come yet.
 #[derive(Default)]
 pub(crate) struct Replay {
     grants: HashMap<String, Grant>,
-    deciding: BTreeMap<u64, ()>,
+    deciding: BTreeSet<u64>,
 }
 
 struct Grant {
@@ -24,26 +26,22 @@ struct Grant {
 
 impl Replay {
     /// A record of the tenant's own act: remembers decisions about consent until their outcome comes.
-    pub(crate) fn management(&mut self, index: u64, event: &[u8]) {
-        // A decision that is spelled so as to be missed here only takes a grant away.
-        if !contains(event, b"Consent\"") {
-            return;
+    pub(crate) fn management(&mut self, index: u64, event: &EventView<'_>) -> Result<(), String> {
+        let name = text(event.event_name)?;
+        let by_tenant = event.management.is_some_and(|m| m.starts_with('{'));
+        if by_tenant && matches!(&*name, "ApproveConsent" | "RevokeConsent") {
+            self.deciding.insert(index);
         }
-        let Ok(event) = serde_json::from_slice::<Value>(event) else { return };
-        let name = event.get("eventName").and_then(Value::as_str);
-        let by_tenant = event.get("management").is_some_and(Value::is_object);
-        if by_tenant && matches!(name, Some("ApproveConsent" | "RevokeConsent")) {
-            self.deciding.insert(index, ());
-        }
+        Ok(())
     }
 
     /// An outcome: a decision that was done takes effect here.
-    pub(crate) fn outcome(&mut self, intent: u64, done: bool, event: &[u8]) {
-        if self.deciding.remove(&intent).is_none() || !done {
-            return;
+    pub(crate) fn outcome(&mut self, intent: u64, done: bool, event: &EventView<'_>) -> Result<(), String> {
+        if !self.deciding.remove(&intent) || !done {
+            return Ok(());
         }
-        let Ok(event) = serde_json::from_slice::<Value>(event) else { return };
-        let Some(consent) = event.get("detail").and_then(|d| d.get("consent")) else { return };
+        let detail = object(event.detail)?;
+        let Some(consent) = detail.get("consent") else { return Ok(()) };
         let text = |name: &str| consent.get(name).and_then(Value::as_str).map(str::to_owned);
         match (text("grant"), text("act").as_deref()) {
             (Some(grant), Some("approve")) => {
@@ -66,21 +64,19 @@ impl Replay {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// An intent of the platform: whether it is a read of content, which then must be covered.
-    pub(crate) fn intent(&self, time_ms: u64, event: &[u8]) -> Result<bool, String> {
-        let event: Value = serde_json::from_slice(event).map_err(|e| e.to_string())?;
-        let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-        let platform = |name: &str| {
-            event.get("platform").and_then(|p| p.get(name)).and_then(Value::as_str).unwrap_or_default()
-        };
-        if text("eventName") != "GetObject" {
+    pub(crate) fn intent(&self, time_ms: u64, event: &EventView<'_>) -> Result<bool, String> {
+        if text(event.event_name)? != "GetObject" {
             return Ok(false);
         }
-        let object = text("resource").splitn(5, ':').last().unwrap_or_default();
-        let operator = platform("EmployeeID");
-        let id = text("grant");
+        let (resource, id) = (text(event.resource)?, text(event.grant)?);
+        let platform = object(event.platform)?;
+        let operator = platform.get("EmployeeID").and_then(Value::as_str).unwrap_or_default();
+        let (id, resource) = (&*id, &*resource);
+        let object = resource.splitn(5, ':').last().unwrap_or_default();
         let no = |why: String| Err(format!("an operator's read of `{object}` {why}"));
         let Some(grant) = self.grants.get(id) else {
             return no(if id.is_empty() {
@@ -105,6 +101,16 @@ impl Replay {
     }
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|w| w == needle)
+/// A string member as it was meant, however it is escaped; empty when there is none.
+fn text<'a>(raw: Option<&'a str>) -> Result<Cow<'a, str>, String> {
+    let Some(raw) = raw else { return Ok(Cow::Borrowed("")) };
+    match raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')) {
+        Some(plain) if !plain.contains('\\') => Ok(Cow::Borrowed(plain)),
+        _ => serde_json::from_str(raw).map(Cow::Owned).map_err(|e| e.to_string()),
+    }
+}
+
+/// An object member; `null` when there is none.
+fn object(raw: Option<&str>) -> Result<Value, String> {
+    raw.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw).map_err(|e| e.to_string()))
 }

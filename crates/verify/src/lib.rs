@@ -10,10 +10,12 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::mpsc::{channel, sync_channel};
 
 use bailee_proof::bundle::{BundleError, Manifest, Reader, RecordRef, records};
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::event::{Ended, scan};
+use bailee_proof::hash::Hash;
 use bailee_proof::note::VerifierKey;
 use bailee_proof::record::{Entry, Kind, commitment};
 use bailee_proof::tree::Frontier;
@@ -47,15 +49,17 @@ pub enum Problem {
     },
 }
 
-/// Records of one batch; a batch is read, then checked.
-const BATCH_BYTES: usize = 256 * 1024;
+/// Bytes of a batch of records.
+const BATCH_BYTES: usize = 512 * 1024;
+/// Batches that may wait to be checked.
+const BATCHES_MAX: usize = 4;
 
 /// Reads and checks a whole bundle.
 ///
 /// # Errors
 /// The first thing that does not hold.
-pub fn verify(source: impl Read, expect: &Expect) -> Result<Report, Problem> {
-    let mut reader = Reader::open(source).map_err(of_bundle)?;
+pub fn verify(source: impl Read + Send, expect: &Expect) -> Result<Report, Problem> {
+    let reader = Reader::open(source).map_err(of_bundle)?;
     let named = Manifest::read_unverified(reader.manifest_note()).map_err(at("the manifest"))?;
     if expect.key.as_ref().is_some_and(|k| *k != named.key) {
         return Err(violation(
@@ -92,28 +96,7 @@ pub fn verify(source: impl Read, expect: &Expect) -> Result<Report, Problem> {
     }
 
     let mut check = Check::new(&manifest.tenant, other);
-    let mut batch = Vec::with_capacity(BATCH_BYTES + 70_000);
-    loop {
-        batch.clear();
-        let mut more = true;
-        let mut broken = None;
-        while more && batch.len() < BATCH_BYTES && broken.is_none() {
-            match reader.read_into(&mut batch) {
-                Ok(read) => more = read,
-                Err(e) => broken = Some(e),
-            }
-        }
-        for record in records(&batch) {
-            check.record(&record)?;
-        }
-        if let Some(e) = broken {
-            return Err(of_bundle(e));
-        }
-        if !more {
-            break;
-        }
-    }
-    let body = reader.finish().map_err(of_bundle)?;
+    let body = check_all(reader, &mut check)?;
     if body != manifest.body {
         return Err(violation("the bundle", "its bytes are not those that the manifest signs"));
     }
@@ -121,6 +104,60 @@ pub fn verify(source: impl Read, expect: &Expect) -> Result<Report, Problem> {
         return Err(violation("the checkpoint", "the records give another root than the one that is signed"));
     }
     Ok(check.into_report(manifest.clone(), head, expect))
+}
+
+/// Records on their way from the reading to the checking thread.
+struct Batch {
+    bytes: Vec<u8>,
+    /// The first record of the batch, by its place in it, whose event is not the one that its entry commits to.
+    unopened: Option<usize>,
+}
+
+/// Reads and hashes in one thread (the whole body, and each event against its commitment), and checks what the records
+/// say in this one. Answers the body's digest.
+fn check_all<R: Read + Send>(mut reader: Reader<R>, check: &mut Check<'_>) -> Result<Hash, Problem> {
+    let (batches, next) = sync_channel::<Batch>(BATCHES_MAX);
+    let (used, spare) = channel::<Vec<u8>>();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            loop {
+                let mut bytes = spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH_BYTES * 5 / 4));
+                bytes.clear();
+                let mut read = Ok(true);
+                while bytes.len() < BATCH_BYTES && matches!(read, Ok(true)) {
+                    read = reader.read_into(&mut bytes);
+                }
+                let unopened = records(&bytes).position(|r| !opens(&r));
+                // Whole records in front of what cannot be read are checked first: what they say is worse. When a
+                // record does not hold, nobody takes the next batch.
+                if batches.send(Batch { bytes, unopened }).is_err() {
+                    return Ok(None);
+                }
+                if !read? {
+                    drop(batches);
+                    return reader.finish().map(Some);
+                }
+            }
+        });
+        for batch in &next {
+            for (n, record) in records(&batch.bytes).enumerate() {
+                check.record(&record, batch.unopened == Some(n))?;
+            }
+            // The reader may have ended: then nobody wants the buffer back.
+            let _ = used.send(batch.bytes);
+        }
+        match reading.join() {
+            Ok(Ok(Some(body))) => Ok(body),
+            Ok(Err(e)) => Err(of_bundle(e)),
+            Ok(Ok(None)) | Err(_) => Err(Problem::Unreadable("the reading thread stopped".into())),
+        }
+    })
+}
+
+/// Whether a record's event is the one that its entry commits to. An entry that cannot be read is refused by the check.
+fn opens(record: &RecordRef<'_>) -> bool {
+    Entry::decode(record.entry)
+        .map_or(true, |entry| commitment(record.nonce, record.event) == entry.commitment)
 }
 
 struct Check<'a> {
@@ -146,7 +183,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn record(&mut self, record: &RecordRef<'_>) -> Result<(), Problem> {
+    fn record(&mut self, record: &RecordRef<'_>, unopened: bool) -> Result<(), Problem> {
         let position = self.frontier.size();
         let wrong = |why: String| violation(format!("record {position}"), why);
         let entry = Entry::decode(record.entry).map_err(|e| wrong(e.to_string()))?;
@@ -159,10 +196,11 @@ impl<'a> Check<'a> {
         if entry.time_ms < self.last_time_ms {
             return Err(wrong("it is older than the record before it".into()));
         }
-        if commitment(record.nonce, record.event) != entry.commitment {
+        if unopened {
             return Err(wrong("its event is not the one that the log committed to".into()));
         }
-        let event = scan(record.event).and_then(|v| v.envelope()).map_err(|e| wrong(e.to_string()))?;
+        let view = scan(record.event).map_err(|e| wrong(e.to_string()))?;
+        let event = view.envelope().map_err(|e| wrong(e.to_string()))?;
         let same = event.kind == entry.kind && event.index == position && event.time_ms == entry.time_ms;
         if !same {
             return Err(wrong("its event names another kind, index or time than its entry".into()));
@@ -178,14 +216,14 @@ impl<'a> Check<'a> {
                 )));
             }
             self.report.unknown += u64::from(closes.result == Ended::Unknown);
-            self.consent.outcome(closes.intent, closes.result == Ended::Done, record.event);
+            self.consent.outcome(closes.intent, closes.result == Ended::Done, &view).map_err(wrong)?;
         } else if entry.kind.awaits_outcome() {
             self.open.insert(position, entry.kind);
         }
         match entry.kind {
-            Kind::Management => self.consent.management(position, record.event),
+            Kind::Management => self.consent.management(position, &view).map_err(wrong)?,
             Kind::Intent => {
-                let reads = self.consent.intent(entry.time_ms, record.event).map_err(wrong)?;
+                let reads = self.consent.intent(entry.time_ms, &view).map_err(wrong)?;
                 self.report.content_reads += u64::from(reads);
             }
             _ => {}

@@ -9,7 +9,7 @@ const PAIRWISE_MAX: usize = 16;
 
 /// Reads the text as one object.
 pub(super) fn object(text: &str) -> Result<EventView<'_>, EventError> {
-    let mut scanner = Scanner { text, at: 0, names: Vec::with_capacity(32), view: EventView::default() };
+    let mut scanner = Scanner { text, at: 0, names: Vec::with_capacity(16), view: EventView::default() };
     scanner.space();
     if scanner.peek() != Some(b'{') {
         return Err(scanner.wanted("an object"));

@@ -95,6 +95,10 @@ pub trait Operation: Send + 'static {
     /// What it answers.
     type Output: Send + 'static;
 
+    /// Whether a tenant's own act of this kind changes nothing, so that it may stop anywhere when the client hangs
+    /// up. It then runs where it was asked for, without a task of its own.
+    const MAY_STOP_ANYWHERE: bool = false;
+
     /// What it asks for. Called once, before anything else.
     fn asks(&self) -> Asked;
 
@@ -128,7 +132,7 @@ pub struct Cleared {
 
 impl House {
     /// The one path of every act of every caller. Runs on its own task, so a client that hangs up cannot cut
-    /// an act from its outcome.
+    /// an act from its outcome; only a tenant's reads have none.
     ///
     /// # Errors
     /// A recorded refusal, or what the operation answers.
@@ -137,14 +141,16 @@ impl House {
         caller: Caller,
         op: O,
     ) -> Result<O::Output, Failure> {
+        if O::MAY_STOP_ANYWHERE && caller.is_tenant() {
+            return self.perform_here(caller, op).await;
+        }
         let house = Arc::clone(self);
         tokio::spawn(async move { house.perform_here(caller, op).await })
             .await
             .unwrap_or_else(|e| Err(Failure::Bug(format!("an act stopped: {e}"))))
     }
 
-    /// As [`House::perform`] without a task of its own: for a tenant's data events, which have no outcome record.
-    pub(crate) async fn perform_here<O: Operation>(
+    async fn perform_here<O: Operation>(
         self: &Arc<Self>,
         caller: Caller,
         op: O,

@@ -57,6 +57,8 @@ pub struct Content {
 impl Operation for GetObject {
     type Output = Content;
 
+    const MAY_STOP_ANYWHERE: bool = true;
+
     fn asks(&self) -> Asked {
         object_asked(&self.tenant, &self.bucket, &self.key, "oss:GetObject", None)
     }
@@ -195,7 +197,7 @@ impl OpenObject {
                 let upto = end.min((from + count) * segment) - from * segment;
                 async move { this.open_run(&house, from, count, cut_front, upto).await }
             })
-            .buffered(2)
+            .buffered(4)
             .boxed()
     }
 

@@ -53,6 +53,8 @@ pub struct ObjectPage {
 impl Operation for ListObjects {
     type Output = ObjectPage;
 
+    const MAY_STOP_ANYWHERE: bool = true;
+
     fn asks(&self) -> Asked {
         Asked {
             tenant: self.tenant.clone(),
