@@ -9,7 +9,7 @@ import pytest
 
 import house as h
 
-HEADER_BYTES = 64
+HEADER_BYTES = 88
 
 
 def fetch(s3, bucket, key):

@@ -178,7 +178,7 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(e: StoreError) -> Self {
         match e {
-            StoreError::Unavailable(why) => Self::Unavailable(why),
+            StoreError::Unavailable(_) => Self::Unavailable(e.to_string()),
             StoreError::Corrupt(why) => Self::Damaged(why),
             other => Self::Bug(other.to_string()),
         }

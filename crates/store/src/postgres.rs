@@ -110,7 +110,9 @@ impl ToSql for Value<'_> {
 fn from_pg(e: ::postgres::Error) -> StoreError {
     let text = e.as_db_error().map_or_else(|| e.to_string(), |db| db.message().to_owned());
     let Some(code) = e.code().map(|c| c.code().to_owned()) else {
-        return StoreError::Unavailable(text);
+        // The driver's own text is short; what the system said stands behind it.
+        let cause = std::error::Error::source(&e).map_or_else(String::new, |c| format!(": {c}"));
+        return StoreError::Unavailable(text + &cause);
     };
     match code.get(..2).unwrap_or_default() {
         "23" => StoreError::Constraint(text),

@@ -1,0 +1,145 @@
+"""The same house on PostgreSQL: the consent path, two servers on one database, and the database that goes away."""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+
+import boto3
+import pytest
+from botocore.config import Config
+
+import house as h
+from kit import VERIFY, Browser, run, wait_until
+from test_trail import OBJECT, consented_read
+
+LIN_PAGE = "/desk/tickets/T-1"
+
+
+class Cluster:
+    """A PostgreSQL of this test's own."""
+
+    def __init__(self, folder):
+        self.bin = newest_programs()
+        self.folder = folder
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        folder.mkdir()
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            for path in [folder, *folder.parents]:
+                if path.stat().st_uid == 0 and str(path).startswith("/tmp/"):
+                    path.chmod(path.stat().st_mode | 0o011)
+            shutil.chown(folder, "postgres", "postgres")
+        self.call("initdb", "--username=bailee", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-D", self.data)
+        self.start()
+        self.url = f"postgres://bailee@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def data(self):
+        return str(self.folder / "data")
+
+    def call(self, program, *args):
+        command = [str(self.bin / program), *args]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", "postgres", "--", *command]
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self):
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' -c fsync=off"
+        self.call("pg_ctl", "start", "--wait", "--silent", "--log", str(self.folder / "log"), "--options", options,
+                  "-D", self.data)
+
+    def stop(self):
+        self.call("pg_ctl", "stop", "--mode", "immediate", "--silent", "-D", self.data)
+
+
+def newest_programs():
+    found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
+    program = str(found[-1]) if found else shutil.which("initdb")
+    assert program, "PostgreSQL is not on this machine: `cargo xtask test` installs it as root"
+    return pathlib.Path(program).parent
+
+
+@pytest.fixture
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("postgres") / "cluster")
+    yield cluster
+    try:
+        cluster.stop()
+    except AssertionError:
+        pass  # stopped already
+
+
+class OnPostgres(h.House):
+    def tenant(self, alias="acme"):
+        return super().tenant(alias)
+
+    def operator(self, name="op-lin"):
+        return super().operator(name)
+
+
+def s3(house):
+    key_id, secret = house.key("acme")
+    return boto3.client("s3", endpoint_url=house.objects, region_name=h.REGION, aws_access_key_id=key_id,
+                        aws_secret_access_key=secret,
+                        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
+
+
+def test_the_whole_path_two_servers_and_a_database_that_goes_away(cluster, tmp_path):
+    house = OnPostgres(tmp_path / "data", env={"BAILEE_DATABASE": cluster.url})
+    try:
+        lin, li = consented_read(house)
+        client = s3(house)
+        for size in (10, 20_000, 3_000_000):
+            client.put_object(Bucket="acme-invoices", Key=f"n/{size}", Body=b"x" * size)
+            assert client.get_object(Bucket="acme-invoices", Key=f"n/{size}")["ContentLength"] == size
+        keys = [o["Key"] for o in client.list_objects_v2(Bucket="acme-invoices", Prefix="n/")["Contents"]]
+        assert keys == ["n/10", "n/20000", "n/3000000"]
+        assert "Done" in li.get("/console/trail").text
+        out = str(tmp_path / "pg.bundle")
+        run(h.BIN, "trail", "export", "--data", str(house.data), "--tenant", "acme", "-o", out,
+            env={**os.environ, "BAILEE_DATABASE": cluster.url})
+        run(VERIFY, out)
+
+        cluster.stop()
+        lin.get(LIN_PAGE)
+        assert lin.status == 503 and "nothing was changed or opened" in lin.text.lower(), (lin.status, lin.text[:900])
+        with pytest.raises(client.exceptions.ClientError) as error:
+            client.get_object(Bucket="acme-invoices", Key="n/10")
+        assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+        assert h.get(house.console + "/readyz")[0] == 503
+        assert h.get(house.console + "/healthz")[0] == 200
+
+        cluster.start()
+
+        def works():
+            lin.get(LIN_PAGE)
+            return lin.status == 200
+
+        wait_until(works)
+        assert client.get_object(Bucket="acme-invoices", Key="n/10")["Body"].read() == b"x" * 10
+        lin.post("/desk/tickets/T-1/read", **OBJECT)
+        assert lin.status == 200, "the grant is still there, and no use was lost or counted twice"
+        wait_until(lambda: h.get(house.console + "/readyz")[0] == 200)  # probes share an answer for a second
+        house.assert_well()
+    finally:
+        house.kill()
+    # A new process on the same database, and `doctor` over everything that was written.
+    house.start()
+    try:
+        assert s3(house).get_object(Bucket="acme-invoices", Key="n/10")["Body"].read() == b"x" * 10
+        assert "Done" in Browser(house).login_tenant(house).get("/console/trail").text
+    finally:
+        house.kill()
+    said = run(h.BIN, "doctor", "--data", str(house.data), env={**os.environ, "BAILEE_DATABASE": cluster.url}).stdout
+    assert "every log gives what was signed" in said
+
+
+def test_a_wrong_address_is_said_without_its_password(tmp_path):
+    done = subprocess.run([h.BIN, "dev", "--data", str(tmp_path / "d"), "--database", "postgres://b:hunter2@127.0.0.1:1/x"],
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "database" in done.stderr, done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
