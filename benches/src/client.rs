@@ -1,6 +1,7 @@
 //! The release binary under load: started, asked over bare sockets by a client that costs little itself.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ impl Served {
     }
 
     fn start_in(folder: &tempfile::TempDir) -> (Child, serde_json::Value) {
-        let program = std::env::var_os("BAILEE_BIN").expect("BAILEE_BIN; `cargo xtask bench` sets it");
+        let program = std::env::var_os("BAILEE_BIN").map_or_else(beside, PathBuf::from);
         let mut child = Command::new(program)
             .args(["dev", "--json", "--listen", "127.0.0.1:0", "--object-listen", "127.0.0.1:0", "--data"])
             .arg(folder.path().join("data"))
@@ -80,6 +81,14 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The release binary as `cargo build --release` leaves it: two folders above this bench.
+fn beside() -> PathBuf {
+    let bench = std::env::current_exe().unwrap();
+    let program = bench.ancestors().nth(2).unwrap().join("bailee");
+    assert!(program.exists(), "build it first: cargo build --release (`cargo xtask bench` does)");
+    program
 }
 
 /// One connection that is kept.
