@@ -1,6 +1,7 @@
 """Unmodified RPC SDKs: alibabacloud-* with V3, V1 and SM3, and the legacy one."""
 
 import json
+import pathlib
 
 import pytest
 from alibabacloud_ram20150501 import models as ram
@@ -9,7 +10,9 @@ from alibabacloud_sts20150401.client import Client as Sts
 from alibabacloud_tea_openapi.models import Config
 from Tea.exceptions import TeaException
 
+import house as h
 from kit import Server
+from signing import rpc_v3
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +126,33 @@ def test_an_unknown_key_is_named(server):
     with pytest.raises(TeaException) as e:
         Sts(config(server, ("LTAI5tNoSuchKeyNoSuchKey", "x"))).get_caller_identity()
     assert e.value.code == "InvalidAccessKeyId.NotFound" and e.value.statusCode == 404
+
+
+SERVED = {"CreateUser", "GetUser", "ListUsers", "CreateAccessKey", "ListAccessKeys", "CreateLoginProfile", "CreatePolicy",
+          "AttachPolicyToUser", "GetCallerIdentity"}
+
+
+def operations():
+    """Every operation of the contract, out of the product's own table."""
+    table = pathlib.Path(__file__).parents[2] / "crates/wire/src/rpc/operations.txt"
+    version = ""
+    for line in table.read_text().splitlines():
+        if line.startswith("= "):
+            _, product, version, *_ = line.split()
+        elif line and not line.startswith("#"):
+            yield product, version, line.split()[0]
+
+
+def test_every_operation_that_is_not_served_says_so(server):
+    host = server.console.removeprefix("http://")
+    asked = 0
+    for product, version, name in operations():
+        if name in SERVED and product in ("Ram", "Sts"):
+            continue
+        path, headers, body = rpc_v3(name, version, server.keys(), host=host)
+        status, _, text = h.request("POST", server.console + path, body=body, headers=headers)
+        said = json.loads(text)
+        assert (status, said["Code"]) == (404, "InvalidAction.NotFound"), (product, name, said)
+        assert said["RequestId"] and name in said["Message"], said
+        asked += 1
+    assert asked > 400
