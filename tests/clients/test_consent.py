@@ -152,3 +152,11 @@ def test_the_trail_is_seen_on_the_command_line_too():
         acts = json.loads(out)["acts"]
         assert acts[0]["event"] == "GetObject" and acts[0]["result"] == "refused"
         assert os.path.getmtime(s.data) > 0
+
+
+def test_a_refusal_is_told_in_the_language_of_the_page():
+    with Server() as s:
+        lin = Browser(s).login_operator(s)
+        lin.get("/desk/tickets/T-1/data/acme-invoices?lang=zh")
+        lin.post("/desk/tickets/T-1/read", bucket="acme-invoices", key="readme.txt")
+        assert lin.status == 403 and "需要租户同意" in lin.text and "尚未请求" in lin.text, lin.text

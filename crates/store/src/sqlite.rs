@@ -39,6 +39,8 @@ impl SqliteConn {
     /// Moves the whole journal into the file and empties it: deleted rows leave the disk.
     pub(crate) fn empty_journal(path: &Path) -> Result<(), StoreError> {
         let conn = Self::common(Connection::open(path).map_err(from_sqlite)?)?;
+        // Writers wait meanwhile: rather leave it for the next time than let a long reader hold them up.
+        conn.0.busy_timeout(std::time::Duration::from_millis(500)).map_err(from_sqlite)?;
         conn.0.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);").map_err(from_sqlite)
     }
 

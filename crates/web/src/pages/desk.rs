@@ -192,7 +192,7 @@ fn refused(
         p.crumb { a href="/desk" { (t("Desk", "工作台")) } " / " a href={ "/desk/tickets/" (ticket.id) } { (ticket.id) } }
         div.title { div { h1 { (t("Refused", "已拒绝")) } p { code { (op.bucket) "/" (op.key) } } } }
         div.stack {
-            div.notice.bad role="alert" { (icon("no")) div { p { strong { (t("Refused.", "已拒绝。")) } " " span #failure { (refusal) } } (failure::recorded(&s.visit, refusal.record())) } }
+            div.notice.bad role="alert" { (icon("no")) div { p { strong { (t("Refused.", "已拒绝。")) } " " span #failure { (failure::refusal(s.visit.lang, refusal)) } } (failure::recorded(&s.visit, refusal.record())) } }
             form #ask.card method="post" action={ "/desk/tickets/" (ticket.id) "/ask" } { div.pad.stack {
                 h2 { (t("Ask for consent", "请求同意")) }
                 p.hint { (t("For this one object, to read it, under this ticket. The tenant may approve less.", "仅针对此对象的读取，绑定此工单。租户可以批准得更少。")) }

@@ -1,18 +1,22 @@
 //! Pages for what did not happen: the rule that refused, the next step, and never more than the visitor may know.
 
 use axum::response::Response;
-use bailee_rooms::gate::RefusalKind;
+use bailee_rooms::consent::NoCoverage;
+use bailee_rooms::gate::{Refusal, RefusalKind};
 use bailee_rooms::{Failure, Fault};
 use http::StatusCode;
 use maud::{Markup, html};
 
 use super::frame::{icon, inside};
-use super::visit::Visit;
+use super::visit::{Lang, Visit};
 
 /// The page of a failure.
 pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
     let t = |en, zh| visit.lang.t(en, zh);
-    let text = failure.to_string();
+    let text = match failure {
+        Failure::Refused(r) => refusal(visit.lang, r),
+        other => other.to_string(),
+    };
     let (status, title, more) = match failure {
         Failure::Refused(r) if *r.kind() == RefusalKind::NotYours => return missing(visit),
         Failure::NotFound { .. } => return missing(visit),
@@ -53,6 +57,47 @@ pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
     };
     debug_assert!(failure.fault() != Fault::Ours);
     notice(visit, status, title, &text, &more)
+}
+
+/// A refusal in the visitor's language. The record and other readers have it in English.
+pub(super) fn refusal(lang: Lang, refusal: &Refusal) -> String {
+    if lang == Lang::En {
+        return refusal.to_string();
+    }
+    let object = refusal.resource().splitn(5, ':').last().unwrap_or_default();
+    let action = refusal.action();
+    match refusal.kind() {
+        RefusalKind::NotYours => format!("`{object}` 不存在"),
+        RefusalKind::ImplicitDeny => {
+            format!("您的策略均未允许对 `{object}` 执行 `{action}`；请联系您的管理员")
+        }
+        RefusalKind::ExplicitDeny { policy, statement } => {
+            format!("策略 `{policy}` 的第 {statement} 条语句拒绝对 `{object}` 执行 `{action}`")
+        }
+        RefusalKind::OperatorRole { role } => format!("角色 `{role}` 不包含 `{action}`"),
+        RefusalKind::NoTicket => format!("对 `{object}` 执行 `{action}` 需要该租户的一个打开的工单"),
+        RefusalKind::NoConsent(why) => format!(
+            "读取 `{object}` 需要租户同意：没有有效授权覆盖 `{action}`（{}）；请在工单页面上请求",
+            no_coverage(*why)
+        ),
+        RefusalKind::Residency { place, jurisdiction } => format!(
+            "`{object}` 必须留在 `{jurisdiction}`：从 `{place}` 打开需要具有法律依据的传输审批（目前没有）"
+        ),
+    }
+}
+
+fn no_coverage(why: NoCoverage) -> &'static str {
+    match why {
+        NoCoverage::NotAsked => "尚未请求",
+        NoCoverage::Waiting => "请求正等待租户答复",
+        NoCoverage::Denied => "租户已拒绝",
+        NoCoverage::Lapsed => "请求已失效",
+        NoCoverage::Expired => "授权已到期",
+        NoCoverage::Revoked => "租户已撤销授权",
+        NoCoverage::Exhausted => "授权的读取次数已用尽",
+        NoCoverage::TicketClosed => "工单已关闭",
+        NoCoverage::OperatorDisabled => "运维人员已停用",
+    }
 }
 
 pub(super) fn recorded(visit: &Visit, record: Option<u64>) -> Markup {
