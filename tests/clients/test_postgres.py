@@ -12,6 +12,7 @@ from botocore.config import Config
 
 import house as h
 from kit import VERIFY, Browser, run, wait_until
+from signing import rpc_v3
 from test_trail import OBJECT, consented_read
 
 LIN_PAGE = "/desk/tickets/T-1"
@@ -104,6 +105,27 @@ def test_the_whole_path_two_servers_and_a_database_that_goes_away(cluster, tmp_p
             env={**os.environ, "BAILEE_DATABASE": cluster.url})
         run(VERIFY, out)
 
+        # A second server on the same database and folder: what one took, the other gives; one history for both.
+        second = OnPostgres(tmp_path / "data", env={"BAILEE_DATABASE": cluster.url})
+        try:
+            assert s3(second).get_object(Bucket="acme-invoices", Key="n/3000000")["ContentLength"] == 3_000_000
+            s3(second).put_object(Bucket="acme-invoices", Key="n/second", Body=b"y" * 100_000)
+            assert client.get_object(Bucket="acme-invoices", Key="n/second")["ContentLength"] == 100_000
+            raw = rpc_v3("GetCallerIdentity", "2015-04-01", house.key("acme"), host="x")
+            answers = [h.request("POST", at.console + raw[0], body=raw[2], headers={**raw[1], "host": "x"})
+                       for at in (house, second)]
+            assert [a[0] for a in answers] == [200, 400] and b"SignatureNonceUsed" in answers[1][2], answers
+            lin.get(LIN_PAGE)
+            lin.post("/desk/tickets/T-1/read", **OBJECT)
+            assert lin.status == 200
+            assert Browser(second).login_tenant(second).get("/console/trail").text.count("GetObject") >= 3
+        finally:
+            second.stop()
+        run(h.BIN, "trail", "export", "--data", str(house.data), "--tenant", "acme", "-o", out,
+            env={**os.environ, "BAILEE_DATABASE": cluster.url})
+        run(VERIFY, out)
+
+        lin.get(LIN_PAGE)
         cluster.stop()
         lin.get(LIN_PAGE)
         assert lin.status == 503 and "nothing was changed or opened" in lin.text.lower(), (lin.status, lin.text[:900])

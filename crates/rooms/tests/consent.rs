@@ -1,13 +1,13 @@
 //! Consent at its edges, on both engines: an operator reads exactly what a live grant covers, and nothing after it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use bailee_rooms::Failure;
 use bailee_rooms::consent::{Decision, NoCoverage};
 use bailee_rooms::gate::RefusalKind;
 use bailee_rooms::identity::SetOperatorState;
 use bailee_rooms::tickets::CloseTicket;
 use bailee_rooms::trail::{ActEnd, ActFilter};
-use bailee_rooms::{Failure, vault};
-use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
+use bailee_testkit::{TestHouse, TestTenant, on_each_engine};
 use bailee_types::OperatorId;
 
 const OBJECT: (&str, &str) = ("acme-invoices", "1.pdf");
@@ -181,14 +181,7 @@ fn no_read_follows_the_revoke() {
             let mut reads = tokio::task::JoinSet::new();
             for _ in 0..16 {
                 let (house, lin) = (t.house.clone(), lin.clone());
-                let read = vault::ReadObject {
-                    tenant: acme.id.clone(),
-                    bucket: bucket(OBJECT.0),
-                    key: key(OBJECT.1),
-                    ticket: ticket.clone(),
-                    start: 0,
-                    continues: None,
-                };
+                let read = acme.read_of(&ticket, OBJECT);
                 reads.spawn(async move { house.perform(lin, read).await.is_ok() });
             }
             acme.decide(&t, &grant, Decision::Revoke).await.unwrap();
@@ -218,14 +211,7 @@ fn uses_are_counted_once_across_processes() {
         for n in 0..20 {
             let house = if n % 2 == 0 { t.house.clone() } else { second.house.clone() };
             let lin = lin.clone();
-            let read = vault::ReadObject {
-                tenant: acme.id.clone(),
-                bucket: bucket(OBJECT.0),
-                key: key(OBJECT.1),
-                ticket: ticket.clone(),
-                start: 0,
-                continues: None,
-            };
+            let read = acme.read_of(&ticket, OBJECT);
             reads.spawn(async move { house.perform(lin, read).await.is_ok() });
         }
         let mut done = 0;

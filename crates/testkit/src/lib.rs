@@ -271,14 +271,19 @@ impl TestTenant {
         ticket: &TicketId,
         (in_bucket, name): (&str, &str),
     ) -> Result<Window, Failure> {
-        let read = ReadObject {
+        let read = self.read_of(ticket, (in_bucket, name));
+        t.house.perform(operator.clone(), read).await
+    }
+
+    /// The act by which an operator reads the first window of an object.
+    pub fn read_of(&self, ticket: &TicketId, (in_bucket, name): (&str, &str)) -> ReadObject {
+        ReadObject {
             tenant: self.id.clone(),
             bucket: bucket(in_bucket),
             key: key(name),
             ticket: ticket.clone(),
             start: 0,
             continues: None,
-        };
-        t.house.perform(operator.clone(), read).await
+        }
     }
 }

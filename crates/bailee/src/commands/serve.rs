@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bailee_rooms::House;
+use bailee_store::DbConfig;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,8 +38,12 @@ pub(crate) fn run(common: &Common, c: Serve) -> Result<ExitCode, Stop> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One server on one embedded data folder. The lock goes with the process, however it ends.
-pub(super) fn lock(common: &Common) -> Result<std::fs::File, Stop> {
+/// One server on one embedded data folder; several may serve one PostgreSQL, which has a lock of its own for writers.
+/// The lock goes with the process, however it ends.
+pub(super) fn lock(common: &Common) -> Result<Option<std::fs::File>, Stop> {
+    if !matches!(common.house()?.db, DbConfig::Sqlite(_)) {
+        return Ok(None);
+    }
     let path = common.data.join("lock");
     let cannot = |e: &dyn std::fmt::Display| Stop::unable(format!("{}: {e}", path.display()));
     let file = std::fs::OpenOptions::new()
@@ -50,7 +55,7 @@ pub(super) fn lock(common: &Common) -> Result<std::fs::File, Stop> {
     file.try_lock().map_err(|_| {
         Stop::unable(format!("another `bailee` serves {} already; stop it first", common.data.display()))
     })?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 /// Structured logs on standard error; `RUST_LOG` filters.

@@ -8,7 +8,7 @@ use maud::{Markup, PreEscaped, html};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, html::push_html};
 
 use super::failure;
-use super::frame::{CSS, CSS_NAME, badge, public, time};
+use super::frame::{CSS, CSS_NAME, public, time};
 use super::visit::{Lang, Visit};
 
 const FAQ_EN: &str = include_str!("../../content/faq.en.md");
@@ -51,7 +51,7 @@ pub(super) async fn home(visit: Visit) -> Response {
             }
         } }
         section #promises {
-            div.head { h2 { (t("Promises", "承诺")) } p { (t("Numbers count since this server started.", "数字自本服务启动起计。")) } }
+            div.head { h2 { (t("Promises", "承诺")) } p { (t("Reads of content are counted over all logs, ever; the other numbers since this server started.", "内容读取次数统计全部日志的全部时间；其他数字自本服务启动起计。")) } }
             div.card { ul.claims {
                 (promise(
                     t("No operator reads your content without your consent.", "没有您的同意，运维人员不读取您的内容。"),
@@ -78,7 +78,7 @@ pub(super) async fn home(visit: Visit) -> Response {
                     t("An operator in another jurisdiction is refused too: transfer approvals are planned, so there is none on file.", "其他法域的运维人员同样被拒绝：传输审批尚在计划中，目前没有任何审批。"),
                     &html! { p { (t("Region ", "地域 ")) code { (house.provider().region) } ", " (house.provider().jurisdiction) } },
                 ))
-            } p.note { (badge(visit.lang, &head)) } }
+            } }
         }
         section { div.head { h2 { (t("Questions", "常见问题")) } a.more href="/faq" { (t("All answers", "全部回答")) } }
             ul.topics { @for (n, question) in questions(source(visit.lang)).enumerate() { li { a href={ "/faq#q" (n + 1) } { (question) } } } }
