@@ -34,6 +34,8 @@ impl Operation for Nothing {
             ticket: None,
             parameters: Map::new(),
             continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 

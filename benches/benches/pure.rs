@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use bailee_benches::{figure, per_second, ratio};
-use bailee_policy::{Policy, PolicySet, Request};
+use bailee_policy::{Context, Phases, Policy, PolicySet, Request, Subject, decide, decide_plainly};
 use bailee_proof::bundle::{BodyDigest, Manifest, Writer};
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::note::Signer;
 use bailee_proof::record::{Entry, Kind, commitment};
 use bailee_proof::tree::Frontier;
-use bailee_types::{Arn, BucketName, ObjectKey, TenantId};
+use bailee_types::{Arn, BucketName, ObjectKey, TenantId, Timestamp};
 use bailee_verify::{Expect, verify};
 use sha2::{Digest, Sha256};
 
@@ -34,12 +34,21 @@ fn policies() {
         let tenant = TenantId::parse(TENANT).unwrap();
         let bucket = BucketName::parse(&format!("bucket-{}", count - 1)).unwrap();
         let resource = Arn::object(&tenant, &bucket, &ObjectKey::parse("a/b/c.txt").unwrap());
-        let request = Request { action: "oss:GetObject", resource: &resource };
+        let context = Context {
+            now: Timestamp::from_secs(1_767_323_045),
+            source_ip: None,
+            secure_transport: true,
+            mfa_present: None,
+            subject: Subject::User { account: TENANT, id: "2000000000000001", name: "li" },
+            extra: &[],
+        };
+        let request = Request { action: "oss:GetObject", resource: &resource, context: &context };
+        let phases = Phases { identity: &[&set], ..Phases::default() };
         let indexed = per_second(|| {
-            std::hint::black_box(set.decide(std::hint::black_box(&request)));
+            std::hint::black_box(decide(&phases, std::hint::black_box(&request)));
         });
         let plain = per_second(|| {
-            std::hint::black_box(set.decide_plainly(std::hint::black_box(&request)));
+            std::hint::black_box(decide_plainly(&phases, std::hint::black_box(&request)));
         });
         let what = format!("policy decisions, {count} policies");
         ratio(&what, indexed, "reading every statement", plain, "/s", if count == 1 { 50.0 } else { 100.0 });

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 use crate::output::Stop;
+use crate::outside::Network;
 
 /// Options of every command.
 #[derive(Args, Clone)]
@@ -50,6 +51,13 @@ pub(crate) struct Listen {
     /// Serve on an address that others can reach, though there is no TLS here: only behind a TLS proxy.
     #[arg(long, env = "BAILEE_BEHIND_TLS_PROXY")]
     pub(crate) behind_tls_proxy: bool,
+    /// The address of the console's pages as browsers have it, e.g. https://trust.example; passkeys are bound to it
+    /// [default: http://localhost:8420, behind a proxy https:// and the provider's host].
+    #[arg(long, env = "BAILEE_ORIGIN", value_name = "URL")]
+    pub(crate) origin: Vec<String>,
+    /// Let tenants name OIDC issuers on this machine and its networks. For trying out; never on a machine that others use.
+    #[arg(long, env = "BAILEE_ALLOW_LOCAL_ISSUERS")]
+    pub(crate) allow_local_issuers: bool,
     /// How logs are printed on standard error.
     #[arg(long, env = "BAILEE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -72,6 +80,7 @@ struct File {
     object_listen: Option<SocketAddr>,
     object_host: Option<Vec<String>>,
     behind_tls_proxy: Option<bool>,
+    origin: Option<Vec<String>>,
     database: Option<String>,
 }
 
@@ -95,6 +104,13 @@ impl Common {
         Ok(House::open(&self.house()?)?)
     }
 
+    /// The open house of a server, which fetches documents from elsewhere.
+    pub(crate) fn open_serving(&self, local_issuers: bool) -> Result<Arc<House>, Stop> {
+        let mut config = self.house()?;
+        config.outside = Arc::new(Network::new(local_issuers));
+        Ok(House::open(&config)?)
+    }
+
     /// The listening addresses with the file's and the defaults filled in.
     pub(crate) fn listen(&self, flags: &Listen) -> Result<Addresses, Stop> {
         let file = self.file()?;
@@ -108,6 +124,11 @@ impl Common {
                 flags.object_host.clone()
             },
             secure: flags.behind_tls_proxy || file.behind_tls_proxy.unwrap_or(false),
+            origins: if flags.origin.is_empty() {
+                file.origin.unwrap_or_default()
+            } else {
+                flags.origin.clone()
+            },
         };
         for addr in [found.console, found.objects] {
             if !addr.ip().is_loopback() && !found.secure {
@@ -137,4 +158,16 @@ pub(crate) struct Addresses {
     pub(crate) hosts: Vec<String>,
     /// Whether browsers reach us by HTTPS.
     pub(crate) secure: bool,
+    origins: Vec<String>,
+}
+
+impl Addresses {
+    /// The addresses of the console's pages as browsers have them.
+    pub(crate) fn origins(&self, provider_host: &str) -> Vec<String> {
+        match (self.origins.is_empty(), self.secure) {
+            (false, _) => self.origins.clone(),
+            (true, true) => vec![format!("https://{provider_host}")],
+            (true, false) => vec![format!("http://localhost:{}", self.console.port())],
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod commands;
 mod config;
 mod output;
+mod outside;
 
 use std::process::ExitCode;
 

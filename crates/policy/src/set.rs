@@ -1,54 +1,24 @@
-//! Deciding: all policies of one principal, compiled so that a request looks at few statements.
+//! Policies that are asked together, compiled so that a request looks at few statements.
 //!
-//! The index holds, for each statement, the literal service and the literal first part of the resource (a bucket, a
-//! `user`) where it has them; a request looks up its own pair and the statements that have none.
+//! The index is two radix trees, one inside the other: first what `service:relative` of the resource begins with, then
+//! what `service:Name` of the action begins with. A statement stands under each pair of its resources and actions (as far
+//! as they are literal), so one that cannot match is not looked at, however many there are.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bailee_types::Arn;
 
-use crate::document::{Effect, Policy, ResourcePattern, Statement};
+use crate::action::{ActionPattern, Actions};
+use crate::context::Eval;
+use crate::document::{Effect, Policy, Statement};
+use crate::resource::{ROLE, ResourcePattern, is_role};
+use crate::trie::{Prefix, Trie, minimal};
+use crate::verdict::Deciding;
 
-/// What is asked: may this action touch this resource?
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// `service:Name`, e.g. `oss:GetObject`; case does not matter.
-    pub action: &'a str,
-    /// The resource.
-    pub resource: &'a Arn,
-}
+/// Pairs of one statement in the index, at most; beyond, its actions are not told apart.
+const PAIRS_MAX: usize = 64;
 
-/// The statement that decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deciding {
-    /// The policy's name.
-    pub policy: Arc<str>,
-    /// The statement's number in it, from 1.
-    pub statement: usize,
-}
-
-/// The answer, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Allowed by this statement, and denied by none.
-    Allow {
-        /// Which.
-        by: Deciding,
-    },
-    /// Denied by this statement.
-    ExplicitDeny {
-        /// Which.
-        by: Deciding,
-    },
-    /// Nothing allows it.
-    ImplicitDeny {
-        /// An Allow whose action fits but whose resource does not, if there is one.
-        nearest: Option<Deciding>,
-    },
-}
-
-/// The policies of one principal.
+/// The policies of one phase.
 #[derive(Clone, Debug, Default)]
 pub struct PolicySet {
     statements: Vec<Compiled>,
@@ -57,150 +27,149 @@ pub struct PolicySet {
 }
 
 #[derive(Clone, Debug)]
-struct Compiled {
-    policy: Arc<str>,
-    number: usize,
-    statement: Statement,
+pub(crate) struct Compiled {
+    pub(crate) policy: Arc<str>,
+    pub(crate) number: usize,
+    pub(crate) statement: Arc<Statement>,
+    pub(crate) source: Arc<Policy>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Index {
-    /// Statement numbers by service and first resource part.
-    exact: HashMap<String, HashMap<String, Vec<u32>>>,
-    /// Statements that name no literal pair.
-    rest: Vec<u32>,
-}
+struct Index(Trie<Trie<Vec<u32>>>);
 
 impl PolicySet {
-    /// Compiles policies with their names.
+    /// Compiles policies with their names. A name is what verdicts and explanations show: put the version into it if there
+    /// are several.
     pub fn compile(policies: Vec<(String, Arc<Policy>)>) -> Self {
         let mut set = Self::default();
-        for (name, policy) in policies {
-            let name: Arc<str> = name.into();
-            for (i, statement) in policy.statements.iter().enumerate() {
+        for (name, source) in policies {
+            let policy: Arc<str> = name.into();
+            for (i, statement) in source.statements.iter().enumerate() {
                 let at = u32::try_from(set.statements.len()).unwrap_or(u32::MAX);
                 let index = if statement.effect == Effect::Deny { &mut set.deny } else { &mut set.allow };
                 index.add(at, statement);
                 set.statements.push(Compiled {
-                    policy: Arc::clone(&name),
+                    policy: Arc::clone(&policy),
                     number: i + 1,
-                    statement: statement.clone(),
+                    statement: Arc::clone(statement),
+                    source: Arc::clone(&source),
                 });
             }
         }
         set
     }
 
-    /// Decides: an explicit Deny first, then an Allow, else no.
-    pub fn decide(&self, request: &Request<'_>) -> Decision {
-        let Some((service, name)) = request.action.split_once(':') else {
-            return Decision::ImplicitDeny { nearest: None };
-        };
-        let hit = |index: &Index| {
-            index.candidates(request.resource).filter_map(|at| self.statements.get(at as usize)).find(|c| {
-                c.statement.actions.covers(service, name) && c.statement.resources.covers(request.resource)
-            })
-        };
-        if let Some(found) = hit(&self.deny) {
-            return Decision::ExplicitDeny { by: found.deciding() };
-        }
-        if let Some(found) = hit(&self.allow) {
-            return Decision::Allow { by: found.deciding() };
-        }
-        Decision::ImplicitDeny { nearest: self.nearest(service, name) }
+    /// Whether there is no statement at all.
+    pub fn is_empty(&self) -> bool {
+        self.statements.is_empty()
     }
 
-    /// As [`PolicySet::decide`], the obvious way: every statement in turn. Tests hold the two against each other.
-    #[doc(hidden)]
-    pub fn decide_plainly(&self, request: &Request<'_>) -> Decision {
-        let Some((service, name)) = request.action.split_once(':') else {
-            return Decision::ImplicitDeny { nearest: None };
-        };
-        let mut allowed = None;
-        for c in &self.statements {
-            let matches =
-                c.statement.actions.covers(service, name) && c.statement.resources.covers(request.resource);
-            match (matches, c.statement.effect) {
-                (true, Effect::Deny) => return Decision::ExplicitDeny { by: c.deciding() },
-                (true, Effect::Allow) if allowed.is_none() => allowed = Some(c.deciding()),
-                _ => {}
+    /// Every statement, in the order it was given.
+    pub(crate) fn statements(&self) -> &[Compiled] {
+        &self.statements
+    }
+
+    /// The first Deny that matches.
+    pub(crate) fn denies(&self, eval: &Eval<'_, '_>) -> Option<Deciding<'_>> {
+        self.first(&self.deny, eval)
+    }
+
+    /// The first Allow that matches.
+    pub(crate) fn allows(&self, eval: &Eval<'_, '_>) -> Option<Deciding<'_>> {
+        self.first(&self.allow, eval)
+    }
+
+    fn first(&self, index: &Index, eval: &Eval<'_, '_>) -> Option<Deciding<'_>> {
+        let mut best: Option<(u32, &Compiled)> = None;
+        index.candidates(eval, |list| {
+            for at in list {
+                if best.is_some_and(|(found, _)| found <= *at) {
+                    break;
+                }
+                if let Some(one) = self.statements.get(*at as usize).filter(|c| c.statement.matches(eval)) {
+                    best = Some((*at, one));
+                    break;
+                }
             }
-        }
-        allowed.map_or_else(
-            || Decision::ImplicitDeny { nearest: self.nearest(service, name) },
-            |by| Decision::Allow { by },
-        )
-    }
-
-    fn nearest(&self, service: &str, name: &str) -> Option<Deciding> {
-        self.statements
-            .iter()
-            .take(256)
-            .find(|c| c.statement.effect == Effect::Allow && c.statement.actions.covers(service, name))
-            .map(Compiled::deciding)
+        });
+        best.map(|(_, one)| one.deciding())
     }
 }
 
 impl Compiled {
-    fn deciding(&self) -> Deciding {
-        Deciding { policy: Arc::clone(&self.policy), statement: self.number }
+    pub(crate) fn deciding(&self) -> Deciding<'_> {
+        Deciding { policy: &self.policy, statement: self.number }
+    }
+}
+
+impl Statement {
+    /// Whether every element holds for the request.
+    pub(crate) fn matches(&self, eval: &Eval<'_, '_>) -> bool {
+        self.actions.covers(eval.service, eval.name)
+            && self.resources.as_ref().is_none_or(|r| r.covers(eval))
+            && self.principals.as_ref().is_none_or(|p| p.cover(&eval.request.context.subject))
+            && self.conditions.iter().all(|c| c.holds(eval))
     }
 }
 
 impl Index {
     fn add(&mut self, at: u32, statement: &Statement) {
-        let pairs: Option<Vec<(String, String)>> = if statement.resources.negated {
-            None
-        } else {
-            statement.resources.list.iter().map(literal_pair).collect()
+        let anything = || vec![Prefix { bytes: Vec::new(), whole: false }];
+        let resources = match &statement.resources {
+            Some(r) if !r.negated => minimal(r.list.iter().map(resource_prefix).collect()),
+            _ => anything(),
         };
-        match pairs {
-            None => self.rest.push(at),
-            Some(pairs) => {
-                for (service, first) in pairs {
-                    let list = self.exact.entry(service).or_default().entry(first).or_default();
-                    if list.last() != Some(&at) {
-                        list.push(at);
-                    }
-                }
+        let Actions { negated, list } = &statement.actions;
+        let mut actions =
+            if *negated { anything() } else { minimal(list.iter().map(action_prefix).collect()) };
+        if resources.len() * actions.len() > PAIRS_MAX {
+            actions = anything();
+        }
+        for resource in &resources {
+            let inner = self.0.place(resource);
+            for action in &actions {
+                inner.place(action).push(at);
             }
         }
     }
 
-    /// Statements that may match, in order of their numbers within each of the two lists.
-    fn candidates<'s>(&'s self, resource: &Arn) -> impl Iterator<Item = u32> + use<'s> {
-        let exact = self.exact.get(resource.service()).and_then(|m| m.get(first_part(resource.relative())));
-        merge(exact.map_or(&[][..], Vec::as_slice), &self.rest)
+    /// Calls `each` with lists of statements that may match, each list ascending.
+    fn candidates<'s>(&'s self, eval: &Eval<'_, '_>, mut each: impl FnMut(&'s [u32])) {
+        let resource: &Arn = eval.request.resource;
+        let folds = is_role(resource);
+        let relative = resource.relative().bytes().map(|b| if folds { b.to_ascii_lowercase() } else { b });
+        let resource = resource.service().bytes().chain(std::iter::once(b':')).chain(relative);
+        self.0.walk(resource, |inner| {
+            inner.walk(eval.request.action.bytes().map(|b| b.to_ascii_lowercase()), |list| each(list));
+        });
     }
 }
 
-/// Two ascending lists as one, so that the first match is the one with the lowest number.
-fn merge<'s>(mut a: &'s [u32], mut b: &'s [u32]) -> impl Iterator<Item = u32> + use<'s> {
-    std::iter::from_fn(move || {
-        let from_a = match (a.first(), b.first()) {
-            (Some(x), Some(y)) => x <= y,
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
-            (None, None) => return None,
-        };
-        let list = if from_a { &mut a } else { &mut b };
-        let (first, rest) = list.split_first()?;
-        *list = rest;
-        Some(*first)
-    })
-}
-
-/// Service and first resource part when both are literal.
-fn literal_pair(pattern: &ResourcePattern) -> Option<(String, String)> {
-    let service = pattern.service.literal()?;
-    let prefix = pattern.relative.literal_prefix();
-    match prefix.split_once('/') {
-        Some((first, _)) => Some((service, first.to_owned())),
-        // Without a slash the part is whole only when no wildcard follows.
-        None => pattern.relative.literal().map(|whole| (service, whole)),
+/// What `service:relative` begins with, or is.
+fn resource_prefix(pattern: &ResourcePattern) -> Prefix {
+    let Some(service) = pattern.service.literal() else {
+        return Prefix { bytes: pattern.service.literal_prefix().into(), whole: false };
+    };
+    let literal = pattern.relative.literal_prefix();
+    let bytes = format!("{service}:{literal}").into_bytes();
+    let may_be_role = literal.bytes().zip(ROLE.bytes()).all(|(l, r)| l.eq_ignore_ascii_case(&r));
+    if service != "ram" || !may_be_role {
+        return Prefix { bytes, whole: pattern.relative.literal().is_some() };
     }
+    // A role is looked for in lower case, other resources as they are written; both begin with this.
+    let same = literal.bytes().take_while(|b| !b.is_ascii_uppercase()).count();
+    if literal.len() >= ROLE.len() {
+        // Nothing but a role begins so.
+        return Prefix { bytes: bytes.to_ascii_lowercase(), whole: pattern.relative.literal().is_some() };
+    }
+    Prefix { bytes: bytes.get(..service.len() + 1 + same).unwrap_or_default().into(), whole: false }
 }
 
-fn first_part(relative: &str) -> &str {
-    relative.split_once('/').map_or(relative, |(first, _)| first)
+/// What `service:name` in lower case begins with, or is.
+fn action_prefix(pattern: &ActionPattern) -> Prefix {
+    let Some(service) = pattern.service.literal() else {
+        return Prefix { bytes: pattern.service.literal_prefix().into(), whole: false };
+    };
+    let bytes = format!("{service}:{}", pattern.name.literal_prefix()).into_bytes();
+    Prefix { bytes, whole: pattern.name.literal().is_some() }
 }

@@ -29,8 +29,42 @@ pub enum Thing {
     User,
     /// An AccessKey.
     AccessKey,
+    /// A console password and its rules.
+    LoginProfile,
+    /// A group.
+    Group,
+    /// A user's place in a group.
+    Membership,
+    /// A role.
+    Role,
     /// A policy.
     Policy,
+    /// A version of a policy.
+    PolicyVersion,
+    /// A policy on a user.
+    UserPolicy,
+    /// A policy on a group.
+    GroupPolicy,
+    /// A policy on a role.
+    RolePolicy,
+    /// A virtual MFA device.
+    MfaDevice,
+    /// A user's bound MFA device.
+    UserMfa,
+    /// The user that an MFA device is bound to.
+    MfaUser,
+    /// An OIDC identity provider.
+    OidcProvider,
+    /// A SAML identity provider.
+    SamlProvider,
+    /// What the account is called at sign-in.
+    AccountAlias,
+    /// A tag of a resource.
+    Tag,
+    /// A session at the console.
+    Session,
+    /// A passkey.
+    Passkey,
     /// An operator.
     Operator,
     /// A bucket.
@@ -51,7 +85,24 @@ impl std::fmt::Display for Thing {
             Self::Tenant => "tenant",
             Self::User => "user",
             Self::AccessKey => "AccessKey",
+            Self::LoginProfile => "login profile of",
+            Self::Group => "group",
+            Self::Membership => "membership of",
+            Self::Role => "role",
             Self::Policy => "policy",
+            Self::PolicyVersion => "policy version",
+            Self::UserPolicy => "policy on the user:",
+            Self::GroupPolicy => "policy on the group:",
+            Self::RolePolicy => "policy on the role:",
+            Self::MfaDevice => "MFA device",
+            Self::UserMfa => "MFA device of",
+            Self::MfaUser => "user of the MFA device",
+            Self::OidcProvider => "OIDC provider",
+            Self::SamlProvider => "SAML provider",
+            Self::AccountAlias => "account alias",
+            Self::Tag => "tag",
+            Self::Session => "session",
+            Self::Passkey => "passkey",
             Self::Operator => "operator",
             Self::Bucket => "bucket",
             Self::Object => "object",
@@ -60,6 +111,35 @@ impl std::fmt::Display for Thing {
             Self::Log => "log",
         })
     }
+}
+
+/// Why somebody is not signed in. Only who knew the password learns more than [`SignInProblem::Wrong`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignInProblem {
+    /// The name or the password; which of them is not said.
+    #[error("the name or the password is wrong")]
+    Wrong,
+    /// The session is over.
+    #[error("the session has ended; sign in again")]
+    Ended,
+    /// An administrator switched the login profile off.
+    #[error("this user may not sign in to the console; ask your administrator")]
+    Inactive,
+    /// The tenant allows some networks only.
+    #[error("this account does not allow to sign in from your network")]
+    Network,
+    /// Nobody signs on elsewhere here, or there is no such account.
+    #[error("single sign-on is not set up for this account")]
+    NoSingleSignOn,
+    /// The answer of the issuer does not belong to this browser, or came too late.
+    #[error("the sign-on was broken off or began in another browser; begin again")]
+    SignOnBroken,
+    /// The issuer vouches for somebody whom nobody here knows.
+    #[error("the issuer vouches for you, but no user here has your name")]
+    Unknown,
+    /// The password is older than the tenant's policy allows.
+    #[error("the password has expired; ask your administrator for a new one")]
+    Expired,
 }
 
 /// Why an act did not happen.
@@ -102,6 +182,18 @@ pub enum Failure {
         /// The kind of thing that is limited.
         thing: Thing,
     },
+    /// It is in use, so it cannot be deleted.
+    #[error("the {thing} `{name}` still has {what}; remove that first")]
+    InUse {
+        /// The kind of thing.
+        thing: Thing,
+        /// Its name.
+        name: String,
+        /// What it still has: the kind of thing that is in the way.
+        by: Thing,
+        /// The same in words, e.g. `AccessKeys`.
+        what: &'static str,
+    },
     /// The state forbids it now (bucket not empty, request already decided).
     #[error("{0}")]
     Conflict(String),
@@ -114,9 +206,15 @@ pub enum Failure {
     /// A request was sent twice.
     #[error("the signature nonce was used before")]
     Replayed,
-    /// Name or password is wrong, or the session has ended.
+    /// Why nobody is signed in.
     #[error("{0}")]
-    SignIn(String),
+    SignIn(SignInProblem),
+    /// The one-time code is wrong, was used, or the two codes do not follow each other.
+    #[error("the code is wrong or was used; wait for the next one")]
+    WrongCode,
+    /// The act needs a second factor that was shown just now.
+    #[error("this needs a second factor that you showed within the last five minutes; show it again")]
+    FreshMfa,
     /// Too many attempts; seconds to wait.
     #[error("too many attempts; try again in {0} seconds")]
     Throttled(u64),
@@ -150,11 +248,14 @@ impl Failure {
             Self::Exists { .. } => "AlreadyExists",
             Self::Invalid { .. } => "InvalidParameter",
             Self::Limit { .. } => "LimitExceeded",
+            Self::InUse { .. } => "DeleteConflict",
             Self::Conflict(_) => "Conflict",
             Self::Precondition(_) => "PreconditionFailed",
             Self::Body(_) => "BadBody",
             Self::Replayed => "SignatureNonceUsed",
             Self::SignIn(_) => "SignInFailed",
+            Self::WrongCode => "CheckAuthenticationCodeFail",
+            Self::FreshMfa => "FreshMfaRequired",
             Self::Throttled(_) => "Throttled",
             Self::Unavailable(_) => "ServiceUnavailable",
             Self::Damaged(_) => "DataDamaged",
@@ -168,6 +269,14 @@ impl Failure {
 
     pub(crate) fn exists(thing: Thing, name: impl std::fmt::Display) -> Self {
         Self::Exists { thing, name: name.to_string() }
+    }
+
+    pub(crate) fn in_use(thing: Thing, name: impl std::fmt::Display, by: Thing, what: &'static str) -> Self {
+        Self::InUse { thing, name: name.to_string(), by, what }
+    }
+
+    pub(crate) fn limit(thing: Thing, what: &'static str, max: u64) -> Self {
+        Self::Limit { what, max, thing }
     }
 
     pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> Self {

@@ -12,6 +12,7 @@ use bailee_types::{Clock, LogId, RegionId, TenantAlias, TenantId, Timestamp};
 use crate::gate::InFlight;
 use crate::identity::IdentityState;
 use crate::keys::Keys;
+use crate::outside::{NoOutside, Outside};
 use crate::trail::TrailState;
 use crate::{Failure, MIGRATIONS, identity, keys, trail, vault};
 
@@ -28,6 +29,8 @@ pub struct HouseConfig {
     pub operator_cost: Cost,
     /// As `operator_cost`, for tenants' users.
     pub user_cost: Cost,
+    /// How documents are fetched from elsewhere.
+    pub outside: Arc<dyn Outside>,
 }
 
 impl HouseConfig {
@@ -39,6 +42,7 @@ impl HouseConfig {
             clock,
             operator_cost: Cost::OPERATOR,
             user_cost: Cost::USER,
+            outside: Arc::new(NoOutside),
         }
     }
 
@@ -96,6 +100,8 @@ pub struct House {
     pub(crate) trail: TrailState,
     pub(crate) known_heads: trail::KnownHeads,
     pub(crate) in_flight: InFlight,
+    pub(crate) outside: Arc<dyn Outside>,
+    pub(crate) relying_party: std::sync::OnceLock<bailee_federation::passkey::RelyingParty>,
     pub(crate) instance: String,
     provider: Provider,
     counters: Counters,
@@ -196,6 +202,8 @@ impl House {
             trail: TrailState::default(),
             known_heads: trail::KnownHeads::new(&config.data),
             in_flight: InFlight::default(),
+            outside: Arc::clone(&config.outside),
+            relying_party: std::sync::OnceLock::new(),
             instance: bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 16),
             provider,
             counters: Counters::default(),
@@ -238,6 +246,21 @@ impl House {
     /// As [`House::take_over`].
     pub async fn take_over_if_embedded(self: &Arc<Self>) -> Result<(), Failure> {
         if self.db.is_embedded() { self.take_over().await } else { Ok(()) }
+    }
+
+    /// Says at which addresses browsers have the console's pages (`https://trust.example`): passkeys are bound to the
+    /// domain of the first. Said once, by the server.
+    ///
+    /// # Errors
+    /// When an address is not one that browsers allow passkeys on.
+    pub fn serve_at(&self, origins: &[String]) -> Result<(), Failure> {
+        let host =
+            origins.first().and_then(|o| o.split_once("://")).map(|(_, rest)| rest).unwrap_or_default();
+        let domain = host.rsplit_once(':').map_or(host, |(domain, _)| domain);
+        let party = bailee_federation::passkey::RelyingParty::new(domain, origins, &self.provider.name)
+            .map_err(|e| Failure::Conflict(format!("passkeys cannot be offered: {e}")))?;
+        let _ = self.relying_party.set(party);
+        Ok(())
     }
 
     /// Who runs this house.

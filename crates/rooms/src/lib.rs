@@ -9,15 +9,18 @@ pub mod gate;
 mod house;
 pub mod identity;
 pub mod keys;
+pub mod outside;
 pub mod tickets;
 pub mod trail;
 pub mod vault;
 
-pub use failure::{Failure, Fault, Thing};
+pub use failure::{Failure, Fault, SignInProblem, Thing};
 pub use house::{Counters, House, HouseConfig, Provider};
 
 use bailee_store::Migration;
 
 /// The schema, step by step. Never edited after a release: a change is a new step.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "foundation", sql: include_str!("migrations/0001_foundation.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "foundation", sql: include_str!("migrations/0001_foundation.sql") },
+    Migration { number: 2, name: "identity", sql: include_str!("migrations/0002_identity.sql") },
+];

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bailee_rooms::gate::{Asked, Class, Intent, Operation, RefusalKind, Touches};
-use bailee_rooms::identity::CreateUser;
+use bailee_rooms::identity::{Act, CreateUser};
 use bailee_rooms::trail::{ActEnd, ActFilter};
 use bailee_rooms::vault::DeleteObject;
 use bailee_rooms::{Failure, House};
@@ -23,6 +23,8 @@ fn asked(tenant: &TenantId, touches: Touches, object: &str) -> Asked {
         ticket: None,
         parameters: Map::new(),
         continues: None,
+        also: Vec::new(),
+        conditions: Vec::new(),
     }
 }
 
@@ -128,24 +130,10 @@ fn a_user_without_policies_may_nothing_and_the_refusal_is_his_tenants_to_see() {
     on_each_engine(async |t| {
         let acme = t.tenant("acme").await;
         let name = UserName::parse("li").unwrap();
-        let create = CreateUser {
-            tenant: acme.id.clone(),
-            name,
-            display_name: String::new(),
-            comments: String::new(),
-            email: String::new(),
-            mobile_phone: String::new(),
-        };
+        let create = CreateUser::named(name).of(&acme.id);
         t.house.perform(acme.root.clone(), create).await.unwrap();
         let lin = t.operator("op-lin", "support", "CN").await;
-        let create = CreateUser {
-            tenant: acme.id.clone(),
-            name: UserName::parse("eve").unwrap(),
-            display_name: String::new(),
-            comments: String::new(),
-            email: String::new(),
-            mobile_phone: String::new(),
-        };
+        let create = CreateUser::named(UserName::parse("eve").unwrap()).of(&acme.id);
         let refused = t.house.perform(lin, create).await;
         let Err(Failure::Refused(refusal)) = refused else { panic!("an operator made a user") };
         assert!(matches!(refusal.kind(), RefusalKind::OperatorRole { .. }));

@@ -146,10 +146,13 @@ impl TestHouse {
         TestTenant { id: new.tenant.id, root: self.signed_in(who).await }
     }
 
-    /// A new operator, signed in.
+    /// A new operator with one role, signed in.
     pub async fn operator(&self, id: &str, role: &str, place: &str) -> Caller {
-        let create =
-            CreateOperator { id: OperatorId::parse(id).unwrap(), role: role.into(), place: place.into() };
+        let create = CreateOperator {
+            id: OperatorId::parse(id).unwrap(),
+            roles: vec![role.into()],
+            place: place.into(),
+        };
         let password = self.house.perform(self.house.system_caller("test"), create).await.unwrap();
         self.signed_in(SignIn::Operator { id: id.into(), password }).await
     }
@@ -176,6 +179,7 @@ pub fn origin() -> Origin {
         user_agent: "test".into(),
         request_id: RequestId::random().to_string(),
         channel: "ConsoleOperation",
+        secure: false,
     }
 }
 

@@ -56,6 +56,16 @@ impl Arn {
         Self::of("ram", "", tenant, relative.to_owned())
     }
 
+    /// `acs:ram::system:<relative>`: what is the platform's and the same for all tenants, e.g. `policy/ReadOnlyAccess`.
+    pub fn system(relative: &str) -> Self {
+        Self {
+            service: "ram".into(),
+            region: String::new(),
+            account: "system".into(),
+            relative: relative.into(),
+        }
+    }
+
     /// `acs:bailee::<tenant>:<relative>`: what has no counterpart on the wire (consent, trail, tickets).
     pub fn own(tenant: &TenantId, relative: &str) -> Self {
         Self::of("bailee", "", tenant, relative.to_owned())

@@ -104,6 +104,14 @@ id!(
     UserId, "user id (18 digits)", |t| digits(t, 18)
 );
 id!(
+    /// A RAM group: 18 digits.
+    GroupId, "group id (18 digits)", |t| digits(t, 18)
+);
+id!(
+    /// A RAM role: 18 digits.
+    RoleId, "role id (18 digits)", |t| digits(t, 18)
+);
+id!(
     /// A provider employee as the provider knows him: `op-` and up to 32 of `[a-z0-9.-]`.
     OperatorId, "operator id (`op-` and letters)",
     |t| tagged(t, "op-", 1..=32, |b| lower_alnum(b) || b == b'.' || b == b'-')
@@ -113,8 +121,11 @@ id!(
     Pseudonym, "pseudonym (`emp-` and 16 characters)", |t| tagged(t, "emp-", 16..=16, lower_alnum)
 );
 id!(
-    /// An AccessKey id: `LTAI` and 20 letters or digits (contract §5).
-    AccessKeyId, "AccessKey id (`LTAI…`)", |t| tagged(t, "LTAI", 12..=24, |b| b.is_ascii_alphanumeric())
+    /// An AccessKey id: `LTAI` and 20 letters or digits, or `STS.` and 24 for a session's key (contract §5).
+    AccessKeyId, "AccessKey id (`LTAI…` or `STS.…`)", |t| {
+        tagged(t, "LTAI", 12..=24, |b| b.is_ascii_alphanumeric())
+            || tagged(t, "STS.", 24..=24, |b| b.is_ascii_alphanumeric())
+    }
 );
 id!(
     /// A ticket between tenant and provider: `T-` and digits.
@@ -161,10 +172,34 @@ impl UserId {
     }
 }
 
+impl GroupId {
+    /// A new random group id.
+    pub fn random() -> Self {
+        Self(format!("4{}", random_text(DIGITS, 17)))
+    }
+}
+
+impl RoleId {
+    /// A new random role id.
+    pub fn random() -> Self {
+        Self(format!("3{}", random_text(DIGITS, 17)))
+    }
+}
+
 impl AccessKeyId {
     /// A new random AccessKey id.
     pub fn random() -> Self {
         Self(format!("LTAI5t{}", random_text(ALNUM, 18)))
+    }
+
+    /// A new random id for the key of a role session.
+    pub fn random_session() -> Self {
+        Self(format!("STS.NT{}", random_text(ALNUM, 22)))
+    }
+
+    /// Whether it is a role session's: good only together with its token.
+    pub fn is_session(&self) -> bool {
+        self.0.starts_with("STS.")
     }
 }
 

@@ -11,9 +11,12 @@ mod time;
 
 pub use arn::{Arn, ArnError};
 pub use ids::{
-    AccessKeyId, GrantId, LogId, ObjectVersionId, OperatorId, Pseudonym, RequestId, TenantId, TicketId,
-    UserId, random_bytes, random_text,
+    AccessKeyId, GrantId, GroupId, LogId, ObjectVersionId, OperatorId, Pseudonym, RequestId, RoleId,
+    TenantId, TicketId, UserId, random_bytes, random_text,
 };
-pub use names::{BucketName, NameError, ObjectKey, RegionId, TenantAlias, UserName};
+pub use names::{
+    BucketName, GroupName, NameError, ObjectKey, PolicyName, ProviderName, RegionId, RoleName, SessionName,
+    TenantAlias, UserName,
+};
 pub use secret::{SecretBytes, SecretText};
 pub use time::{Clock, ManualClock, SystemClock, TimeError, Timestamp};

@@ -90,6 +90,31 @@ name!(
     |t| (1..=64).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 );
 name!(
+    /// A RAM group's name (contract §5).
+    GroupName, "group name (1 to 64 of A-Z, a-z, 0-9, `.`, `_`, `-`)",
+    |t| (1..=64).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+);
+name!(
+    /// A RAM role's name (contract §5). Two names that differ by case alone are one.
+    RoleName, "role name (1 to 64 of A-Z, a-z, 0-9, `.`, `_`, `-`)",
+    |t| (1..=64).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+);
+name!(
+    /// A policy's name (contract §5).
+    PolicyName, "policy name (1 to 128 of A-Z, a-z, 0-9, hyphen)",
+    |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+);
+name!(
+    /// An identity provider's name.
+    ProviderName, "identity provider name (1 to 128 of A-Z, a-z, 0-9, `.`, `_`, `-`)",
+    |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+);
+name!(
+    /// A role session's name (contract §5).
+    SessionName, "role session name (2 to 64 of A-Z, a-z, 0-9, `.`, `@`, `_`, `-`)",
+    |t| (2..=64).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b".@_-".contains(&b))
+);
+name!(
     /// An object's key: 1 to 1,023 bytes of UTF-8, not starting with `/` or `\` (OSS), without control
     /// characters, and without `.` or `..` as a path part, so that no tool that maps keys to files is led astray.
     ObjectKey, "object key (1 to 1,023 bytes, no leading slash, no control characters, no `.` or `..` part)",

@@ -70,26 +70,38 @@ impl Timestamp {
     /// # Errors
     /// When the text has another form or names a day that does not exist.
     pub fn parse_iso(text: &str) -> Result<Self, TimeError> {
-        let wrong = || TimeError { text: text.chars().take(64).collect(), wanted: "2026-01-02T03:04:05Z" };
-        let body = text.strip_suffix('Z').ok_or_else(wrong)?;
-        let (date, clock) = body.split_once('T').ok_or_else(wrong)?;
-        let mut d = date.split('-');
-        let (y, mo, da) = (d.next(), d.next(), d.next());
-        let (hms, frac) = clock.split_once('.').unwrap_or((clock, "0"));
-        let mut t = hms.split(':');
-        let (h, mi, s) = (t.next(), t.next(), t.next());
-        if d.next().is_some() || t.next().is_some() || frac.is_empty() || frac.len() > 9 {
-            return Err(wrong());
-        }
-        let num = |part: Option<&str>, len: usize| {
-            part.filter(|p| p.len() == len && p.bytes().all(|b| b.is_ascii_digit()))
-                .and_then(|p| p.parse::<i64>().ok())
+        text.strip_suffix('Z').and_then(read_iso_body).ok_or_else(|| TimeError {
+            text: text.chars().take(64).collect(),
+            wanted: "2026-01-02T03:04:05Z",
+        })
+    }
+
+    /// As [`Timestamp::parse_iso`]; the zone may also be an offset, as in `2026-01-02T11:04:05+08:00`.
+    ///
+    /// # Errors
+    /// When the text has another form or names a day or an offset that does not exist.
+    pub fn parse_iso_offset(text: &str) -> Result<Self, TimeError> {
+        let read = || {
+            let Some((body, offset)) = text.len().checked_sub(6).and_then(|at| text.split_at_checked(at))
+            else {
+                return Self::parse_iso(text).ok();
+            };
+            let ahead = match offset.as_bytes().first()? {
+                b'+' => 1,
+                b'-' => -1,
+                _ => return Self::parse_iso(text).ok(),
+            };
+            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+            let (hours, minutes) = (digits(Some(hours), 2)?, digits(Some(minutes), 2)?);
+            if hours > 14 || minutes > 59 {
+                return None;
+            }
+            Some(read_iso_body(body)?.plus_ms(-ahead * (hours * 60 + minutes) * 60_000))
         };
-        let whole =
-            (|| from_civil(num(y, 4)?, num(mo, 2)?, num(da, 2)?, num(h, 2)?, num(mi, 2)?, num(s, 2)?))();
-        let digits: String = frac.chars().chain("00".chars()).take(3).collect();
-        let millis = digits.parse::<i64>().map_err(|_| wrong())?;
-        Ok(Self(whole.ok_or_else(wrong)?.saturating_mul(1000).saturating_add(millis)))
+        read().ok_or_else(|| TimeError {
+            text: text.chars().take(64).collect(),
+            wanted: "2026-01-02T03:04:05Z or 2026-01-02T11:04:05+08:00",
+        })
     }
 
     /// Reads `20260102T030405Z`.
@@ -144,6 +156,39 @@ struct Civil {
     minute: i64,
     second: i64,
     millis: i64,
+}
+
+/// `2026-01-02T03:04:05`, with or without a fraction.
+fn read_iso_body(body: &str) -> Option<Timestamp> {
+    let (date, clock) = body.split_once('T')?;
+    let mut d = date.split('-');
+    let (y, mo, da) = (d.next(), d.next(), d.next());
+    let (hms, frac) = clock.split_once('.').unwrap_or((clock, "0"));
+    let mut t = hms.split(':');
+    let (h, mi, s) = (t.next(), t.next(), t.next());
+    if d.next().is_some() || t.next().is_some() || frac.is_empty() || frac.len() > 9 {
+        return None;
+    }
+    let whole = from_civil(
+        digits(y, 4)?,
+        digits(mo, 2)?,
+        digits(da, 2)?,
+        digits(h, 2)?,
+        digits(mi, 2)?,
+        digits(s, 2)?,
+    )?;
+    let mut millis = 0;
+    for (i, digit) in frac.bytes().enumerate() {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        millis += i64::from(digit - b'0') * [100, 10, 1].get(i).copied().unwrap_or(0);
+    }
+    Some(Timestamp(whole.saturating_mul(1000).saturating_add(millis)))
+}
+
+fn digits(part: Option<&str>, len: usize) -> Option<i64> {
+    part.filter(|p| p.len() == len && p.bytes().all(|b| b.is_ascii_digit())).and_then(|p| p.parse().ok())
 }
 
 fn from_civil(y: i64, m: i64, d: i64, h: i64, mi: i64, s: i64) -> Option<i64> {
@@ -240,6 +285,23 @@ mod tests {
         assert!(Timestamp::parse_basic("20260230T000000Z").is_err());
     }
 
+    #[test]
+    fn an_offset_is_the_same_instant() {
+        let at = Timestamp::parse_iso("2026-01-02T03:04:05Z").unwrap();
+        for same in ["2026-01-02T03:04:05Z", "2026-01-02T11:04:05+08:00", "2026-01-01T22:34:05.000-04:30"] {
+            assert_eq!(Timestamp::parse_iso_offset(same), Ok(at), "{same}");
+        }
+        for bad in [
+            "2026-01-02T03:04:05",
+            "2026-01-02T03:04:05+8:00",
+            "2026-01-02T03:04:05+15:00",
+            "+08:00",
+            "é+08:00",
+        ] {
+            assert!(Timestamp::parse_iso_offset(bad).is_err(), "{bad}");
+        }
+    }
+
     proptest! {
         #[test]
         fn printing_and_reading_return_the_same_instant(ms in 0i64..250_000_000_000_000) {
@@ -251,6 +313,7 @@ mod tests {
         #[test]
         fn any_text_is_read_without_a_panic(text in ".{0,40}") {
             let _ = Timestamp::parse_iso(&text);
+            let _ = Timestamp::parse_iso_offset(&text);
             let _ = Timestamp::parse_basic(&text);
         }
     }

@@ -15,6 +15,8 @@ mod server;
 mod socket;
 mod traffic;
 
+pub use rpc::at_the_machine as rpc_at_the_machine;
+
 use std::sync::Arc;
 
 use bailee_rooms::House;
@@ -51,6 +53,6 @@ pub async fn serve(
     let front = server::Front::new(Arc::clone(&house), site, Arc::clone(&traffic));
     tokio::join!(
         server::serve_console(front, console, stop.clone()),
-        objects::serve(house, objects, options.hosts, traffic, stop),
+        objects::serve(house, objects, options.hosts, traffic, options.secure, stop),
     );
 }

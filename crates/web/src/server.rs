@@ -99,11 +99,12 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) fn new(house: Arc<House>, site: pages::Site, traffic: Arc<Traffic>) -> Self {
+        let secure = site.secure;
         Self {
             pages: pages::router(Arc::new(site)),
             log: log::router(Arc::clone(&house)),
             ops: ops::router(Arc::clone(&house), Arc::clone(&traffic)),
-            rpc: Arc::new(rpc::RpcState { house, traffic: Arc::clone(&traffic) }),
+            rpc: Arc::new(rpc::RpcState { house, traffic: Arc::clone(&traffic), secure }),
             traffic,
         }
     }

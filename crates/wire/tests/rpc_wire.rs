@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use bailee_types::{SecretText, Timestamp};
-use bailee_wire::rpc::{Call, RpcError, RpcRequest, Scheme, looks_like_rpc};
+use bailee_wire::rpc::{RpcError, RpcRequest, Scheme, looks_like_rpc};
 use http::request::Parts;
 use proptest::prelude::*;
 
@@ -115,8 +115,7 @@ fn read(uri: &str, headers: &[(&str, &str)]) -> Result<(), RpcError> {
     }
     let parts = b.body(()).unwrap().into_parts().0;
     let request = RpcRequest::read(&parts, b"")?;
-    request.signed(now()).map(drop)?;
-    Call::parse(&request).map(drop)
+    request.signed(now()).map(drop)
 }
 
 #[test]
@@ -137,12 +136,25 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn an_operation_that_is_not_built_is_refused_by_name() {
-    let parts = http::Request::post("/?Action=CreateVpc&Version=2016-04-28").body(()).unwrap().into_parts().0;
+fn arguments_are_read_or_named() {
+    let uri = "/?Action=CreateUser&Version=2015-05-01&A=True&B=maybe&N=7&Tag.1.Key=k&Tag.1.Value=v&Tag.2.Key=x\
+               &L=%5B%22a%22%2C%22b%22%5D&M.1=a&UserName=li%20";
+    let parts = http::Request::post(uri).body(()).unwrap().into_parts().0;
     let request = RpcRequest::read(&parts, b"").unwrap();
-    let error = Call::parse(&request).err().unwrap();
-    assert_eq!((error.status(), error.code()), (404, "InvalidAction.NotFound"));
-    assert!(error.message().contains("Vpc CreateVpc is not offered by this server yet"));
+    assert_eq!(request.flag("A").unwrap(), Some(true));
+    assert_eq!(request.flag("Missing").unwrap(), None);
+    assert_eq!(request.flag("B").unwrap_err().code(), "InvalidParameter.B");
+    assert_eq!(request.number("N", 1..=10).unwrap(), Some(7));
+    assert_eq!(request.number("N", 8..=10).unwrap_err().code(), "InvalidParameter.N");
+    assert_eq!(request.tags().unwrap(), [("k".into(), "v".into()), ("x".into(), String::new())]);
+    assert_eq!(request.list("L").unwrap(), ["a", "b"]);
+    assert_eq!(request.list("M").unwrap(), ["a"]);
+    assert_eq!(request.list("B").unwrap_err().code(), "InvalidParameter.B");
+    let name =
+        |max| request.name("UserName", max, bailee_types::UserName::parse).unwrap_err().code().to_owned();
+    assert_eq!(name(64), "InvalidParameter.UserName.InvalidChars");
+    assert_eq!(name(2), "InvalidParameter.UserName.Length");
+    assert_eq!(request.secret("Password").unwrap_err().code(), "MissingParameter");
 }
 
 #[test]
@@ -162,7 +174,7 @@ proptest! {
         if let Ok(request) = http::Request::post(&uri).header("authorization", &auth).header("content-type", "application/x-www-form-urlencoded").body(()) {
             let parts = request.into_parts().0;
             if let Ok(request) = RpcRequest::read(&parts, &body) {
-                let _ = (request.signed(now()), Call::parse(&request).is_ok());
+                let _ = (request.signed(now()), request.tags().is_ok(), request.list("Tag").is_ok());
             }
         }
     }

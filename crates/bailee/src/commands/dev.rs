@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use bailee_rooms::House;
 use bailee_rooms::gate::{Caller, Origin};
-use bailee_rooms::identity::{AttachPolicy, CreateOperator, CreateTenant, CreateUser, SetPassword};
+use bailee_rooms::identity::{
+    Act, AttachPolicy, CreateLoginProfile, CreateOperator, CreateTenant, CreateUser, Entity, PolicyType,
+    Presented,
+};
 use bailee_rooms::tickets::OpenTicket;
 use bailee_rooms::vault::{CreateBucket, ObjectMeta, PutObject, WholeBody};
 use bailee_types::{
-    BucketName, ObjectKey, OperatorId, SecretBytes, SecretText, TenantAlias, UserName, random_text,
+    BucketName, ObjectKey, OperatorId, PolicyName, SecretBytes, SecretText, TenantAlias, UserName,
+    random_text,
 };
 use bytes::Bytes;
 use clap::Args;
@@ -121,7 +125,7 @@ pub(crate) fn run(common: &Common, c: Dev) -> Result<ExitCode, Stop> {
         House::init(&config, &sample)?;
     }
     let _lock = lock(common)?;
-    let house = common.open()?;
+    let house = common.open_serving(true)?;
     let as_json = c.json || common.output == Output::Json;
     let data = common.data.display().to_string();
     on_runtime(async move {
@@ -203,7 +207,7 @@ async fn seed(house: &Arc<House>) -> Result<Sample, Stop> {
     for (id, role, place) in [("op-lin", "support", "CN"), ("op-mei", "support", "SG")] {
         let operator = CreateOperator {
             id: OperatorId::parse(id).map_err(|e| bad(&e))?,
-            role: role.to_owned(),
+            roles: vec![role.to_owned()],
             place: place.to_owned(),
         };
         let password = house.perform(admin(), operator).await?;
@@ -221,25 +225,17 @@ async fn seed(house: &Arc<House>) -> Result<Sample, Stop> {
         let tenant = new.tenant.id.clone();
         let root = as_root(house, new.root_key.id.as_str(), &new.root_key.secret).await?;
         let user_name = UserName::parse(user).map_err(|e| bad(&e))?;
-        let create = CreateUser {
-            tenant: tenant.clone(),
-            name: user_name.clone(),
-            display_name: String::new(),
-            comments: "sample user".into(),
-            email: String::new(),
-            mobile_phone: String::new(),
-        };
-        house.perform(root.clone(), create).await?;
+        let create = CreateUser { comments: "sample user".into(), ..CreateUser::named(user_name.clone()) };
+        house.perform(root.clone(), create.of(&tenant)).await?;
         let password = SecretText::new(random_text(b"abcdefghijkmnpqrstuvwxyz23456789", 16));
-        let set = SetPassword { tenant: tenant.clone(), name: user_name.clone(), password: password.clone() };
-        house.perform(root.clone(), set).await?;
+        let profile = CreateLoginProfile::new(user_name.clone(), password.clone());
+        house.perform(root.clone(), profile.of(&tenant)).await?;
         let attach = AttachPolicy {
-            tenant: tenant.clone(),
-            user: user_name,
-            policy: "AdministratorAccess".into(),
-            system: true,
+            to: Entity::User(user_name),
+            kind: PolicyType::System,
+            policy: PolicyName::parse("AdministratorAccess").map_err(|e| bad(&e))?,
         };
-        house.perform(root.clone(), attach).await?;
+        house.perform(root.clone(), attach.of(&tenant)).await?;
         let mut buckets: Vec<String> = Vec::new();
         for (_, bucket, key, text) in DOCUMENTS.iter().filter(|d| d.0 == alias) {
             let bucket_name = BucketName::parse(bucket).map_err(|e| bad(&e))?;
@@ -291,9 +287,12 @@ async fn as_root(house: &Arc<House>, id: &str, secret: &SecretText) -> Result<Ca
         user_agent: "bailee dev".into(),
         request_id: bailee_types::RequestId::random().to_string(),
         channel: "CommandLine",
+        secure: true,
     };
+    let presented =
+        Presented { access_key_id: id, scheme: "sample", service: "Bailee", ..Default::default() };
     let same = |stored: &SecretText| if stored.expose() == secret.expose() { Ok(()) } else { Err(()) };
-    match house.authenticate(id, origin, None, same).await {
+    match house.authenticate(presented, origin, same).await {
         Ok((caller, ())) => Ok(caller),
         Err(_) => Err(Stop::unable("the sample's root key does not open")),
     }

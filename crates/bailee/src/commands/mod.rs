@@ -1,5 +1,7 @@
 //! The commands, `bailee <noun> <verb>`.
 
+mod access;
+mod api;
 mod dev;
 mod doctor;
 mod init;
@@ -32,6 +34,12 @@ pub(crate) enum Command {
     /// Operators: the provider's staff.
     #[command(subcommand)]
     Operator(operator::Operator),
+    /// Run an operation of Ram or Ims as an administrator at the machine, e.g. `ram CreateGroup GroupName=ops`.
+    Api(api::Api),
+    /// Say why somebody may or may not do something, statement by statement.
+    Why(access::Why),
+    /// List who may do something, and how.
+    WhoCan(access::WhoCan),
     /// The trail: head, acts, export.
     #[command(subcommand)]
     Trail(trail::Trail),
@@ -50,6 +58,9 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Doctor(c) => doctor::run(&common, c),
         Command::Tenant(c) => tenant::run(&common, c),
         Command::Operator(c) => operator::run(&common, c),
+        Command::Api(c) => api::run(&common, c),
+        Command::Why(c) => access::why(&common, c),
+        Command::WhoCan(c) => access::who_can(&common, c),
         Command::Trail(c) => trail::run(&common, c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bailee_rooms::identity::{CreateOperator, SetOperatorState};
+use bailee_rooms::identity::{CreateOperator, SetOperatorRoles, SetOperatorState};
 use bailee_types::OperatorId;
 use clap::Subcommand;
 use serde_json::json;
@@ -20,15 +20,25 @@ pub(crate) enum Operator {
         /// The id, e.g. op-lin.
         #[arg(long)]
         id: String,
-        /// support, stability or compliance.
+        /// support, stability, compliance, approver, portal-editor or auditor-liaison; may be given more than once.
         #[arg(long, default_value = "support")]
-        role: String,
+        role: Vec<String>,
         /// Where he works, ISO 3166-1 alpha-2.
         #[arg(long)]
         place: String,
     },
     /// List operators.
     List,
+    /// Give an operator other roles; they count at once.
+    SetRoles {
+        /// The id.
+        id: String,
+        /// As for `create`; all that he shall have.
+        #[arg(long, required = true)]
+        role: Vec<String>,
+    },
+    /// Say where operators sign on (OIDC), or switch it off.
+    SingleSignOn(super::tenant::Issuer),
     /// Disable an operator: his sessions and grants end now.
     Disable {
         /// The id.
@@ -49,7 +59,7 @@ pub(crate) fn run(common: &Common, c: Operator) -> Result<ExitCode, Stop> {
         match c {
             Operator::Create { id, role, place } => {
                 let id = parse(&id)?;
-                let create = CreateOperator { id: id.clone(), role, place };
+                let create = CreateOperator { id: id.clone(), roles: role, place };
                 let password = house.perform(house.system_caller("bailee operator"), create).await?;
                 print(json_out, &json!({ "id": id.as_str(), "password": password.expose() }), "Shown once:");
             }
@@ -58,7 +68,7 @@ pub(crate) fn run(common: &Common, c: Operator) -> Result<ExitCode, Stop> {
                 if json_out {
                     let list: Vec<_> = all
                         .iter()
-                        .map(|o| json!({ "id": o.id.as_str(), "role": o.role, "place": o.place, "active": o.active }))
+                        .map(|o| json!({ "id": o.id.as_str(), "roles": o.roles, "place": o.place, "active": o.active }))
                         .collect();
                     println!("{}", json!(list));
                 } else if all.is_empty() {
@@ -70,14 +80,25 @@ pub(crate) fn run(common: &Common, c: Operator) -> Result<ExitCode, Stop> {
                         .map(|o| {
                             vec![
                                 o.id.to_string(),
-                                o.role.clone(),
+                                o.roles.join(", "),
                                 o.place.clone(),
                                 state(o.active).to_owned(),
                             ]
                         })
                         .collect();
-                    println!("{}", table(&["ID", "ROLE", "PLACE", "STATE"], &rows));
+                    println!("{}", table(&["ID", "ROLES", "PLACE", "STATE"], &rows));
                 }
+            }
+            Operator::SetRoles { id, role } => {
+                let set = SetOperatorRoles { id: parse(&id)?, roles: role.clone() };
+                house.perform(house.system_caller("bailee operator"), set).await?;
+                print(json_out, &json!({ "id": id, "roles": role }), "Done:");
+            }
+            Operator::SingleSignOn(issuer) => {
+                let set = issuer.set(bailee_types::TenantId::provider())?;
+                let shown = json!({ "issuer": set.to.as_ref().map(|t| t.0.clone()) });
+                house.perform(house.system_caller("bailee operator"), set).await?;
+                print(json_out, &shown, "Set:");
             }
             Operator::Disable { id } => {
                 let set = SetOperatorState { id: parse(&id)?, active: false };

@@ -27,7 +27,7 @@ pub(crate) fn run(common: &Common, c: Serve) -> Result<ExitCode, Stop> {
     logs(c.listen.log_format);
     let addresses = common.listen(&c.listen)?;
     let _lock = lock(common)?;
-    let house = common.open()?;
+    let house = common.open_serving(c.listen.allow_local_issuers)?;
     on_runtime(async move {
         house.take_over_if_embedded().await?;
         let bound = Bound::bind(&addresses).await?;
@@ -110,6 +110,12 @@ impl Bound {
 
     pub(super) async fn serve(mut self, house: Arc<House>, addresses: Addresses) -> Result<(), Stop> {
         let (stop, stopped) = watch::channel(false);
+        let mut addresses = addresses;
+        // Port 0 is decided by now.
+        addresses.console = self.console.local_addr().unwrap_or(addresses.console);
+        if let Err(e) = house.serve_at(&addresses.origins(&house.provider().host)) {
+            tracing::warn!("{e}");
+        }
         let options = bailee_web::Options { hosts: addresses.hosts, secure: addresses.secure };
         let workers = tokio::spawn({
             let (house, stopped) = (Arc::clone(&house), stopped.clone());

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use bailee_rooms::identity::{
-    AttachPolicy, CreateAccessKey, CreatePolicy, CreateTenant, CreateUser, SetPassword,
+    Act, AttachPolicy, CreateAccessKey, CreateLoginProfile, CreatePolicy, CreateTenant, CreateUser, Entity,
+    Owner, PolicyType, SetSingleSignOn,
 };
-use bailee_types::{SecretText, TenantAlias, UserName, random_text};
+use bailee_types::{PolicyName, SecretText, TenantAlias, UserName, random_text};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -50,6 +51,8 @@ pub(crate) enum Tenant {
         #[arg(long, value_name = "FILE")]
         document: std::path::PathBuf,
     },
+    /// Say where people of a tenant sign on (OIDC), or switch it off.
+    SingleSignOn(SingleSignOn),
     /// Attach a policy to a user.
     AttachPolicy {
         /// The tenant's alias or id.
@@ -65,6 +68,49 @@ pub(crate) enum Tenant {
         #[arg(long)]
         custom: bool,
     },
+}
+
+/// Where people sign on.
+#[derive(Args)]
+pub(crate) struct SingleSignOn {
+    /// The tenant's alias or id.
+    #[arg(long)]
+    tenant: String,
+    #[command(flatten)]
+    issuer: Issuer,
+}
+
+/// An OIDC issuer. Without an issuer, single sign-on is switched off.
+#[derive(Args)]
+pub(crate) struct Issuer {
+    /// The issuer's address.
+    #[arg(long, requires = "client_id")]
+    issuer: Option<String>,
+    /// Our client id there.
+    #[arg(long)]
+    client_id: Option<String>,
+    /// The claim that holds the RAM user's name or the operator's id.
+    #[arg(long, default_value = "preferred_username")]
+    claim: String,
+    /// The file with the client secret; without it, a public client.
+    #[arg(long, value_name = "FILE")]
+    client_secret_file: Option<std::path::PathBuf>,
+}
+
+impl Issuer {
+    /// The act that sets it.
+    pub(super) fn set(self, tenant: bailee_types::TenantId) -> Result<SetSingleSignOn, Stop> {
+        let secret = match &self.client_secret_file {
+            None => None,
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Stop::unable(format!("{}: {e}", path.display())))?;
+                Some(SecretText::new(text.trim().to_owned()))
+            }
+        };
+        let client_id = self.client_id.unwrap_or_default();
+        Ok(SetSingleSignOn { tenant, to: self.issuer.map(|issuer| (issuer, client_id, self.claim, secret)) })
+    }
 }
 
 /// A new user.
@@ -121,30 +167,28 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
             Tenant::AddUser(a) => {
                 let tenant = house.find_tenant(&a.tenant).await?.id;
                 let name = UserName::parse(&a.user).map_err(|e| Stop::unable(e.to_string()))?;
-                let create = CreateUser {
-                    tenant: tenant.clone(),
-                    name: name.clone(),
-                    display_name: String::new(),
-                    comments: String::new(),
-                    email: String::new(),
-                    mobile_phone: String::new(),
-                };
-                let user = house.perform(admin(), create).await?;
+                let user = house.perform(admin(), CreateUser::named(name.clone()).of(&tenant)).await?;
                 let password = SecretText::new(random_text(b"abcdefghijkmnpqrstuvwxyz23456789", 20));
-                let set =
-                    SetPassword { tenant: tenant.clone(), name: name.clone(), password: password.clone() };
-                house.perform(admin(), set).await?;
+                let profile = CreateLoginProfile::new(name.clone(), password.clone());
+                house.perform(admin(), profile.of(&tenant)).await?;
                 if let Some(policy) = a.policy {
-                    house.perform(admin(), AttachPolicy { tenant, user: name, policy, system: true }).await?;
+                    let policy = PolicyName::parse(&policy).map_err(|e| Stop::unable(e.to_string()))?;
+                    let attach = AttachPolicy { to: Entity::User(name), kind: PolicyType::System, policy };
+                    house.perform(admin(), attach.of(&tenant)).await?;
                 }
-                let shown = json!({ "user": user.name, "id": user.id, "password": password.expose() });
+                let shown = json!({ "user": user.name.as_str(), "id": user.id.as_str(), "password": password.expose() });
                 print(json_out, &shown, "Shown once:");
             }
             Tenant::AddKey { tenant, user } => {
                 let tenant = house.find_tenant(&tenant).await?.id;
                 let user =
                     user.map(|u| UserName::parse(&u).map_err(|e| Stop::unable(e.to_string()))).transpose()?;
-                let key = house.perform(admin(), CreateAccessKey { tenant, user }).await?;
+                let key = house
+                    .perform(
+                        admin(),
+                        CreateAccessKey { owner: user.map_or(Owner::Root, Owner::User) }.of(&tenant),
+                    )
+                    .await?;
                 let shown =
                     json!({ "access_key_id": key.id.as_str(), "access_key_secret": key.secret.expose() });
                 print(json_out, &shown, "Shown once:");
@@ -153,14 +197,29 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
                 let tenant = house.find_tenant(&tenant).await?.id;
                 let document = std::fs::read_to_string(&document)
                     .map_err(|e| Stop::unable(format!("{}: {e}", document.display())))?;
-                house.perform(admin(), CreatePolicy { tenant, name: name.clone(), document }).await?;
+                let policy = PolicyName::parse(&name).map_err(|e| Stop::unable(e.to_string()))?;
+                // Shown as a compiler shows it: the line, and a caret under the place.
+                bailee_rooms::identity::check_policy(&document).map_err(Stop::unable)?;
+                let create =
+                    CreatePolicy { name: policy, document, description: String::new(), tags: Vec::new() };
+                house.perform(admin(), create.of(&tenant)).await?;
                 print(json_out, &json!({ "policy": name }), "Made:");
+            }
+            Tenant::SingleSignOn(c) => {
+                let tenant = house.find_tenant(&c.tenant).await?.id;
+                let set = c.issuer.set(tenant)?;
+                let shown = json!({ "issuer": set.to.as_ref().map(|t| t.0.clone()) });
+                house.perform(admin(), set).await?;
+                print(json_out, &shown, "Set:");
             }
             Tenant::AttachPolicy { tenant, user, policy, custom } => {
                 let tenant = house.find_tenant(&tenant).await?.id;
                 let user = UserName::parse(&user).map_err(|e| Stop::unable(e.to_string()))?;
-                let shown = json!({ "user": user.as_str(), "policy": policy });
-                house.perform(admin(), AttachPolicy { tenant, user, policy, system: !custom }).await?;
+                let shown = json!({ "user": user.as_str(), "policy": policy.as_str() });
+                let policy = PolicyName::parse(&policy).map_err(|e| Stop::unable(e.to_string()))?;
+                let kind = if custom { PolicyType::Custom } else { PolicyType::System };
+                let attach = AttachPolicy { to: Entity::User(user), kind, policy };
+                house.perform(admin(), attach.of(&tenant)).await?;
                 print(json_out, &shown, "Attached:");
             }
         }

@@ -76,6 +76,8 @@ impl Operation for Decide {
             ticket: None,
             parameters: parameters(detail),
             continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
@@ -83,6 +85,10 @@ impl Operation for Decide {
         // The consent is the tenant's to give: no worker and no operator decides in his name.
         if intent.caller().tenant() != Some(&self.tenant) {
             return Err(Failure::Conflict("only the tenant decides about consent".into()));
+        }
+        // To let an operator in is as grave as anything here: whoever has a second factor shows it just before.
+        if matches!(self.decision, Decision::Approve { .. }) {
+            house.need_fresh_if_bound(intent.caller()).await?;
         }
         let by = intent.caller().name().to_owned();
         let now = house.now();

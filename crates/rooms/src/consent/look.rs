@@ -63,5 +63,7 @@ fn asked(tenant: &TenantId, action: &'static str, relative: String) -> Asked {
         ticket: None,
         parameters: parameters(json!({})),
         continues: None,
+        also: Vec::new(),
+        conditions: Vec::new(),
     }
 }

@@ -236,6 +236,29 @@ pub(crate) fn coverage(
     Ok(Err(nearest))
 }
 
+/// The operators who may do an action on a resource by a live grant: pseudonym, grant, until when.
+pub(crate) fn live_for(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    action: &str,
+    resource: &bailee_types::Arn,
+    now: Timestamp,
+) -> Result<Vec<(Pseudonym, GrantId, Timestamp)>, StoreError> {
+    let Some((bucket, key)) = resource.relative().split_once('/').filter(|_| resource.service() == "oss")
+    else {
+        return Ok(Vec::new());
+    };
+    let (Ok(bucket), Ok(key)) = (BucketName::parse(bucket), ObjectKey::parse(key)) else {
+        return Ok(Vec::new());
+    };
+    let found = rows::maybe_live(&mut tx.tenant(tenant), action, &bucket, &key, now)?;
+    Ok(found
+        .into_iter()
+        .filter(|r| r.state(now) == State::Live)
+        .filter_map(|r| Some((r.pseudonym.clone(), r.id.clone(), r.approved?.0)))
+        .collect())
+}
+
 fn why(state: State) -> NoCoverage {
     match state {
         State::Pending => NoCoverage::Waiting,

@@ -50,6 +50,8 @@ impl Operation for RequestConsent {
                 "reason": self.reason.chars().take(1000).collect::<String>(),
             })),
             continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
@@ -131,6 +133,8 @@ impl Operation for WithdrawRequest {
             ticket: None,
             parameters: Map::new(),
             continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 

@@ -140,6 +140,26 @@ pub(super) fn for_object(
     .collect()
 }
 
+/// Requests for this action that may be live now, of any operator.
+pub(super) fn maybe_live(
+    tx: &mut TenantTx<'_, '_>,
+    action: &str,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    now: Timestamp,
+) -> Result<Vec<Request>, StoreError> {
+    tx.query(
+        &format!(
+            "{SELECT} WHERE r.tenant_id = $1 AND r.action = $2 AND r.bucket = $3 AND r.object_key = $4 \
+             AND d.until_ms > $5 ORDER BY r.asked_at_ms, r.grant_id"
+        ),
+        &[action.into(), bucket.as_str().into(), key.as_str().into(), now.ms().into()],
+    )?
+    .iter()
+    .map(read)
+    .collect()
+}
+
 fn read(r: &Row) -> Result<Request, StoreError> {
     let count = |i: usize| {
         u32::try_from(r.int(i)?).map_err(|_| StoreError::Corrupt(format!("column {i} is out of range")))

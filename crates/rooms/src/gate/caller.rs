@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use bailee_policy::PolicySet;
-use bailee_types::{AccessKeyId, OperatorId, TenantAlias, TenantId, Timestamp, UserId, UserName};
+use bailee_policy::{PolicySet, Subject};
+use bailee_types::{AccessKeyId, Arn, OperatorId, TenantAlias, TenantId, Timestamp, UserId, UserName};
+
+use crate::Failure;
+use crate::identity::{FRESH_MFA_MS, RoleSession, Stage};
 
 /// Where a request comes from; for events and limits, never for trust.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +19,8 @@ pub struct Origin {
     pub request_id: String,
     /// `ApiCall`, `ConsoleOperation` or `CommandLine`.
     pub channel: &'static str,
+    /// Whether it came over TLS (`acs:SecureTransport`).
+    pub secure: bool,
 }
 
 /// A proven identity.
@@ -41,12 +46,23 @@ pub enum Principal {
         /// What his policies say.
         policies: Arc<PolicySet>,
     },
+    /// Somebody with a role for a while.
+    Session(Arc<RoleSession>),
+    /// Somebody whom a tenant's identity provider vouches for; good for taking on a role and nothing else.
+    Federated {
+        /// The tenant whose provider it is.
+        tenant: TenantId,
+        /// `acs:ram::<tenant>:oidc-provider/<name>` or `…:saml-provider/<name>`.
+        provider: String,
+        /// Whom it vouches for.
+        subject: String,
+    },
     /// Provider staff.
     Operator {
         /// Who.
         id: OperatorId,
-        /// `support`, `stability` or `compliance`.
-        role: String,
+        /// What he may be, of [`crate::identity::OPERATOR_ROLES`].
+        roles: Arc<[String]>,
         /// Where he works, ISO 3166-1 alpha-2.
         place: String,
     },
@@ -64,6 +80,8 @@ pub struct Caller {
     origin: Origin,
     access_key: Option<AccessKeyId>,
     nonce: Option<Nonce>,
+    stage: Stage,
+    mfa_at: Option<Timestamp>,
 }
 
 #[derive(Clone)]
@@ -75,7 +93,17 @@ pub(crate) struct Nonce {
 
 impl Caller {
     pub(crate) fn new(principal: Principal, origin: Origin) -> Self {
-        Self { principal, origin, access_key: None, nonce: None }
+        Self { principal, origin, access_key: None, nonce: None, stage: Stage::Full, mfa_at: None }
+    }
+
+    pub(crate) fn at_stage(mut self, stage: Stage) -> Self {
+        self.stage = stage;
+        self
+    }
+
+    pub(crate) fn with_mfa(mut self, at: Option<Timestamp>) -> Self {
+        self.mfa_at = at;
+        self
     }
 
     pub(crate) fn with_key(mut self, key: AccessKeyId) -> Self {
@@ -106,7 +134,10 @@ impl Caller {
     /// The caller's own tenant; operators and workers have none.
     pub fn tenant(&self) -> Option<&TenantId> {
         match &self.principal {
-            Principal::Root { tenant, .. } | Principal::User { tenant, .. } => Some(tenant),
+            Principal::Root { tenant, .. }
+            | Principal::User { tenant, .. }
+            | Principal::Federated { tenant, .. } => Some(tenant),
+            Principal::Session(s) => Some(&s.tenant),
             Principal::Operator { .. } | Principal::System { .. } => None,
         }
     }
@@ -116,8 +147,72 @@ impl Caller {
         match &self.principal {
             Principal::Root { .. } => "root",
             Principal::User { name, .. } => name.as_str(),
+            Principal::Session(s) => s.session.as_str(),
+            Principal::Federated { subject, .. } => subject,
             Principal::Operator { id, .. } => id.as_str(),
             Principal::System { worker } => worker,
+        }
+    }
+
+    /// The tenant's alias, for a tenant's caller.
+    pub fn alias(&self) -> Option<&TenantAlias> {
+        match &self.principal {
+            Principal::Root { alias, .. } | Principal::User { alias, .. } => Some(alias),
+            Principal::Session(s) => Some(&s.alias),
+            _ => None,
+        }
+    }
+
+    /// The caller's ARN (contract §5); operators and workers have none.
+    pub fn arn(&self) -> Option<String> {
+        match &self.principal {
+            Principal::Root { tenant, .. } => Some(format!("acs:ram::{tenant}:root")),
+            Principal::User { tenant, name, .. } => Some(Arn::user(tenant, name).to_string()),
+            Principal::Session(s) => Some(s.arn()),
+            Principal::Federated { provider, .. } => Some(provider.clone()),
+            Principal::Operator { .. } | Principal::System { .. } => None,
+        }
+    }
+
+    /// How far the caller's sign-in has come.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Whether a second factor was shown in this session (`acs:MFAPresent`).
+    pub fn mfa_present(&self) -> bool {
+        match &self.principal {
+            Principal::Session(s) => s.mfa,
+            _ => self.mfa_at.is_some(),
+        }
+    }
+
+    /// Refuses unless a second factor was shown within the last five minutes.
+    ///
+    /// # Errors
+    /// `FreshMfa`.
+    pub fn need_fresh_mfa(&self, now: Timestamp) -> Result<(), Failure> {
+        match self.mfa_at {
+            Some(at) if now < at.plus_ms(FRESH_MFA_MS) => Ok(()),
+            _ => Err(Failure::FreshMfa),
+        }
+    }
+
+    /// Who asks, in the words of the policy language; operators and workers are not asked by it.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        match &self.principal {
+            Principal::Root { tenant, .. } => Subject::Root { account: tenant.as_str() },
+            Principal::User { tenant, id, name, .. } => {
+                Subject::User { account: tenant.as_str(), id: id.as_str(), name: name.as_str() }
+            }
+            Principal::Session(s) => Subject::Role {
+                account: s.tenant.as_str(),
+                role_id: s.role_id.as_str(),
+                role: s.role.as_str(),
+                session: s.session.as_str(),
+            },
+            Principal::Federated { provider, .. } => Subject::Federated { provider_arn: provider },
+            Principal::Operator { .. } | Principal::System { .. } => Subject::Anonymous,
         }
     }
 
@@ -142,11 +237,31 @@ impl Caller {
 }
 
 /// What each operator role may try. Everything that touches a tenant needs a ticket or a grant on top.
-pub(crate) fn role_allows(role: &str, action: &str) -> bool {
+pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
+    let is = |role: &str| roles.iter().any(|r| r == role);
     match action {
-        "bailee:SignIn" | "bailee:ReadTickets" | "bailee:ReadRequests" => true,
-        "bailee:RequestConsent" | "bailee:WithdrawRequest" | "oss:GetObject" => role == "support",
-        "oss:ListBuckets" | "oss:ListObjects" => role == "support" || role == "stability",
+        // One's own sign-in.
+        "bailee:SignIn"
+        | "bailee:ShowSecondFactor"
+        | "bailee:BindSecondFactor"
+        | "bailee:RemoveSecondFactor"
+        | "bailee:RenewRecoveryCodes"
+        | "bailee:ChangePassword"
+        | "bailee:ListSessions"
+        | "bailee:EndSession" => true,
+        "bailee:ReadTickets" | "bailee:ReadRequests" => !is("portal-editor") || roles.len() > 1,
+        "bailee:RequestConsent" | "bailee:WithdrawRequest" | "oss:GetObject" => is("support"),
+        "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,
+    }
+}
+
+/// What somebody may do whose sign-in is not finished: finish it.
+pub(crate) fn stage_allows(stage: Stage, action: &str) -> bool {
+    match stage {
+        Stage::Full => true,
+        Stage::Mfa => matches!(action, "bailee:SignIn" | "bailee:ShowSecondFactor"),
+        Stage::Enrol => matches!(action, "bailee:SignIn" | "bailee:BindSecondFactor"),
+        Stage::Password => matches!(action, "bailee:SignIn" | "bailee:ChangePassword"),
     }
 }

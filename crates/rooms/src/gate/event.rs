@@ -22,7 +22,10 @@ pub(super) fn of_act(
     event.insert("resource".into(), asked.resource.to_string().into());
     event.insert("requestId".into(), caller.origin().request_id.clone().into());
     match caller.principal() {
-        Principal::Root { .. } | Principal::User { .. } => {
+        Principal::Root { .. }
+        | Principal::User { .. }
+        | Principal::Session(_)
+        | Principal::Federated { .. } => {
             event.insert("management".into(), management(house, caller, asked, at));
         }
         Principal::Operator { .. } | Principal::System { .. } => {
@@ -62,6 +65,13 @@ fn management(house: &House, caller: &Caller, asked: &Asked, at: RecordedAt) -> 
     let write = matches!(asked.class, Class::Management { write: true });
     let (kind, principal_id, user_name) = match caller.principal() {
         Principal::User { id, name, .. } => ("ram-user", id.to_string(), name.to_string()),
+        Principal::Session(s) => {
+            ("assumed-role", format!("{}:{}", s.role_id, s.session), format!("{}:{}", s.role, s.session))
+        }
+        Principal::Federated { provider, subject, .. } => {
+            let kind = if provider.contains(":saml-provider/") { "saml-user" } else { "oidc-user" };
+            (kind, provider.clone(), subject.clone())
+        }
         _ => ("root-account", asked.tenant.to_string(), "root".to_owned()),
     };
     let service = asked.action.split_once(':').map_or("", |(s, _)| s);
@@ -89,6 +99,7 @@ fn management(house: &House, caller: &Caller, asked: &Asked, at: RecordedAt) -> 
             "accountId": caller.tenant().map(ToString::to_string),
             "accessKeyId": caller.access_key().map(ToString::to_string),
             "userName": user_name,
+            "sessionContext": { "attributes": { "mfaAuthenticated": caller.mfa_present().to_string() } },
         },
     })
 }

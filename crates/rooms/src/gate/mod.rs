@@ -10,6 +10,7 @@
 
 mod caller;
 mod count;
+mod decision;
 mod event;
 mod intent;
 mod refusal;
@@ -23,9 +24,11 @@ use bailee_store::StoreError;
 use bailee_types::{Arn, GrantId, TenantId, TicketId, Timestamp};
 use serde_json::{Map, Value};
 
+pub use bailee_policy::{Explanation, Phase};
 pub(crate) use caller::Nonce;
 pub use caller::{Caller, Origin, Principal};
 pub use count::ContentReads;
+pub(crate) use decision::{of_verdict, phases, words};
 pub(crate) use intent::InFlight;
 pub use intent::{Intent, KeyRelease};
 pub use refusal::{Refusal, RefusalKind};
@@ -33,6 +36,7 @@ pub(crate) use sweeper::{close_lost, register_instance, sweep};
 
 use crate::consent::Coverage;
 use crate::house::Counters;
+use crate::identity::SelfService;
 use crate::trail::Kind;
 use crate::{Failure, House, consent, tickets};
 
@@ -81,6 +85,10 @@ pub struct Asked {
     /// For the later windows of one long read: the grant of the first. They are re-checked like any operation
     /// and do not count as further uses.
     pub continues: Option<GrantId>,
+    /// Further resources that the same act touches (the policy that is put on a user); each must be allowed.
+    pub also: Vec<Arn>,
+    /// Keys for the conditions of policies, e.g. `oss:Prefix`, `acs:RequestTag/team`.
+    pub conditions: Vec<(String, Vec<String>)>,
 }
 
 impl Asked {
@@ -101,6 +109,11 @@ pub trait Operation: Send + 'static {
 
     /// What it asks for. Called once, before anything else.
     fn asks(&self) -> Asked;
+
+    /// The preference of the tenant under which a user may do this to himself without a policy.
+    fn self_service(&self, _caller: &Caller) -> Option<SelfService> {
+        None
+    }
 
     /// The act itself. Needs an [`Intent`], which only [`House::perform`] can make.
     fn act(
@@ -155,7 +168,8 @@ impl House {
         caller: Caller,
         op: O,
     ) -> Result<O::Output, Failure> {
-        let permit = self.authorize(caller, op.asks()).await?;
+        let own = op.self_service(&caller);
+        let permit = self.authorize(caller, op.asks(), own).await?;
         let cleared = self.clear(permit).await?;
         let intent = self.log_intent(cleared).await?;
         let result = op.act(self, &intent).await;
@@ -164,21 +178,36 @@ impl House {
         result
     }
 
-    async fn authorize(self: &Arc<Self>, caller: Caller, asked: Asked) -> Result<Permit, Failure> {
+    async fn authorize(
+        self: &Arc<Self>,
+        caller: Caller,
+        asked: Asked,
+        own: Option<SelfService>,
+    ) -> Result<Permit, Failure> {
         let no = match caller.principal() {
+            _ if !caller::stage_allows(caller.stage(), asked.action) => Some(RefusalKind::SignInUnfinished),
             Principal::System { .. } => None,
-            Principal::Root { tenant, .. } => (tenant != &asked.tenant).then_some(RefusalKind::NotYours),
-            Principal::User { tenant, policies, .. } => {
-                if tenant == &asked.tenant {
-                    // A password is the leave to sign in; a policy may still deny it.
-                    refusal::from_policy(policies, &asked)
-                        .filter(|no| asked.action != "bailee:SignIn" || *no != RefusalKind::ImplicitDeny)
-                } else {
-                    Some(RefusalKind::NotYours)
+            Principal::Operator { roles, .. } => (!caller::role_allows(roles, asked.action))
+                .then(|| RefusalKind::OperatorRole { role: roles.join(", ") }),
+            _ if caller.tenant() != Some(&asked.tenant) => Some(RefusalKind::NotYours),
+            // Taking on a role asks two policies at once, his and the role's: the act does it.
+            _ if asked.action.starts_with("sts:AssumeRole") => None,
+            Principal::Federated { .. } => Some(RefusalKind::ImplicitDeny { phase: Phase::Identity }),
+            _ => match decision::refuses(&caller, &asked, self.now()) {
+                None => None,
+                // A password is the leave to sign in, a signature the leave to ask who one is; a policy may deny it.
+                Some(RefusalKind::ImplicitDeny { phase: Phase::Identity })
+                    if decision::needs_no_policy(asked.action) =>
+                {
+                    None
                 }
-            }
-            Principal::Operator { role, .. } => (!caller::role_allows(role, asked.action))
-                .then(|| RefusalKind::OperatorRole { role: role.clone() }),
+                Some(RefusalKind::ImplicitDeny { phase: Phase::Identity })
+                    if self.prefers(&asked.tenant, own).await? =>
+                {
+                    None
+                }
+                no => no,
+            },
         };
         match no {
             None => Ok(Permit { caller, asked }),
@@ -338,6 +367,12 @@ impl House {
         Ok(closed)
     }
 
+    /// A no that an act found out while it ran; its outcome says so.
+    pub(crate) fn refused(&self, intent: &Intent, kind: RefusalKind) -> Failure {
+        Counters::add(&self.counters().refusals, 1);
+        Failure::Refused(Refusal::recorded(intent.asked(), kind, intent.record()))
+    }
+
     /// Records a no and answers it. If even the no cannot be recorded, it is a no all the same.
     async fn refuse(self: &Arc<Self>, caller: &Caller, asked: &Asked, kind: RefusalKind) -> Failure {
         Counters::add(&self.counters().refusals, 1);
@@ -359,14 +394,20 @@ impl House {
                 .await
         }
         .await;
+        let why = match kind {
+            RefusalKind::ImplicitDeny { .. } | RefusalKind::ExplicitDeny { .. } => {
+                decision::explanation(caller, &asked, self.now())
+            }
+            _ => None,
+        };
         match index {
             Ok(index) => {
                 self.trail.changed.notify_one();
-                Failure::Refused(Refusal::recorded(&asked, kind, Some(index)))
+                Failure::Refused(Refusal::recorded(&asked, kind, Some(index)).explained(why))
             }
             Err(e) => {
                 tracing::error!(tenant.id = %asked.tenant, "failed to record a refusal: {e}");
-                Failure::Refused(Refusal::recorded(&asked, kind, None))
+                Failure::Refused(Refusal::recorded(&asked, kind, None).explained(why))
             }
         }
     }

@@ -1,8 +1,6 @@
 //! Refusals: a decided no, recorded as it is made, with a text that says what to do.
 
-use std::sync::Arc;
-
-use bailee_policy::{Decision, PolicySet, Request};
+use bailee_policy::{Explanation, Phase};
 use bailee_store::{StoreError, Tx};
 use bailee_types::Timestamp;
 
@@ -17,9 +15,16 @@ pub enum RefusalKind {
     /// The resource belongs to another tenant; callers see "not found".
     NotYours,
     /// No policy allows it.
-    ImplicitDeny,
+    ImplicitDeny {
+        /// Which kind of policy would have to.
+        phase: Phase,
+    },
+    /// The sign-in is not finished.
+    SignInUnfinished,
     /// A policy denies it; which.
     ExplicitDeny {
+        /// Which kind of policy it is.
+        phase: Phase,
         /// The policy's name.
         policy: String,
         /// The statement's number, from 1.
@@ -52,6 +57,7 @@ pub struct Refusal {
     resource: String,
     record: Option<u64>,
     ticket: Option<String>,
+    explanation: Option<Box<Explanation>>,
 }
 
 impl Refusal {
@@ -63,7 +69,18 @@ impl Refusal {
             resource: asked.resource.to_string(),
             record,
             ticket: asked.ticket.as_ref().map(ToString::to_string),
+            explanation: None,
         }
+    }
+
+    pub(super) fn explained(mut self, explanation: Option<Explanation>) -> Self {
+        self.explanation = explanation.map(Box::new);
+        self
+    }
+
+    /// What the policies said, statement by statement, when they decided. For those only who may read policies.
+    pub fn explanation(&self) -> Option<&Explanation> {
+        self.explanation.as_deref()
     }
 
     /// Why.
@@ -97,14 +114,28 @@ impl std::fmt::Display for Refusal {
         let object = self.resource.splitn(5, ':').last().unwrap_or_default();
         match &self.kind {
             RefusalKind::NotYours => write!(f, "`{object}` does not exist"),
-            RefusalKind::ImplicitDeny => {
+            RefusalKind::ImplicitDeny { phase: Phase::Trust } => {
+                write!(f, "the trust policy of `{object}` does not let you take the role on")
+            }
+            RefusalKind::ImplicitDeny { phase: Phase::Session } => write!(
+                f,
+                "the session was narrowed: its policy does not allow `{}` on `{}`",
+                self.action, self.resource
+            ),
+            RefusalKind::ImplicitDeny { .. } => {
                 write!(
                     f,
                     "no policy of yours allows `{}` on `{}`; ask your administrator",
                     self.action, self.resource
                 )
             }
-            RefusalKind::ExplicitDeny { policy, statement } => write!(
+            RefusalKind::SignInUnfinished => {
+                write!(
+                    f,
+                    "the sign-in is not finished; show the second factor or choose a new password first"
+                )
+            }
+            RefusalKind::ExplicitDeny { policy, statement, .. } => write!(
                 f,
                 "policy `{policy}`, statement {statement}, denies `{}` on `{}`",
                 self.action, self.resource
@@ -133,17 +164,6 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// What a user's policies say, as a refusal if they do not allow.
-pub(super) fn from_policy(policies: &Arc<PolicySet>, asked: &Asked) -> Option<RefusalKind> {
-    match policies.decide(&Request { action: asked.action, resource: &asked.resource }) {
-        Decision::Allow { .. } => None,
-        Decision::ExplicitDeny { by } => {
-            Some(RefusalKind::ExplicitDeny { policy: by.policy.to_string(), statement: by.statement })
-        }
-        Decision::ImplicitDeny { .. } => Some(RefusalKind::ImplicitDeny),
-    }
-}
-
 /// Writes the refusal's record.
 pub(super) fn append(
     tx: &mut Tx<'_>,
@@ -166,7 +186,8 @@ pub(super) fn append(
 fn code(kind: &RefusalKind) -> &'static str {
     match kind {
         RefusalKind::NotYours => "NotFound",
-        RefusalKind::ImplicitDeny | RefusalKind::ExplicitDeny { .. } => "NoPermission",
+        RefusalKind::ImplicitDeny { .. } | RefusalKind::ExplicitDeny { .. } => "NoPermission",
+        RefusalKind::SignInUnfinished => "NoPermission.SignInUnfinished",
         RefusalKind::OperatorRole { .. } => "NoPermission.OperatorRole",
         RefusalKind::NoTicket => "NoTicket",
         RefusalKind::NoConsent(_) => "NoConsent",

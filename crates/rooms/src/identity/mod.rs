@@ -5,12 +5,32 @@
 //! INVARIANT: an unknown name costs the same time and gets the same answer as a wrong password.
 
 mod access_key;
+mod act;
+mod attach;
+mod common;
+mod console;
+mod federated;
+mod group;
+mod issuer;
+mod login;
+mod mfa;
 mod operator;
+mod passkeys;
 mod policy;
+mod provider;
+mod report;
+mod role;
 mod rows;
+mod service_role;
 mod session;
+mod settings;
+mod sso;
+mod sts;
+mod tag;
 mod tenant;
+mod throttle;
 mod user;
+mod why;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,18 +38,84 @@ use std::sync::Arc;
 use bailee_crypto::password::{Cost, Hasher};
 use bailee_crypto::seal::SealingKey;
 use bailee_types::{OperatorId, Pseudonym, SecretText, TenantId, Timestamp};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
-pub use access_key::{AccessKey, AuthError, CreateAccessKey, ListAccessKeys, NewAccessKey};
-pub use operator::{CreateOperator, Operator, SetOperatorState};
-pub use policy::{AttachPolicy, CreatePolicy};
-pub(crate) use rows::insert_tenant;
-pub use session::{SessionInfo, SessionToken, SignIn};
+pub use bailee_policy::{Effect, ElementOutcome, Lint, NearMiss, StatementOutcome};
+
+pub use access_key::{
+    AccessKey, AuthError, CreateAccessKey, DeleteAccessKey, GetAccessKeyLastUsed, ListAccessKeys,
+    NewAccessKey, Owner, Presented, UpdateAccessKey,
+};
+pub use act::{Act, Of, Page, Paging};
+pub use attach::{AttachPolicy, DetachPolicy, Entities, Entity, ListEntitiesForPolicy, ListPoliciesFor};
+pub use console::{
+    BeginTotp, ChoosePassword, EndSession, Factor, FinishTotp, ListSessions, OwnFactors, PendingTotp,
+    RemoveTotp, RenewRecoveryCodes, ShowFactor,
+};
+pub use federated::{SAML_AUDIENCE, SAML_RECIPIENT, Told, Vouched};
+pub use group::{
+    AddUserToGroup, CreateGroup, DeleteGroup, GetGroup, Group, ListGroups, ListGroupsForUser,
+    ListUsersForGroup, Member, RemoveUserFromGroup, UpdateGroup,
+};
+pub use login::{
+    ChangePassword, CreateLoginProfile, DeleteLoginProfile, GetLoginProfile, LoginProfile, UpdateLoginProfile,
+};
+pub use mfa::{
+    BindMfaDevice, CreateVirtualMfaDevice, DeleteVirtualMfaDevice, GetAccountMfaInfo, GetUserMfaInfo,
+    ListVirtualMfaDevices, MfaDevice, NewMfaDevice, UnbindMfaDevice, serial as mfa_serial,
+};
+pub use operator::{CreateOperator, EXCLUSIVE, OPERATOR_ROLES, Operator, SetOperatorRoles, SetOperatorState};
+pub use passkeys::{AskPasskey, BeginPasskey, FinishPasskey, PasskeyOptions, RemovePasskey, ShowPasskey};
+pub use policy::{
+    CreatePolicy, CreatePolicyVersion, DeletePolicy, DeletePolicyVersion, GetPolicy, GetPolicyVersion,
+    ListPolicies, ListPolicyVersions, PolicyInfo, PolicyType, PolicyVersion, SetDefaultPolicyVersion,
+    UpdatePolicyDescription, check_policy, check_trust_policy, is_system_policy, policy_lints,
+    trust_policy_lints,
+};
+pub use provider::{
+    CreateOidcProvider, CreateSamlProvider, DeleteOidcProvider, DeleteSamlProvider, GetOidcProvider,
+    GetSamlProvider, ListOidcProviders, ListSamlProviders, OidcChange, OidcProvider, OidcSettings,
+    SamlProvider, UpdateOidcProvider, UpdateSamlProvider,
+};
+pub use report::{
+    AccountSummary, DOMAIN_SUFFIX, Domains, GetAccountSummary, GetCredentialReport, GetDefaultDomain,
+    GetSecurityPractice, SecurityPractice, SetDefaultDomain,
+};
+pub use role::{
+    CreateRole, CreateServiceLinkedRole, DeleteRole, GetRole, GetServiceLinkedRoleTemplate, ListRoles,
+    RevokeRoleSessions, Role, UpdateRole,
+};
+pub(crate) use rows::tenant::insert_tenant;
+pub use service_role::ServiceRole;
+pub use session::{FRESH_MFA_MS, Session, SessionInfo, SessionToken, SignIn, Stage};
+pub use settings::{
+    ClearAccountAlias, GetAccountAlias, GetPasswordPolicy, GetSecurityPreference, PasswordPolicy,
+    SecurityPreference, SelfService, SetAccountAlias, SetPasswordPolicy, SetSecurityPreference,
+};
+pub use sso::{GetSingleSignOn, SetSingleSignOn, SignOnBegun, SingleSignOn};
+pub use sts::{AssumeRole, Credentials, RoleSession, RoleWish};
+pub use tag::{ListTagResources, TagResources, TagRow, Tagged, UntagResources};
 pub use tenant::{CreateTenant, NewTenant, Tenant};
 pub use user::{
-    CallerIdentity, CreateUser, GetCallerIdentity, GetUser, ListUsers, SetPassword, User, UserPage,
+    CallerIdentity, CreateUser, DeleteUser, GetCallerIdentity, GetUser, ListUsers, OnNobody, UpdateUser, User,
 };
+pub use why::{Can, DecodeDiagnostic, Decoded, WhoCan, Whom, Why};
+
+/// A passkey as lists show it.
+#[derive(Clone, Debug)]
+pub struct Passkey {
+    /// The credential's id, base64url.
+    pub id: String,
+    /// What its holder calls it.
+    pub label: String,
+    /// What is needed to check it; no secret.
+    pub record: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub last_used_at: Option<Timestamp>,
+}
 
 use crate::gate::Caller;
 use crate::keys::Keys;
@@ -46,10 +132,15 @@ pub(crate) struct IdentityState {
     hasher: Arc<Hasher>,
     operator_cost: Cost,
     user_cost: Cost,
-    hashing: Semaphore,
-    hashes_waiting: std::sync::atomic::AtomicUsize,
+    hashing: Arc<Semaphore>,
+    hashes_waiting: Arc<Semaphore>,
     keys: RwLock<HashMap<String, Arc<access_key::Cached>>>,
-    throttle: Mutex<HashMap<String, session::Attempts>>,
+    roles: RwLock<HashMap<String, Arc<sts::CachedRole>>>,
+    sessions: SealingKey,
+    recovery: SealingKey,
+    diagnostics: SealingKey,
+    throttle: throttle::Throttle,
+    issuers: issuer::Issuers,
 }
 
 impl IdentityState {
@@ -61,10 +152,15 @@ impl IdentityState {
             hasher: Arc::new(Hasher::new(&keys.derived("bailee/password-pepper/v1"))),
             operator_cost,
             user_cost,
-            hashing: Semaphore::new(2),
-            hashes_waiting: std::sync::atomic::AtomicUsize::new(0),
+            hashing: Arc::new(Semaphore::new(2)),
+            hashes_waiting: Arc::new(Semaphore::new(HASHES_WAITING_MAX)),
             keys: RwLock::default(),
-            throttle: Mutex::default(),
+            roles: RwLock::default(),
+            sessions: keys.derived("bailee/sts/v1"),
+            recovery: keys.derived("bailee/recovery-code/v1"),
+            diagnostics: keys.derived("bailee/diagnostic/v1"),
+            throttle: throttle::Throttle::default(),
+            issuers: issuer::Issuers::default(),
         })
     }
 }
@@ -123,24 +219,28 @@ impl House {
     }
 
     async fn hashing<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-        use std::sync::atomic::Ordering;
-        let waiting = &self.identity.hashes_waiting;
-        if waiting.fetch_add(1, Ordering::AcqRel) >= HASHES_WAITING_MAX {
-            waiting.fetch_sub(1, Ordering::AcqRel);
+        // Whoever goes away while he waits gives his place back: both are guards.
+        let Ok(place) = Arc::clone(&self.identity.hashes_waiting).try_acquire_owned() else {
             return Err(Failure::Throttled(2));
-        }
-        let permit = self.identity.hashing.acquire().await;
-        let done = tokio::task::spawn_blocking(f).await;
-        drop(permit);
-        waiting.fetch_sub(1, Ordering::AcqRel);
+        };
+        let permit = Arc::clone(&self.identity.hashing).acquire_owned().await;
+        let work = move || {
+            // The work goes on when nobody waits for it any more, and so does the place that it takes.
+            let _held = (place, permit);
+            f()
+        };
+        let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|e| Failure::Bug(format!("hashing stopped: {e}")))
     }
 }
 
+/// Characters of a password, at most.
+const PASSWORD_CHARS_MAX: usize = 128;
+
 /// The rule for passwords that people choose (contract §5: 8 to 32 by default; longer is fine).
 fn check_password(password: &SecretText) -> Result<(), Failure> {
     let n = password.expose().chars().count();
-    if (8..=128).contains(&n) {
+    if (8..=PASSWORD_CHARS_MAX).contains(&n) {
         Ok(())
     } else {
         Err(Failure::invalid("Password", "must have 8 to 128 characters"))

@@ -5,18 +5,34 @@ use std::sync::Arc;
 use bailee_types::{Arn, OperatorId, SecretText, TenantId, Timestamp};
 use serde_json::json;
 
-use super::{random_password, rows};
+use super::random_password;
+use super::rows::{operator as rows, session};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::{Failure, House, Thing};
+
+/// What an operator may be. Two of them exclude each other in one person: see [`EXCLUSIVE`].
+pub const OPERATOR_ROLES: &[&str] =
+    &["support", "stability", "compliance", "approver", "portal-editor", "auditor-liaison"];
+
+/// Roles that one person must not have together: who asks for access does not approve for the provider, and who shows
+/// the provider to auditors does not do what they audit.
+pub const EXCLUSIVE: &[(&str, &str)] = &[
+    ("support", "approver"),
+    ("stability", "approver"),
+    ("compliance", "approver"),
+    ("auditor-liaison", "support"),
+    ("auditor-liaison", "stability"),
+    ("auditor-liaison", "compliance"),
+];
 
 /// An operator.
 #[derive(Clone, Debug)]
 pub struct Operator {
     /// `op-…`.
     pub id: OperatorId,
-    /// `support`, `stability` or `compliance`.
-    pub role: String,
+    /// Of [`OPERATOR_ROLES`].
+    pub roles: Vec<String>,
     /// ISO 3166-1 alpha-2.
     pub place: String,
     /// Whether he may sign in.
@@ -30,10 +46,34 @@ pub struct Operator {
 pub struct CreateOperator {
     /// `op-…`.
     pub id: OperatorId,
-    /// `support`, `stability` or `compliance`.
-    pub role: String,
+    /// Of [`OPERATOR_ROLES`], at least one.
+    pub roles: Vec<String>,
     /// ISO 3166-1 alpha-2.
     pub place: String,
+}
+
+/// Gives an operator other roles; his sessions go on and have them at once.
+#[derive(Clone, Debug)]
+pub struct SetOperatorRoles {
+    /// `op-…`.
+    pub id: OperatorId,
+    /// Of [`OPERATOR_ROLES`], at least one.
+    pub roles: Vec<String>,
+}
+
+fn check_roles(roles: &[String]) -> Result<(), Failure> {
+    let known = OPERATOR_ROLES.join(", ");
+    if roles.is_empty() || roles.iter().any(|r| !OPERATOR_ROLES.contains(&r.as_str())) {
+        return Err(Failure::invalid("role", format!("must be one or more of {known}")));
+    }
+    let has = |r: &str| roles.iter().any(|x| x == r);
+    match EXCLUSIVE.iter().find(|(a, b)| has(a) && has(b)) {
+        Some((a, b)) => Err(Failure::invalid(
+            "role",
+            format!("`{a}` and `{b}` must be two persons (separation of duties)"),
+        )),
+        None => Ok(()),
+    }
 }
 
 impl Operation for CreateOperator {
@@ -50,16 +90,16 @@ impl Operation for CreateOperator {
             touches: Touches::Nothing,
             ticket: None,
             parameters: parameters(
-                json!({ "operator": self.id.as_str(), "role": self.role, "place": self.place }),
+                json!({ "operator": self.id.as_str(), "roles": self.roles, "place": self.place }),
             ),
             continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<SecretText, Failure> {
-        if !["support", "stability", "compliance"].contains(&self.role.as_str()) {
-            return Err(Failure::invalid("role", "must be support, stability or compliance"));
-        }
+        check_roles(&self.roles)?;
         if self.place.len() != 2 || !self.place.bytes().all(|b| b.is_ascii_uppercase()) {
             return Err(Failure::invalid("place", "must be an ISO 3166-1 alpha-2 code such as CN"));
         }
@@ -69,7 +109,7 @@ impl Operation for CreateOperator {
         house
             .db
             .write(move |tx| {
-                if !rows::insert_operator(tx, &self.id, &self.role, &self.place, &hash, now)? {
+                if !rows::insert(tx, &self.id, &self.roles, &self.place, &hash, now)? {
                     return Err(Failure::exists(Thing::Operator, &self.id));
                 }
                 Ok(())
@@ -85,7 +125,7 @@ impl House {
     /// # Errors
     /// When the database cannot be read.
     pub async fn operators(&self) -> Result<Vec<Operator>, Failure> {
-        self.db.read(|tx| rows::operators(tx).map_err(Failure::from)).await
+        self.db.read(|tx| rows::all(tx).map_err(Failure::from)).await
     }
 }
 
@@ -113,6 +153,8 @@ impl Operation for SetOperatorState {
             ticket: None,
             parameters: parameters(json!({ "operator": self.id.as_str(), "active": self.active })),
             continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
@@ -120,10 +162,48 @@ impl Operation for SetOperatorState {
         house
             .db
             .write(move |tx| {
-                if rows::set_operator_state(tx, &self.id, self.active)? {
-                    return Ok(());
+                if !rows::set_state(tx, &self.id, self.active)? {
+                    return Err(Failure::not_found(Thing::Operator, &self.id));
                 }
-                Err(Failure::not_found(Thing::Operator, &self.id))
+                if !self.active {
+                    let provider = TenantId::provider();
+                    session::end_all(&mut tx.tenant(&provider), &format!("operator/{}", self.id))?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+impl Operation for SetOperatorRoles {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        let provider = TenantId::provider();
+        Asked {
+            resource: Arn::own(&provider, &format!("operator/{}", self.id)),
+            tenant: provider,
+            action: "bailee:SetOperatorRoles",
+            resource_type: "ACS::Bailee::Operator",
+            class: Class::Management { write: true },
+            touches: Touches::Nothing,
+            ticket: None,
+            parameters: parameters(json!({ "operator": self.id.as_str(), "roles": self.roles })),
+            continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
+        }
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
+        check_roles(&self.roles)?;
+        house
+            .db
+            .write(move |tx| {
+                if rows::by_id(tx, &self.id)?.is_none() {
+                    return Err(Failure::not_found(Thing::Operator, &self.id));
+                }
+                rows::set_roles(tx, &self.id, &self.roles).map_err(Failure::from)
             })
             .await
     }

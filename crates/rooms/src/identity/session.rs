@@ -1,33 +1,53 @@
 //! Console sign-in and sessions.
 //!
-//! The token is 256 random bits in the browser; the database holds its hash. Idle 30 minutes or 12 hours of
-//! age end a session.
+//! The token is 256 random bits in the browser; the database holds its hash. It changes whenever a session learns more
+//! of who holds it: at the second factor, after a new password.
+//!
+//! INVARIANT: a session that has not passed all that is asked of its holder acts on nothing but that.
 
 use std::sync::Arc;
 
-use bailee_types::{Arn, OperatorId, SecretText, TenantId, Timestamp, UserName, random_bytes};
-use serde_json::{Map, json};
+use bailee_types::{OperatorId, SecretText, TenantId, Timestamp, UserId, UserName, random_bytes};
 use sha2::{Digest, Sha256};
 
-use super::rows;
-use crate::consent::parameters;
-use crate::gate::{Asked, Caller, Class, Intent, Operation, Origin, Principal, Touches};
+use super::rows::{login, mfa, operator, session as rows, tenant, user};
+use super::settings::{PasswordPolicy, SecurityPreference};
+use super::throttle::FREE_ATTEMPTS;
+use crate::gate::{Caller, Origin, Principal};
 use crate::house::Counters;
-use crate::{Failure, House};
+use crate::{Failure, House, SignInProblem};
 
 const IDLE_MS: i64 = 30 * 60_000;
-const AGE_MS: i64 = 12 * 3_600_000;
-/// Attempts that are free before waiting starts; then 1, 2, 4 … 60 seconds.
-const FREE_ATTEMPTS: u32 = 5;
-const WAIT_MAX_S: u64 = 60;
-const THROTTLED_MAX: usize = 50_000;
-const WRONG: &str = "the name or the password is wrong";
+/// The longest session of an operator or root; users' sessions last as the tenant prefers.
+const AGE_HOURS: i64 = 12;
+/// How long somebody may take between password and second factor.
+const UNFINISHED_MS: i64 = 10 * 60_000;
+/// How long a second factor counts as fresh, for acts that ask for it.
+pub const FRESH_MFA_MS: i64 = 5 * 60_000;
+const DAY_MS: i64 = 86_400_000;
 
-/// Failed attempts on one name.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Attempts {
-    failed: u32,
-    next_at_ms: i64,
+/// How far a sign-in has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Everything that is asked for was shown.
+    Full,
+    /// The second factor is due.
+    Mfa,
+    /// A second factor must be bound first.
+    Enrol,
+    /// A new password must be chosen first.
+    Password,
+}
+
+impl Stage {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Mfa => "mfa",
+            Self::Enrol => "enrol",
+            Self::Password => "password",
+        }
+    }
 }
 
 /// What the browser holds.
@@ -35,10 +55,41 @@ pub(super) struct Attempts {
 pub struct SessionToken(SecretText);
 
 impl SessionToken {
+    pub(super) fn random() -> Self {
+        Self(SecretText::new(hex::encode(random_bytes::<32>())))
+    }
+
     /// For the cookie.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
+
+    pub(super) fn hash(&self) -> [u8; 32] {
+        hash_of(self.expose())
+    }
+}
+
+/// A session as lists show it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Names it; opens nothing.
+    pub id: String,
+    /// How far it has come.
+    pub stage: Stage,
+    /// `root`, `user/<id>` or `operator/<id>`.
+    pub holder: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub seen_at: Timestamp,
+    /// When it ends at the latest.
+    pub ends_at: Timestamp,
+    /// When a second factor was last shown in it.
+    pub mfa_at: Option<Timestamp>,
+    /// Where from.
+    pub source_ip: String,
+    /// The browser's name for itself.
+    pub user_agent: String,
 }
 
 /// A live session.
@@ -48,8 +99,15 @@ pub struct SessionInfo {
     pub caller: Caller,
     /// The token that each form carries.
     pub csrf: String,
-    /// When it began.
-    pub created_at: Timestamp,
+    /// The session.
+    pub session: Session,
+}
+
+impl SessionInfo {
+    /// How far it has come.
+    pub fn stage(&self) -> Stage {
+        self.session.stage
+    }
 }
 
 /// Who wants to sign in.
@@ -72,50 +130,107 @@ pub enum SignIn {
     },
 }
 
+/// Somebody whose name and password fit.
 struct Found {
     hash: Option<String>,
-    kind: &'static str,
-    tenant: Option<TenantId>,
-    name: String,
+    tenant: TenantId,
+    holder: String,
+    /// What his tenant and his login profile ask for beyond the password.
+    needs: Needs,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Needs {
+    has_factor: bool,
+    mfa: bool,
+    new_password: bool,
+    refused: Option<SignInProblem>,
+    hours: Option<i64>,
+}
+
+impl Needs {
+    fn stage(self) -> Stage {
+        match self {
+            Self { has_factor: true, .. } => Stage::Mfa,
+            Self { mfa: true, .. } => Stage::Enrol,
+            Self { new_password: true, .. } => Stage::Password,
+            _ => Stage::Full,
+        }
+    }
 }
 
 impl House {
-    /// Checks name and password and begins a session, recorded in the log of the tenant (or the provider).
+    /// Checks name and password and begins a session, recorded in the log of the tenant (or the provider). How far it
+    /// has come is in [`House::session`].
     ///
     /// # Errors
     /// `SignIn` with one text for every wrong name or password; `Throttled` when tried too often.
     pub async fn sign_in(self: &Arc<Self>, who: SignIn, origin: Origin) -> Result<SessionToken, Failure> {
         let (label, password, cost) = match &who {
             SignIn::Tenant { tenant, user, password } => {
-                (format!("t:{}:{}", clip(tenant), clip(user)), password.clone(), self.identity.user_cost)
+                // By its id: a tenant goes by three names, and attempts at one person count together.
+                let name = tenant.clone();
+                let known = self.db.read(move |tx| tenant::by_name(tx, &name).map_err(Failure::from)).await?;
+                let tenant = known.map_or_else(|| clip(tenant), |t| t.id.to_string());
+                (format!("t:{tenant}:{}", clip(user)), password.clone(), self.identity.user_cost)
             }
             SignIn::Operator { id, password } => {
                 (format!("o:{}", clip(id)), password.clone(), self.identity.operator_cost)
             }
         };
+        // Two buckets: one for the name wherever it is tried from, one for the name from one network. The first only
+        // slows down, so that nobody can lock another one out by guessing at his name.
+        let near = format!("{label}@{}", super::throttle::network_of(&origin.source_ip));
+        self.check_throttle(&near)?;
         self.check_throttle(&label)?;
-        let found = self.find_sign_in(who).await?;
+        let (found, free) = self.find_sign_in(who, &origin).await?;
         let fits = self.password_fits(password, found.as_ref().and_then(|f| f.hash.clone()), cost).await?;
         let Some(found) = found.filter(|_| fits) else {
-            self.note_failure(&label);
+            self.note_failure(&near, free);
+            self.note_failure(&label, free);
             Counters::add(&self.counters().sign_in_failures, 1);
-            return Err(Failure::SignIn(WRONG.into()));
+            return Err(Failure::SignIn(SignInProblem::Wrong));
         };
-        self.identity.throttle.lock().remove(&label);
-        let token = SecretText::new(hex::encode(random_bytes::<32>()));
+        if let Some(why) = found.needs.refused {
+            return Err(Failure::SignIn(why));
+        }
+        self.forget_failures(&near);
+        self.forget_failures(&label);
+        let hours = found.needs.hours.unwrap_or(AGE_HOURS);
+        self.begin_session(found.tenant, found.holder, found.needs.stage(), hours, None, origin).await
+    }
+
+    /// Begins a session for a holder who proved himself, recorded before it is good for anything.
+    pub(super) async fn begin_session(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        holder: String,
+        stage: Stage,
+        hours: i64,
+        mfa_at: Option<Timestamp>,
+        origin: Origin,
+    ) -> Result<SessionToken, Failure> {
+        let token = SessionToken::random();
         let caller = self
-            .principal_of(found.kind, found.tenant.as_ref(), &found.name, origin)
+            .holder_principal(&tenant, &holder)
             .await?
-            .ok_or_else(|| Failure::SignIn(WRONG.into()))?;
-        let begin = BeginSession {
-            tenant: found.tenant.clone().unwrap_or_else(TenantId::provider),
-            kind: found.kind,
-            owner: found.tenant,
-            name: found.name,
-            token_hash: hash_of(token.expose()),
+            .map(|p| Caller::new(p, origin.clone()).at_stage(stage))
+            .ok_or(Failure::SignIn(SignInProblem::Wrong))?;
+        let now = self.now();
+        let session = Session {
+            id: hex::encode(random_bytes::<8>()),
+            stage,
+            holder,
+            created_at: now,
+            seen_at: now,
+            ends_at: now.plus_ms(hours * 3_600_000),
+            mfa_at,
+            source_ip: origin.source_ip.clone(),
+            user_agent: origin.user_agent.clone(),
         };
+        let begin = super::console::BeginSession { tenant, token_hash: token.hash(), session };
         self.perform(caller, begin).await?;
-        Ok(SessionToken(token))
+        Ok(token)
     }
 
     /// The session that a token belongs to, if it lives.
@@ -132,20 +247,22 @@ impl House {
         }
         let hash = hash_of(token);
         let now = self.now();
-        let Some(row) = self.db.read(move |tx| rows::session(tx, &hash).map_err(Failure::from)).await? else {
+        let Some(row) = self.db.read(move |tx| rows::by_token(tx, &hash).map_err(Failure::from)).await?
+        else {
             return Ok(None);
         };
-        if now >= row.ends_at || now >= row.seen_at.plus_ms(IDLE_MS) {
+        let s = row.session;
+        let unfinished = s.stage != Stage::Full && now >= s.created_at.plus_ms(UNFINISHED_MS);
+        if now >= s.ends_at || now >= s.seen_at.plus_ms(IDLE_MS) || unfinished {
             return Ok(None);
         }
-        if now >= row.seen_at.plus_ms(60_000) {
-            self.db.write(move |tx| rows::touch_session(tx, &hash, now).map_err(Failure::from)).await?;
+        if now >= s.seen_at.plus_ms(60_000) {
+            self.db.write(move |tx| rows::touch(tx, &hash, now).map_err(Failure::from)).await?;
         }
-        let Some(caller) = self.principal_of(row.kind, row.tenant.as_ref(), &row.name, origin).await? else {
-            return Ok(None);
-        };
+        let Some(principal) = self.holder_principal(&row.tenant, &s.holder).await? else { return Ok(None) };
+        let caller = Caller::new(principal, origin).at_stage(s.stage).with_mfa(s.mfa_at);
         let csrf = hex::encode(self.identity.csrf.mac(&[&hash]));
-        Ok(Some(SessionInfo { caller, csrf, created_at: row.created_at }))
+        Ok(Some(SessionInfo { caller, csrf, session: s }))
     }
 
     /// Ends a session; an unknown token is fine.
@@ -155,34 +272,37 @@ impl House {
     pub async fn sign_out(&self, token: &str) -> Result<(), Failure> {
         let hash = hash_of(token);
         let now = self.now();
-        self.db.write(move |tx| rows::end_session(tx, &hash, now).map_err(Failure::from)).await
+        self.db.write(move |tx| rows::end(tx, &hash, now).map_err(Failure::from)).await
     }
 
-    async fn find_sign_in(&self, who: SignIn) -> Result<Option<Found>, Failure> {
+    /// Who it is, if anybody, and how many attempts are free: that depends on the tenant and not on whether the name is
+    /// known, so that it does not tell names apart.
+    async fn find_sign_in(&self, who: SignIn, origin: &Origin) -> Result<(Option<Found>, u32), Failure> {
+        let now = self.now();
+        let address = origin.source_ip.clone();
         self.db
             .read(move |tx| {
                 Ok(match who {
                     SignIn::Tenant { tenant, user, .. } => {
-                        let Some(tenant) = rows::tenant_by_alias(tx, &tenant)? else { return Ok(None) };
-                        let hash = if user == "root" {
-                            rows::root_password(&mut tx.tenant(&tenant.id))?
-                        } else {
-                            match UserName::parse(&user) {
-                                Ok(name) => rows::user_password(&mut tx.tenant(&tenant.id), &name)?,
-                                Err(_) => None,
-                            }
+                        let Some(tenant) = tenant::by_name(tx, &tenant)? else {
+                            return Ok((None, FREE_ATTEMPTS));
                         };
-                        let kind = if user == "root" { "root" } else { "user" };
-                        Some(Found { hash, kind, tenant: Some(tenant.id), name: user })
+                        let mut tx = tx.tenant(&tenant.id);
+                        if user == "root" {
+                            return Ok((find_root(&mut tx)?, FREE_ATTEMPTS));
+                        }
+                        let free = match PasswordPolicy::load(&mut tx)?.attempts_max {
+                            0 => FREE_ATTEMPTS,
+                            most => most,
+                        };
+                        match UserName::parse(&user) {
+                            Ok(name) => (find_user(&mut tx, &name, &address, now)?, free),
+                            Err(_) => (None, free),
+                        }
                     }
                     SignIn::Operator { id, .. } => match OperatorId::parse(&id) {
-                        Ok(id) => rows::operator_password(tx, &id)?.map(|hash| Found {
-                            hash: Some(hash),
-                            kind: "operator",
-                            tenant: None,
-                            name: id.to_string(),
-                        }),
-                        Err(_) => None,
+                        Ok(id) => (find_operator(tx, &id)?, FREE_ATTEMPTS),
+                        Err(_) => (None, FREE_ATTEMPTS),
                     },
                 })
             })
@@ -190,122 +310,123 @@ impl House {
     }
 
     /// The principal as it is now: a user that was removed or an operator that was disabled has none.
-    async fn principal_of(
+    pub(super) async fn holder_principal(
         &self,
-        kind: &str,
-        tenant: Option<&TenantId>,
-        name: &str,
-        origin: Origin,
-    ) -> Result<Option<Caller>, Failure> {
-        let principal = match (kind, tenant) {
-            ("operator", None) => {
-                let Ok(id) = OperatorId::parse(name) else { return Ok(None) };
-                let wanted = id.clone();
-                let found =
-                    self.db.read(move |tx| rows::operator(tx, &wanted).map_err(Failure::from)).await?;
-                match found.filter(|o| o.active) {
-                    Some(o) => Principal::Operator { id, role: o.role, place: o.place },
-                    None => return Ok(None),
-                }
-            }
-            (_, Some(tenant)) => {
-                let wanted = tenant.to_string();
-                let Some(found) =
-                    self.db.read(move |tx| rows::tenant_by_alias(tx, &wanted).map_err(Failure::from)).await?
-                else {
+        tenant: &TenantId,
+        holder: &str,
+    ) -> Result<Option<Principal>, Failure> {
+        if let Some(id) = holder.strip_prefix("operator/") {
+            let Ok(id) = OperatorId::parse(id) else { return Ok(None) };
+            let wanted = id.clone();
+            let found = self.db.read(move |tx| operator::by_id(tx, &wanted).map_err(Failure::from)).await?;
+            return Ok(found.filter(|o| o.active).map(|o| Principal::Operator {
+                id,
+                roles: o.roles.into(),
+                place: o.place,
+            }));
+        }
+        let (t, h) = (tenant.clone(), holder.to_owned());
+        let read = self
+            .db
+            .read(move |tx| {
+                let Some(found) = tenant::by_name(tx, t.as_str())?.filter(|f| f.id == t) else {
                     return Ok(None);
                 };
-                if kind == "root" {
-                    Principal::Root { tenant: found.id, alias: found.alias }
-                } else {
-                    let Ok(user) = UserName::parse(name) else { return Ok(None) };
-                    let (t, u) = (found.id.clone(), user.clone());
-                    let row = self
-                        .db
-                        .read(move |tx| rows::user(&mut tx.tenant(&t), &u).map_err(Failure::from))
-                        .await?;
-                    let Some(row) = row else { return Ok(None) };
-                    let id =
-                        bailee_types::UserId::parse(&row.id).map_err(|e| Failure::Damaged(e.to_string()))?;
-                    let policies = self.policies_of(&found.id, &user).await?;
-                    Principal::User { tenant: found.id, alias: found.alias, id, name: user, policies }
-                }
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(Caller::new(principal, origin)))
-    }
-
-    fn check_throttle(&self, label: &str) -> Result<(), Failure> {
-        let now = self.now().ms();
-        let wait_ms = self.identity.throttle.lock().get(label).map_or(0, |a| a.next_at_ms - now);
-        if wait_ms > 0 { Err(Failure::Throttled((wait_ms as u64).div_ceil(1000))) } else { Ok(()) }
-    }
-
-    fn note_failure(&self, label: &str) {
-        let now = self.now().ms();
-        let mut throttle = self.identity.throttle.lock();
-        if throttle.len() >= THROTTLED_MAX {
-            throttle.retain(|_, a| a.next_at_ms + 3_600_000 > now);
-        }
-        let attempts = throttle.entry(label.to_owned()).or_default();
-        attempts.failed = attempts.failed.saturating_add(1);
-        let over = attempts.failed.saturating_sub(FREE_ATTEMPTS);
-        let wait_s = if over == 0 { 0 } else { (1u64 << (over - 1).min(6)).min(WAIT_MAX_S) };
-        attempts.next_at_ms = now + wait_s as i64 * 1000;
-    }
-}
-
-struct BeginSession {
-    tenant: TenantId,
-    kind: &'static str,
-    owner: Option<TenantId>,
-    name: String,
-    token_hash: [u8; 32],
-}
-
-impl Operation for BeginSession {
-    type Output = ();
-
-    fn asks(&self) -> Asked {
-        Asked {
-            tenant: self.tenant.clone(),
-            action: "bailee:SignIn",
-            resource: Arn::own(&self.tenant, "console"),
-            resource_type: "ACS::Bailee::Session",
-            class: Class::Management { write: true },
-            touches: Touches::Nothing,
-            ticket: None,
-            parameters: parameters(json!({ "kind": self.kind })),
-            continues: None,
-        }
-    }
-
-    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
-        let now = house.now();
-        house
-            .db
-            .write(move |tx| {
-                rows::insert_session(
-                    tx,
-                    &self.token_hash,
-                    self.kind,
-                    self.owner.as_ref(),
-                    &self.name,
-                    now,
-                    now.plus_ms(AGE_MS),
-                )
-                .map_err(Failure::from)
+                let user = match h.strip_prefix("user/") {
+                    None => None,
+                    Some(id) => match user::by_text_id(&mut tx.tenant(&t), id)? {
+                        None => return Ok(None),
+                        found => found,
+                    },
+                };
+                Ok::<_, Failure>(Some((found, user)))
             })
-            .await
-    }
-
-    fn outcome_detail((): &()) -> Map<String, serde_json::Value> {
-        Map::new()
+            .await?;
+        Ok(match read {
+            None => None,
+            Some((found, None)) if holder == "root" => {
+                Some(Principal::Root { tenant: found.id, alias: found.alias })
+            }
+            Some((_, None)) => None,
+            Some((found, Some(user))) => {
+                let policies = self.policies_of_user(&found.id, &user.id).await?;
+                Some(Principal::User {
+                    tenant: found.id,
+                    alias: found.alias,
+                    id: user.id,
+                    name: user.name,
+                    policies,
+                })
+            }
+        })
     }
 }
 
-fn hash_of(token: &str) -> [u8; 32] {
+fn has_factor(tx: &mut bailee_store::TenantTx<'_, '_>, holder: &str) -> Result<bool, Failure> {
+    Ok(mfa::of_holder(tx, holder)?.is_some() || !mfa::passkeys(tx, holder)?.is_empty())
+}
+
+fn find_root(tx: &mut bailee_store::TenantTx<'_, '_>) -> Result<Option<Found>, Failure> {
+    Ok(Some(Found {
+        hash: tenant::root_password(tx)?,
+        tenant: tx.id().clone(),
+        holder: "root".into(),
+        needs: Needs { has_factor: has_factor(tx, "root")?, ..Default::default() },
+    }))
+}
+
+fn find_user(
+    tx: &mut bailee_store::TenantTx<'_, '_>,
+    name: &UserName,
+    address: &str,
+    now: Timestamp,
+) -> Result<Option<Found>, Failure> {
+    let Some(user) = user::by_name(tx, name)? else { return Ok(None) };
+    let Some(profile) = login::of_user(tx, &user)? else { return Ok(None) };
+    let id: &UserId = &user.id;
+    let holder = format!("user/{id}");
+    let preference = SecurityPreference::load(tx)?;
+    let rules = PasswordPolicy::load(tx)?;
+    let too_old = rules.age_max_days > 0
+        && login::password_age(tx, id.as_str())?
+            .is_some_and(|at| now.ms() - at.ms() > i64::from(rules.age_max_days) * DAY_MS);
+    let refused = if !profile.active {
+        Some(SignInProblem::Inactive)
+    } else if !preference.allows_address(address) {
+        Some(SignInProblem::Network)
+    } else if too_old && rules.hard_expiry {
+        Some(SignInProblem::Expired)
+    } else {
+        None
+    };
+    Ok(Some(Found {
+        hash: login::password(tx, id.as_str())?,
+        tenant: tx.id().clone(),
+        needs: Needs {
+            has_factor: has_factor(tx, &holder)?,
+            mfa: profile.mfa_required || preference.mfa_for_login == "mandatory",
+            new_password: profile.must_reset || too_old,
+            refused,
+            hours: Some(i64::from(preference.session_hours)),
+        },
+        holder,
+    }))
+}
+
+fn find_operator(tx: &mut bailee_store::Tx<'_>, id: &OperatorId) -> Result<Option<Found>, Failure> {
+    let Some(hash) = operator::password(tx, id)? else { return Ok(None) };
+    let provider = TenantId::provider();
+    let holder = format!("operator/{id}");
+    let has_factor = has_factor(&mut tx.tenant(&provider), &holder)?;
+    Ok(Some(Found {
+        hash: Some(hash),
+        tenant: provider,
+        holder,
+        needs: Needs { has_factor, ..Default::default() },
+    }))
+}
+
+pub(super) fn hash_of(token: &str) -> [u8; 32] {
     let mut h = Sha256::new();
     h.update(b"bailee/session/v1\0");
     h.update(token.as_bytes());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bailee_types::{Arn, SecretText, TenantAlias, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{NewAccessKey, random_password, rows};
+use super::rows::{key, tenant as rows};
+use super::{NewAccessKey, random_password};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::{Failure, House, Thing, house};
@@ -58,6 +59,8 @@ impl Operation for CreateTenant {
             ticket: None,
             parameters: parameters(json!({ "alias": self.alias.as_str() })),
             continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
@@ -76,7 +79,7 @@ impl Operation for CreateTenant {
         house
             .db
             .write(move |tx| {
-                if rows::tenant_by_alias(tx, self.alias.as_str())?.is_some() {
+                if rows::is_taken(tx, self.alias.as_str())? {
                     return Err(Failure::exists(Thing::Tenant, &self.alias));
                 }
                 house::create_tenant(
@@ -89,7 +92,7 @@ impl Operation for CreateTenant {
                     Some(&hash),
                     now,
                 )?;
-                rows::insert_key(&mut tx.tenant(&id), None, &key_row, now)?;
+                key::insert(&mut tx.tenant(&id), "root", &key_row, now)?;
                 Ok(())
             })
             .await?;
@@ -107,7 +110,7 @@ impl House {
     /// # Errors
     /// When the database cannot be read.
     pub async fn tenants(&self) -> Result<Vec<Tenant>, Failure> {
-        self.db.read(|tx| rows::tenants(tx).map_err(Failure::from)).await
+        self.db.read(|tx| rows::all(tx).map_err(Failure::from)).await
     }
 
     /// A tenant by alias or id.
@@ -117,7 +120,7 @@ impl House {
     pub async fn find_tenant(&self, alias_or_id: &str) -> Result<Tenant, Failure> {
         let wanted = alias_or_id.to_owned();
         self.db
-            .read(move |tx| rows::tenant_by_alias(tx, &wanted).map_err(Failure::from))
+            .read(move |tx| rows::by_name(tx, &wanted).map_err(Failure::from))
             .await?
             .ok_or_else(|| Failure::not_found(Thing::Tenant, alias_or_id))
     }

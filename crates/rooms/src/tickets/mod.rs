@@ -183,5 +183,7 @@ fn asked(tenant: &TenantId, action: &'static str, relative: &str, detail: serde_
         ticket: None,
         parameters: parameters(detail),
         continues: None,
+        also: Vec::new(),
+        conditions: Vec::new(),
     }
 }

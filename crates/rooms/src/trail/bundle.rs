@@ -48,6 +48,8 @@ impl Operation for ExportTrail {
             ticket: None,
             parameters: Map::new(),
             continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 

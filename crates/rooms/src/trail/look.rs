@@ -68,5 +68,7 @@ fn asked(tenant: &TenantId, action: &'static str, record: Option<u64>) -> Asked 
         ticket: None,
         parameters: parameters(json!({ "record": record })),
         continues: None,
+        also: Vec::new(),
+        conditions: Vec::new(),
     }
 }

@@ -162,5 +162,7 @@ fn asked(tenant: &TenantId, bucket: Option<&BucketName>, action: &'static str, c
         ticket: None,
         parameters: parameters(json!({ "bucket": bucket.map(BucketName::as_str) })),
         continues: None,
+        also: Vec::new(),
+        conditions: Vec::new(),
     }
 }

@@ -69,6 +69,11 @@ impl Operation for ListObjects {
                 "prefix": self.prefix.chars().take(1023).collect::<String>(),
             })),
             continues: None,
+            also: Vec::new(),
+            conditions: vec![
+                ("oss:Prefix".into(), vec![self.prefix.clone()]),
+                ("oss:Delimiter".into(), vec![self.delimiter.clone()]),
+            ],
         }
     }
 

@@ -148,5 +148,7 @@ fn object_asked(
         ticket: ticket.cloned(),
         parameters: parameters(json!({ "bucket": bucket.as_str(), "object": key.as_str() })),
         continues: None,
+        also: Vec::new(),
+        conditions: Vec::new(),
     }
 }

@@ -10,6 +10,12 @@ pub(super) fn auth_error(error: AuthError<ObjectError>) -> ObjectError {
         AuthError::UnknownKey => ObjectError::new(Code::InvalidAccessKeyId),
         AuthError::Inactive => ObjectError::because(Code::InvalidAccessKeyId, "The access key is inactive."),
         AuthError::Signature(error) => error,
+        AuthError::TokenMissing => ObjectError::because(
+            Code::InvalidToken,
+            "The access key is a session's; send its security token with the request.",
+        ),
+        AuthError::TokenMalformed | AuthError::TokenMismatch => ObjectError::new(Code::InvalidToken),
+        AuthError::TokenExpired => ObjectError::new(Code::ExpiredToken),
         AuthError::Failed(failure) => of_failure(failure),
     }
 }
@@ -20,7 +26,9 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::Refused(refusal) if *refusal.kind() == RefusalKind::NotYours => {
             ObjectError::new(Code::NoSuchBucket)
         }
-        Failure::Refused(_) => ObjectError::because(Code::AccessDenied, sentence(&text)),
+        Failure::Refused(_) | Failure::WrongCode | Failure::FreshMfa => {
+            ObjectError::because(Code::AccessDenied, sentence(&text))
+        }
         Failure::NotFound { thing: Thing::Object, name } => {
             ObjectError::new(Code::NoSuchKey).with("Key", name)
         }
@@ -32,7 +40,9 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         }
         Failure::Invalid { .. } => ObjectError::because(Code::InvalidArgument, sentence(&text)),
         Failure::Limit { .. } => ObjectError::new(Code::TooManyBuckets),
-        Failure::Conflict(_) => ObjectError::because(Code::BucketNotEmpty, sentence(&text)),
+        Failure::Conflict(_) | Failure::InUse { .. } => {
+            ObjectError::because(Code::BucketNotEmpty, sentence(&text))
+        }
         Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),
         Failure::Body(_) => ObjectError::because(Code::IncompleteBody, sentence(&text)),
         Failure::Throttled(_) => ObjectError::new(Code::SlowDown),

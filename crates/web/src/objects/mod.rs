@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bailee_rooms::House;
 use bailee_rooms::gate::Origin;
+use bailee_rooms::identity::Presented;
 use bailee_types::RequestId;
 use bailee_wire::object::auth::{self, SigningKeyCache, Terms};
 use bailee_wire::object::{Code, Dialect, Head, Hosts, ObjectError, ObjectRequest};
@@ -31,6 +32,7 @@ pub(crate) struct Objects {
     keys: SigningKeyCache,
     endpoint: String,
     traffic: Arc<Traffic>,
+    secure: bool,
 }
 
 /// Serves objects until `stop`, then lets running requests end.
@@ -39,6 +41,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     hosts: Vec<String>,
     traffic: Arc<Traffic>,
+    secure: bool,
     stop: watch::Receiver<bool>,
 ) {
     let endpoint = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
@@ -48,6 +51,7 @@ pub(crate) async fn serve(
         keys: SigningKeyCache::new(4096),
         endpoint,
         traffic,
+        secure,
     });
     crate::server::accept(listener, stop, unreadable, move |request, peer| {
         let objects = Arc::clone(&objects);
@@ -102,20 +106,24 @@ async fn respond(
             "The request is not signed. Nothing here is public: sign it with an AccessKey of the bucket's tenant.",
         ));
     };
-    if signed.security_token().is_some() {
-        // STS comes with the identity issue; a token that cannot be checked must not be ignored.
-        return Err(ObjectError::new(Code::InvalidToken));
-    }
     let origin = Origin {
         source_ip: peer.ip().to_string(),
         user_agent: crate::origin::user_agent(&parts.headers),
         request_id: request_id.to_string(),
         channel: "ApiCall",
+        secure: objects.secure,
+    };
+    let presented = Presented {
+        access_key_id: signed.access_key_id(),
+        token: signed.security_token(),
+        nonce: None,
+        service: "Oss",
+        scheme: signed.scheme().word(),
     };
     let terms = Terms { now: objects.house.now(), regions: &[], keys: Some(&objects.keys) };
     let (caller, verified) = objects
         .house
-        .authenticate(signed.access_key_id(), origin, None, |secret| signed.verify(&head, secret, &terms))
+        .authenticate(presented, origin, |secret| signed.verify(&head, secret, &terms))
         .await
         .map_err(answer::auth_error)?;
     let request = ObjectRequest::parse(&head)?;

@@ -2,7 +2,7 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::consent::{Decide, Decision, Request, State};
+use bailee_rooms::consent::{Decide, Decision, ListConsents, Request, State};
 use bailee_types::{GrantId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
@@ -14,7 +14,8 @@ use super::visit::{Lang, Posted, Signed, Tenant, Visit};
 pub(super) async fn list(s: Signed<Tenant>) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
     let house = &s.visit.site.house;
-    let all = match house.consent_requests(&s.who.id, 200).await {
+    let list = ListConsents { tenant: s.who.id.clone(), requests_max: 200 };
+    let all = match house.perform(s.caller.clone(), list).await {
         Ok(all) => all,
         Err(e) => return failure::page(&s.visit, &e),
     };

@@ -2,31 +2,35 @@
 
 use axum::response::Response;
 use bailee_rooms::consent::NoCoverage;
-use bailee_rooms::gate::{Refusal, RefusalKind};
+use bailee_rooms::gate::{Phase, Refusal, RefusalKind};
 use bailee_rooms::{Failure, Fault};
 use http::StatusCode;
 use maud::{Markup, html};
 
 use super::frame::{icon, inside};
+use super::said;
 use super::visit::{Lang, Visit};
 
 /// The page of a failure.
 pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
     let t = |en, zh| visit.lang.t(en, zh);
-    let text = match failure {
-        Failure::Refused(r) => refusal(visit.lang, r),
-        other => other.to_string(),
-    };
+    let text = said::text(visit.lang, failure);
     let (status, title, more) = match failure {
         Failure::Refused(r) if *r.kind() == RefusalKind::NotYours => return missing(visit),
         Failure::NotFound { .. } => return missing(visit),
         Failure::Refused(r) => (StatusCode::FORBIDDEN, t("Refused", "已拒绝"), recorded(visit, r.record())),
-        Failure::Exists { .. } | Failure::Conflict(_) => {
+        Failure::Exists { .. } | Failure::Conflict(_) | Failure::InUse { .. } => {
             (StatusCode::CONFLICT, t("Not possible now", "当前无法执行"), html! {})
         }
         Failure::Throttled(_) => {
             (StatusCode::TOO_MANY_REQUESTS, t("Too many attempts", "尝试过多"), html! {})
         }
+        Failure::WrongCode => (StatusCode::FORBIDDEN, t("Not accepted", "未被接受"), html! {}),
+        Failure::FreshMfa => (
+            StatusCode::FORBIDDEN,
+            t("Show your second factor", "请出示第二因素"),
+            html! { p { a #fresh-mfa href="/security" { (t("Show it on the page of your own security", "在您的安全设置页面出示")) } } },
+        ),
         Failure::SignIn(_) => (StatusCode::FORBIDDEN, t("Not signed in", "未登录"), html! {}),
         Failure::Precondition(_) => {
             (StatusCode::PRECONDITION_FAILED, t("Changed meanwhile", "已被更改"), html! {})
@@ -68,10 +72,14 @@ pub(super) fn refusal(lang: Lang, refusal: &Refusal) -> String {
     let action = refusal.action();
     match refusal.kind() {
         RefusalKind::NotYours => format!("`{object}` 不存在"),
-        RefusalKind::ImplicitDeny => {
+        RefusalKind::ImplicitDeny { phase: Phase::Trust } => {
+            format!("`{object}` 的信任策略不允许您扮演该角色")
+        }
+        RefusalKind::SignInUnfinished => "登录尚未完成；请先出示第二因素或设置新口令".to_owned(),
+        RefusalKind::ImplicitDeny { .. } => {
             format!("您的策略均未允许对 `{object}` 执行 `{action}`；请联系您的管理员")
         }
-        RefusalKind::ExplicitDeny { policy, statement } => {
+        RefusalKind::ExplicitDeny { policy, statement, .. } => {
             format!("策略 `{policy}` 的第 {statement} 条语句拒绝对 `{object}` 执行 `{action}`")
         }
         RefusalKind::OperatorRole { role } => format!("角色 `{role}` 不包含 `{action}`"),
@@ -155,4 +163,9 @@ pub(super) fn foreign_form(visit: &Visit) -> Response {
 /// A field that is wrong.
 pub(super) fn invalid(visit: &Visit, text: &str) -> Response {
     notice(visit, StatusCode::BAD_REQUEST, visit.lang.t("Not accepted", "未被接受"), text, &html! {})
+}
+
+/// A page that says one sentence.
+pub(super) fn notice_text(visit: &Visit, status: StatusCode, text: &str) -> Response {
+    notice(visit, status, visit.lang.t("Not accepted", "未被接受"), text, &html! {})
 }

@@ -58,7 +58,9 @@ pub(super) enum Here {
     Consent,
     Data,
     Tickets,
+    Access,
     Desk,
+    Security,
 }
 
 pub(super) fn icon(name: &str) -> Markup {
@@ -176,10 +178,10 @@ pub(super) fn inside(
     };
     let caller = &session.caller;
     let (desk, who) = match caller.principal() {
-        Principal::Operator { id, role, place } => (
+        Principal::Operator { id, roles, place } => (
             true,
             html! {
-                b { (t("Operators’ zone", "运维人员区")) } span { (id) ", " (role) ", " (place) }
+                b { (t("Operators’ zone", "运维人员区")) } span { (id) ", " (roles.join(", ")) ", " (place) }
             },
         ),
         Principal::Root { alias, tenant } | Principal::User { alias, tenant, .. } => (
@@ -188,7 +190,13 @@ pub(super) fn inside(
                 b { (alias) } span.mono { (tenant) }
             },
         ),
-        Principal::System { .. } => (false, html! {}),
+        Principal::Session(s) => (
+            false,
+            html! {
+                b { (s.alias) } span.mono { (s.tenant) }
+            },
+        ),
+        Principal::Federated { .. } | Principal::System { .. } => (false, html! {}),
     };
     let body = html! {
         div.app.desk[desk] {
@@ -197,7 +205,7 @@ pub(super) fn inside(
                 a.brand href="/" { (mark()) span { (provider) } }
                 span.who { (who) }
                 div.right {
-                    span.wideonly { (icon("lock")) " " (caller.name()) ", " (t("password", "口令")) " " (session.created_at.iso().get(11..16).unwrap_or_default()) }
+                    span.wideonly { (icon("lock")) " " (caller.name()) ", " (if session.session.mfa_at.is_some() { t("second factor", "双因素") } else { t("password", "口令") }) " " (session.session.created_at.iso().get(11..16).unwrap_or_default()) }
                     (switches(visit))
                     form method="post" action="/logout" {
                         (csrf(visit))
@@ -210,6 +218,7 @@ pub(super) fn inside(
                 @if desk {
                     h2 { (t("Your work", "您的工作")) }
                     (entry("/desk", Here::Desk, "home", t("Desk", "工作台")))
+                    (entry("/security", Here::Security, "key", t("My sign-in", "我的登录")))
                 } @else {
                     h2 { (t("Yours", "您的资源")) }
                     (entry("/console", Here::Overview, "home", t("Overview", "概览")))
@@ -218,6 +227,10 @@ pub(super) fn inside(
                     (entry("/console/trail", Here::Trail, "eye", t("Who touched my data", "谁动过我的数据")))
                     (entry("/console/consent", Here::Consent, "hand", t("Who wants to touch my data", "谁想动我的数据")))
                     (entry("/console/tickets", Here::Tickets, "ticket", t("Tickets", "工单")))
+                    h2 { (t("Account", "账号")) }
+                    (entry("/console/access", Here::Access, "user", t("People and keys", "人员与密钥")))
+                    h2 { (t("You", "您")) }
+                    (entry("/security", Here::Security, "key", t("My sign-in", "我的登录")))
                 }
             }
             main.main #main { (main) }

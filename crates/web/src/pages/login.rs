@@ -6,14 +6,14 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::Failure;
 use bailee_rooms::identity::SignIn;
+use bailee_rooms::{Failure, SignInProblem};
 use bailee_types::SecretText;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use maud::{Markup, html};
 
 use super::frame::{icon, public};
-use super::visit::{Visit, is_same_origin};
+use super::visit::{Lang, Visit, is_same_origin};
 use super::{Site, failure};
 
 pub(super) async fn page(visit: Visit) -> Response {
@@ -72,15 +72,44 @@ async fn sign_in(visit: Visit, headers: &HeaderMap, who: SignIn, to: &'static st
                         t("Too many attempts on this name. Try again in", "该名称尝试过多，请稍候再试：")
                     ),
                 ),
-                _ => (
-                    StatusCode::FORBIDDEN,
-                    t("The name or the password is wrong.", "名称或口令有误。").to_owned(),
-                ),
+                Failure::SignIn(why) => (StatusCode::FORBIDDEN, problem(visit.lang, *why).to_owned()),
+                other => (StatusCode::FORBIDDEN, other.to_string()),
             };
             let said = html! { div.notice.bad role="alert" { (icon("no")) div { p #failure { (text) } } } };
             form(&visit, status, &said)
         }
         Err(e) => failure::page(&visit, &e),
+    }
+}
+
+/// Why somebody is not signed in, in his language.
+pub(super) fn problem(lang: Lang, why: SignInProblem) -> &'static str {
+    let t = |en, zh| lang.t(en, zh);
+    match why {
+        SignInProblem::Wrong => t("The name or the password is wrong.", "名称或口令有误。"),
+        SignInProblem::Ended => t("The session has ended. Sign in again.", "会话已结束，请重新登录。"),
+        SignInProblem::Inactive => t(
+            "This user may not sign in to the console. Ask your administrator.",
+            "该用户不可登录控制台，请联系您的管理员。",
+        ),
+        SignInProblem::Network => {
+            t("This account does not allow to sign in from your network.", "该账号不允许从您所在的网络登录。")
+        }
+        SignInProblem::NoSingleSignOn => {
+            t("Single sign-on is not set up for this account.", "该账号未设置单点登录。")
+        }
+        SignInProblem::SignOnBroken => t(
+            "The sign-on was broken off or began in another browser. Begin again.",
+            "单点登录已中断或在其他浏览器中开始，请重新开始。",
+        ),
+        SignInProblem::Unknown => t(
+            "The issuer vouches for you, but no user here has your name.",
+            "身份提供方已为您担保，但此处没有同名用户。",
+        ),
+        SignInProblem::Expired => t(
+            "The password has expired. Ask your administrator for a new one.",
+            "口令已过期，请向您的管理员索取新口令。",
+        ),
     }
 }
 
@@ -106,7 +135,7 @@ pub(super) async fn logout(
     response
 }
 
-fn set_cookie(site: &Site, response: &mut Response, value: &str, age: Option<u32>) {
+pub(super) fn set_cookie(site: &Site, response: &mut Response, value: &str, age: Option<u32>) {
     let secure = if site.secure { "; Secure" } else { "" };
     let age = age.map_or_else(String::new, |s| format!("; Max-Age={s}"));
     let cookie = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}", site.cookie());
@@ -132,6 +161,11 @@ fn form(visit: &Visit, status: StatusCode, said: &Markup) -> Response {
     let main = html! {
         div.title { div { h1 { (t("Sign in", "登录")) } p { (t("Each sign-in is recorded in the trail.", "每次登录都记录在审计日志中。")) } } }
         (said)
+        form #login-sso.card method="get" action="/login/sso" { div.pad.acts {
+            label for="sso-tenant" { (t("Your company signs you on? Tenant", "由企业单点登录？租户")) }
+            input.in #sso-tenant name="tenant" maxlength="128" autocapitalize="off" spellcheck="false" placeholder=(t("empty for operators", "运维人员留空"));
+            button.btn { (t("Single sign-on", "单点登录")) }
+        } }
         div.cols {
             form #login-tenant.card method="post" action="/login/tenant" { div.pad.stack {
                 h2 { (t("Customer", "客户")) }

@@ -3,15 +3,21 @@
 //! Each text stands with both its languages at the place of use ([`visit::Lang::t`]), so one cannot be forgotten.
 //! INVARIANT: whatever changes something is a POST whose form carries the session's token and whose request comes from
 //! our own pages; reading content of a tenant as an operator counts as such.
-//! INVARIANT: no page runs script, loads from elsewhere, or can be framed (Content-Security-Policy).
+//! INVARIANT: no page but those of one's own sign-in runs script, and those only ours; none loads from elsewhere, or can be framed (Content-Security-Policy).
 
+mod access;
 mod consent;
 mod desk;
 mod failure;
 mod frame;
 mod login;
 mod objects;
+mod passkey;
 mod portal;
+mod said;
+mod security;
+mod signin;
+mod sso;
 mod tickets;
 mod trail;
 mod visit;
@@ -46,6 +52,22 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/login/tenant", post(login::tenant))
         .route("/login/operator", post(login::operator))
         .route("/logout", post(login::logout))
+        .route("/login/sso", get(sso::begin))
+        .route("/login/sso/callback", get(sso::callback))
+        .route("/signin", get(signin::page))
+        .route("/signin/factor", post(signin::factor))
+        .route("/signin/totp/begin", post(signin::begin_totp))
+        .route("/signin/totp", post(signin::finish_totp))
+        .route("/signin/password", post(signin::password))
+        .route("/signin/passkey/bind/begin", post(passkey::begin_bind))
+        .route("/signin/passkey/bind", post(passkey::bind))
+        .route("/signin/passkey/begin", post(passkey::begin_show))
+        .route("/signin/passkey", post(passkey::show))
+        .route("/security", get(security::page))
+        .route("/security/passkeys/{id}/remove", post(passkey::remove))
+        .route("/security/totp/remove", post(security::remove_totp))
+        .route("/security/recovery", post(security::renew_recovery))
+        .route("/security/sessions/{id}/end", post(security::end_session))
         .route("/console", get(trail::overview))
         .route("/console/trail", get(trail::list))
         .route("/console/trail/{record}", get(trail::one))
@@ -66,6 +88,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/desk/tickets/{id}/read", post(desk::read))
         .route("/desk/tickets/{id}/ask", post(desk::ask))
         .route("/desk/requests/{tenant}/{id}/withdraw", post(desk::withdraw))
+        .merge(access::routes())
         .fallback(failure::not_found)
         .method_not_allowed_fallback(failure::method_not_allowed)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

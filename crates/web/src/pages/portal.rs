@@ -159,6 +159,9 @@ pub(super) async fn security_txt(visit: Visit) -> Response {
 }
 
 pub(super) async fn asset(Path(name): Path<String>, visit: Visit) -> Response {
+    if name == *super::passkey::SCRIPT_NAME {
+        return super::passkey::script();
+    }
     if name != *CSS_NAME {
         return failure::missing(&visit);
     }

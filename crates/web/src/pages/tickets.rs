@@ -2,7 +2,7 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::tickets::{CloseTicket, OpenTicket};
+use bailee_rooms::tickets::{CloseTicket, ListTickets, OpenTicket};
 use bailee_types::TicketId;
 use http::StatusCode;
 use maud::html;
@@ -13,7 +13,8 @@ use super::visit::{Posted, Signed, Tenant};
 
 pub(super) async fn list(s: Signed<Tenant>) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
-    let tickets = match s.visit.site.house.tickets(&s.who.id, 200).await {
+    let list = ListTickets { tenant: s.who.id.clone(), tickets_max: 200 };
+    let tickets = match s.visit.site.house.perform(s.caller.clone(), list).await {
         Ok(tickets) => tickets,
         Err(e) => return failure::page(&s.visit, &e),
     };

@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
 use bailee_rooms::Failure;
-use bailee_rooms::trail::{Act, ActEnd, ActFilter, ExportTrail, Family};
+use bailee_rooms::consent::ListConsents;
+use bailee_rooms::trail::{Act, ActEnd, ActFilter, ExportTrail, Family, GetAct, ListActs};
 use bailee_types::Timestamp;
 use futures_util::{StreamExt, stream};
 use http::{HeaderValue, StatusCode, header};
@@ -23,11 +24,18 @@ pub(super) async fn overview(s: Signed<Tenant>) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
     let house = &s.visit.site.house;
     let filter = ActFilter { family: Some(Family::Platform), ..ActFilter::default() };
-    let (acts, requests) =
-        match (house.acts(&s.who.id, &filter, None, 5).await, house.consent_requests(&s.who.id, 200).await) {
-            (Ok(a), Ok(r)) => (a, r),
-            (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
-        };
+    let list = ListActs { tenant: s.who.id.clone(), filter, before: None, acts_max: 5 };
+    let acts = match house.perform(s.caller.clone(), list).await {
+        Ok(acts) => acts,
+        Err(Failure::Refused(_)) => return no_rights(&s),
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let list = ListConsents { tenant: s.who.id.clone(), requests_max: 200 };
+    let requests = match house.perform(s.caller.clone(), list).await {
+        Ok(requests) => requests,
+        Err(Failure::Refused(_)) => return no_rights(&s),
+        Err(e) => return failure::page(&s.visit, &e),
+    };
     let now = house.now();
     let in_state = |state| requests.iter().filter(|r| r.state(now) == state).count();
     let main = html! {
@@ -42,6 +50,20 @@ pub(super) async fn overview(s: Signed<Tenant>) -> Response {
         section { div.head { h2 { (t("For your tools", "供您的工具使用")) } }
             div.card.pad { dl.facts { dt { "OSS / S3" } dd { code { (s.visit.site.objects_url) } } dt { "RPC (Ram, Sts)" } dd { code { (s.visit.site.console_url) } } } }
         }
+    };
+    inside(&s.visit, StatusCode::OK, t("Overview", "概览"), Some(Here::Overview), &main)
+}
+
+/// Where somebody lands whom no policy lets see the overview: with what is his own.
+fn no_rights(s: &Signed<Tenant>) -> Response {
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let main = html! {
+        div.title { div { h1 { (t("Overview", "概览")) } p { (s.who.alias) } } }
+        div.card { div.empty {
+            h3 { (t("Nothing to show", "没有可显示的内容")) }
+            p #no-rights { (t("No policy of yours lets you see the trail and the requests. Ask your administrator.", "您的策略不允许查看审计日志与请求，请联系您的管理员。")) }
+            p { a href="/security" { (t("My sign-in", "我的登录")) } }
+        } }
     };
     inside(&s.visit, StatusCode::OK, t("Overview", "概览"), Some(Here::Overview), &main)
 }
@@ -75,7 +97,8 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
         text: value("text").map(|v| v.chars().take(200).collect()),
     };
     let before = value("before").and_then(|b| b.parse().ok());
-    let page = match s.visit.site.house.acts(&s.who.id, &filter, before, PER_PAGE).await {
+    let list = ListActs { tenant: s.who.id.clone(), filter, before, acts_max: PER_PAGE };
+    let page = match s.visit.site.house.perform(s.caller.clone(), list).await {
         Ok(page) => page,
         Err(e) => return failure::page(&s.visit, &e),
     };
@@ -117,7 +140,8 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
 pub(super) async fn one(s: Signed<Tenant>, Path(record): Path<u64>) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
     let house = &s.visit.site.house;
-    let (act, head) = match (house.act(&s.who.id, record).await, house.head(&s.who.id).await) {
+    let get = GetAct { tenant: s.who.id.clone(), record };
+    let (act, head) = match (house.perform(s.caller.clone(), get).await, house.head(&s.who.id).await) {
         (Ok(a), Ok(h)) => (a, h),
         (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
     };

@@ -8,7 +8,7 @@ use axum::Form;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::gate::{Caller, Origin, Principal};
-use bailee_rooms::identity::SessionInfo;
+use bailee_rooms::identity::{SessionInfo, Stage};
 use bailee_types::{OperatorId, RequestId, TenantId};
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
@@ -87,6 +87,15 @@ pub(super) struct Operator {
     pub(super) place: String,
 }
 
+/// Anybody who signed in, on either side; under which tenant his sign-in stands.
+pub(super) struct Person {
+    pub(super) tenant: TenantId,
+    pub(super) is_operator: bool,
+}
+
+/// As [`Person`], also before the sign-in is finished.
+pub(super) struct Newcomer(pub(super) Person);
+
 /// A form that was sent from our own page within the visitor's session.
 pub(super) struct Posted<T> {
     pub(super) signed: Signed<T>,
@@ -137,6 +146,7 @@ impl Visit {
             user_agent: crate::origin::user_agent(&parts.headers),
             request_id: RequestId::random().to_string(),
             channel: "ConsoleOperation",
+            secure: site.secure,
         };
         let kept: Vec<_> = query
             .split('&')
@@ -180,6 +190,9 @@ impl FromRequestParts<Arc<Site>> for Visit {
 
 /// What a principal must be for a page.
 pub(super) trait Role: Sized {
+    /// Whether the page is for those whose sign-in is not finished, too.
+    const ANY_STAGE: bool = false;
+
     fn of(principal: &Principal) -> Option<Self>;
 }
 
@@ -189,8 +202,29 @@ impl Role for Tenant {
             Principal::Root { tenant, alias } | Principal::User { tenant, alias, .. } => {
                 Some(Self { id: tenant.clone(), alias: alias.to_string() })
             }
+            Principal::Session(s) => Some(Self { id: s.tenant.clone(), alias: s.alias.to_string() }),
             _ => None,
         }
+    }
+}
+
+impl Role for Person {
+    fn of(principal: &Principal) -> Option<Self> {
+        match principal {
+            Principal::Root { tenant, .. } | Principal::User { tenant, .. } => {
+                Some(Self { tenant: tenant.clone(), is_operator: false })
+            }
+            Principal::Operator { .. } => Some(Self { tenant: TenantId::provider(), is_operator: true }),
+            _ => None,
+        }
+    }
+}
+
+impl Role for Newcomer {
+    const ANY_STAGE: bool = true;
+
+    fn of(principal: &Principal) -> Option<Self> {
+        Person::of(principal).map(Self)
     }
 }
 
@@ -206,6 +240,9 @@ impl Role for Operator {
 impl<T: Role> Signed<T> {
     fn of(visit: Visit) -> Result<Self, Response> {
         let Some(session) = &visit.session else { return Err(Redirect::to("/login").into_response()) };
+        if session.stage() != Stage::Full && !T::ANY_STAGE {
+            return Err(Redirect::to("/signin").into_response());
+        }
         let caller = session.caller.clone();
         match T::of(caller.principal()) {
             Some(who) => Ok(Self { visit, caller, who }),
@@ -267,7 +304,7 @@ pub(super) fn is_same_origin(method: &Method, headers: &HeaderMap) -> bool {
     }
 }
 
-fn cookies(headers: &HeaderMap) -> HashMap<String, String> {
+pub(super) fn cookies(headers: &HeaderMap) -> HashMap<String, String> {
     let mut out = HashMap::new();
     for value in headers.get_all(header::COOKIE) {
         for pair in value.to_str().unwrap_or_default().split(';') {

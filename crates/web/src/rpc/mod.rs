@@ -3,18 +3,19 @@
 //! INVARIANT: every answer is JSON with a request id, errors included; an SDK shows nothing of any other.
 
 mod failure;
+mod federated;
+mod ram;
+mod show;
+mod sts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bailee_rooms::House;
-use bailee_rooms::gate::{Caller, Operation, Origin, Principal};
-use bailee_rooms::identity::{
-    AttachPolicy, CreateAccessKey, CreatePolicy, CreateUser, GetCallerIdentity, GetUser, ListAccessKeys,
-    ListUsers, SetPassword, User,
-};
-use bailee_types::{RequestId, TenantId, UserName};
-use bailee_wire::rpc::{Call, RpcError, RpcRequest, looks_like_rpc, reply};
+use bailee_rooms::gate::{Caller, Operation, Origin};
+use bailee_rooms::identity::Presented;
+use bailee_types::{RequestId, TenantId};
+use bailee_wire::rpc::{RpcError, RpcRequest, looks_like_rpc, reply};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -24,6 +25,8 @@ use crate::traffic::Traffic;
 pub(crate) struct RpcState {
     pub(crate) house: Arc<House>,
     pub(crate) traffic: Arc<Traffic>,
+    /// Whether requests come over TLS, from a proxy before us.
+    pub(crate) secure: bool,
 }
 
 /// Whether a request on the shared listener is for us.
@@ -106,117 +109,101 @@ async fn respond(
     request_id: &RequestId,
     peer: SocketAddr,
 ) -> Result<Vec<u8>, RpcError> {
-    let signed = request.signed(state.house.now())?;
-    if signed.has_security_token() {
-        // STS comes with the identity issue; a token that cannot be checked must not be ignored.
-        return Err(RpcError::new(
-            400,
-            "InvalidSecurityToken.Malformed",
-            "Security tokens are not served yet; sign with a permanent AccessKey.",
-        ));
-    }
     let origin = Origin {
         source_ip: peer.ip().to_string(),
         user_agent: crate::origin::user_agent(&parts.headers),
         request_id: request_id.to_string(),
         channel: "ApiCall",
+        secure: state.secure,
+    };
+    if federated::is_anonymous(request) {
+        let body = federated::answer(state, request, origin).await?;
+        return Ok(reply::render(body, request_id.as_str()));
+    }
+    let signed = request.signed(state.house.now())?;
+    let presented = Presented {
+        access_key_id: signed.access_key_id(),
+        token: signed.security_token(),
+        nonce: Some(signed.nonce()),
+        service: request.operation().product.name,
+        scheme: signed.scheme().word(),
     };
     let (caller, ()) = state
         .house
-        .authenticate(signed.access_key_id(), origin, Some(signed.nonce()), |secret| signed.verify(secret))
+        .authenticate(presented, origin, |secret| signed.verify(secret))
         .await
         .map_err(failure::of_auth)?;
-    let call = Call::parse(request)?;
     let Some(tenant) = caller.tenant().cloned() else {
         return Err(RpcError::new(403, "Forbidden", "Only a tenant's caller is served here."));
     };
-    let cx = Cx { house: &state.house, caller, tenant, id: request_id.as_str() };
-    cx.run(call).await
+    let cx = Cx { house: &state.house, caller, tenant, request };
+    let answered = match request.operation().product.name {
+        "Ram" | "Ims" => ram::answer(&cx).await?,
+        "Sts" => sts::answer(&cx).await?,
+        _ => None,
+    };
+    let body = answered.ok_or_else(|| {
+        let (product, name) = (request.operation().product.name, request.operation().name);
+        RpcError::new(
+            404,
+            "InvalidAction.NotFound",
+            format!("Specified api is not found: {product} {name} is not offered by this server yet."),
+        )
+    })?;
+    Ok(reply::render(body, request_id.as_str()))
 }
 
 struct Cx<'a> {
     house: &'a Arc<House>,
     caller: Caller,
     tenant: TenantId,
-    id: &'a str,
+    request: &'a RpcRequest<'a>,
 }
 
 impl Cx<'_> {
-    async fn run(&self, call: Call) -> Result<Vec<u8>, RpcError> {
-        let tenant = self.tenant.clone();
-        Ok(match call {
-            Call::GetCallerIdentity => {
-                let me = self.perform(GetCallerIdentity { tenant }).await?;
-                let identity = reply::Identity {
-                    identity_type: me.identity_type,
-                    account_id: &me.account_id,
-                    principal_id: &me.principal_id,
-                    user_id: me.user_id.as_deref(),
-                    arn: &me.arn,
-                };
-                reply::caller_identity(&identity, self.id)
-            }
-            Call::CreateUser { name, display_name, comments, email, mobile_phone } => {
-                let op = CreateUser { tenant, name, display_name, comments, email, mobile_phone };
-                reply::user(&shown(&self.perform(op).await?), self.id)
-            }
-            Call::GetUser { name } => {
-                reply::user(&shown(&self.perform(GetUser { tenant, name }).await?), self.id)
-            }
-            Call::ListUsers { marker, items_max } => {
-                let page = self.perform(ListUsers { tenant, marker, items_max }).await?;
-                let users: Vec<_> = page.users.iter().map(shown).collect();
-                reply::users(&users, page.marker.as_deref(), self.id)
-            }
-            Call::CreateAccessKey { user } => {
-                let key = self.perform(CreateAccessKey { tenant, user: self.or_own(user) }).await?;
-                reply::new_access_key(key.id.as_str(), key.secret.expose(), key.created_at, self.id)
-            }
-            Call::ListAccessKeys { user } => {
-                let keys = self.perform(ListAccessKeys { tenant, user: self.or_own(user) }).await?;
-                let rows: Vec<_> =
-                    keys.iter().map(|k| (k.id.as_str(), k.status.as_str(), k.created_at)).collect();
-                reply::access_keys(&rows, self.id)
-            }
-            Call::CreateLoginProfile { name, password } => {
-                self.perform(SetPassword { tenant, name: name.clone(), password }).await?;
-                reply::login_profile(name.as_str(), self.house.now(), self.id)
-            }
-            Call::CreatePolicy { name, document, description } => {
-                self.perform(CreatePolicy { tenant, name: name.clone(), document }).await?;
-                reply::policy(&name, &description, self.house.now(), self.id)
-            }
-            Call::AttachPolicyToUser { policy, system, user } => {
-                self.perform(AttachPolicy { tenant, user, policy, system }).await?;
-                reply::empty(self.id)
-            }
-        })
-    }
-
     async fn perform<O: Operation>(&self, op: O) -> Result<O::Output, RpcError> {
         let done = self.house.perform(self.caller.clone(), op).await;
-        done.map_err(|e| failure::of(e, &self.caller))
-    }
-
-    /// The user that was named, or else the caller himself (none for root).
-    fn or_own(&self, named: Option<UserName>) -> Option<UserName> {
-        named.or_else(|| match self.caller.principal() {
-            Principal::User { name, .. } => Some(name.clone()),
-            _ => None,
-        })
+        done.map_err(|e| failure::of(e, self.house, &self.caller))
     }
 }
 
-fn shown(user: &User) -> reply::User<'_> {
-    reply::User {
-        id: &user.id,
-        name: &user.name,
-        display_name: &user.display_name,
-        comments: &user.comments,
-        email: &user.email,
-        mobile_phone: &user.mobile_phone,
-        created_at: user.created_at,
-        updated_at: user.updated_at,
-        last_login_at: user.last_login_at,
+/// Runs an operation of Ram, Ims or Sts as an administrator at the machine, with the same reading of arguments and the
+/// same answers as over the wire.
+///
+/// # Errors
+/// The wire's code and text.
+pub async fn at_the_machine(
+    house: &Arc<House>,
+    caller: Caller,
+    tenant: TenantId,
+    (product, action): (&str, &str),
+    arguments: &[(String, String)],
+) -> Result<serde_json::Value, String> {
+    let known = bailee_wire::rpc::operations()
+        .find(|o| o.product.name.eq_ignore_ascii_case(product) && o.name.eq_ignore_ascii_case(action))
+        .ok_or_else(|| format!("there is no operation `{product} {action}`"))?;
+    let mut form = String::new();
+    let own = [("Action", known.name), ("Version", known.product.version)];
+    let all = own.iter().copied().chain(arguments.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+    for (name, value) in all {
+        let enc = |t: &str| {
+            percent_encoding::utf8_percent_encode(t, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
+        form.push_str(&format!("{}={}&", enc(name), enc(value)));
     }
+    let parts = http::Request::post("/")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(())
+        .map_err(|e| e.to_string())?
+        .into_parts()
+        .0;
+    let shown = |e: RpcError| format!("{}: {}", e.code(), e.message());
+    let request = RpcRequest::read(&parts, form.as_bytes()).map_err(shown)?;
+    let cx = Cx { house, caller, tenant, request: &request };
+    let answered = match known.product.name {
+        "Ram" | "Ims" => ram::answer(&cx).await.map_err(shown)?,
+        _ => None,
+    };
+    answered
+        .ok_or_else(|| format!("InvalidAction.NotFound: {product} {action} is not offered at the machine"))
 }

@@ -31,6 +31,18 @@ pub enum Scheme {
     V4,
 }
 
+impl Scheme {
+    /// The name of the algorithm.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::V1 => "HMAC-SHA1",
+            Self::V3 => "ACS3-HMAC-SHA256",
+            Self::V3Sm3 => "ACS3-HMAC-SM3",
+            Self::V4 => "ACS4-HMAC-SHA256",
+        }
+    }
+}
+
 /// A parsed signature, not yet believed.
 pub struct Signed {
     scheme: Scheme,
@@ -40,7 +52,7 @@ pub struct Signed {
     string_to_sign: String,
     scope: Option<Scope>,
     signature: Vec<u8>,
-    has_token: bool,
+    token: Option<SecretText>,
 }
 
 struct Scope {
@@ -60,8 +72,15 @@ impl RpcRequest<'_> {
         if bearer {
             return Err(unsupported("Bearer tokens are not served; sign with an AccessKey."));
         }
-        let token = self.header("x-acs-security-token")?.is_some_and(|t| !t.is_empty())
-            || self.argument("SecurityToken").is_some_and(|t| !t.is_empty());
+        let token = match (self.header("x-acs-security-token")?, self.argument("SecurityToken")) {
+            (Some(a), Some(b)) if a != b => {
+                return Err(RpcError::invalid(
+                    "SecurityToken",
+                    "Header and parameter hold different tokens.",
+                ));
+            }
+            (a, b) => a.or(b).filter(|t| !t.is_empty()).map(|t| SecretText::new(t.to_owned())),
+        };
         let signed = match (header, self.argument("Signature")) {
             (Some(_), Some(_)) => {
                 return Err(RpcError::new(
@@ -83,7 +102,7 @@ impl RpcRequest<'_> {
                 format!("Specified time stamp or date value is expired. The server's time is {}.", now.iso()),
             ));
         }
-        Ok(Signed { has_token: token, ..signed })
+        Ok(Signed { token, ..signed })
     }
 
     fn legacy(&self, signature: &str) -> Result<Signed, RpcError> {
@@ -118,7 +137,7 @@ impl RpcRequest<'_> {
             string_to_sign: String::from_utf8(text).unwrap_or_default(),
             scope: None,
             signature: base64_bytes(signature),
-            has_token: false,
+            token: None,
         })
     }
 
@@ -183,7 +202,7 @@ impl RpcRequest<'_> {
             string_to_sign: self.modern_string(scheme, algorithm, &names)?,
             scope,
             signature: hex::decode(signature).unwrap_or_default(),
-            has_token: false,
+            token: None,
         })
     }
 
@@ -266,9 +285,9 @@ impl Signed {
         &self.nonce
     }
 
-    /// Whether the request carries a security token. It is signed, and bound to nothing until somebody checks it.
-    pub fn has_security_token(&self) -> bool {
-        self.has_token
+    /// The security token that the request carries. It is bound to nothing until somebody checks it.
+    pub fn security_token(&self) -> Option<&str> {
+        self.token.as_ref().map(SecretText::expose)
     }
 
     /// Recomputes the signature; compares in constant time.

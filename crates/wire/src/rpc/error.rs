@@ -19,7 +19,7 @@ pub struct RpcError {
 pub struct Denied {
     /// `ram:CreateUser`.
     pub action: String,
-    /// `SubUser`.
+    /// `SubUser` or `AssumedRoleUser`.
     pub principal_type: &'static str,
     /// The tenant's id.
     pub owner_id: String,
@@ -27,6 +27,10 @@ pub struct Denied {
     pub display_name: String,
     /// Whether a statement denies it, rather than none allowing it.
     pub explicit: bool,
+    /// `AccountLevelIdentityBasedPolicy`, `SessionPolicy`, `AssumeRolePolicy` or `ControlPolicy`.
+    pub policy_type: &'static str,
+    /// The whole reason, sealed: it quotes policies, and not everybody who is refused may read them.
+    pub diagnostic: Option<String>,
 }
 
 impl RpcError {
@@ -98,9 +102,14 @@ impl RpcError {
                     "AuthPrincipalOwnerId": d.owner_id,
                     "AuthPrincipalDisplayName": d.display_name,
                     "NoPermissionType": if d.explicit { "ExplicitDeny" } else { "ImplicitDeny" },
-                    "PolicyType": "AccountLevelIdentityBasedPolicy",
+                    "PolicyType": d.policy_type,
                 }),
             );
+            if let (Some(sealed), Some(detail)) =
+                (&d.diagnostic, body.get_mut("AccessDeniedDetail").and_then(Value::as_object_mut))
+            {
+                detail.insert("EncodedDiagnosticMessage".into(), sealed.clone().into());
+            }
         }
         Value::Object(body).to_string().into_bytes()
     }

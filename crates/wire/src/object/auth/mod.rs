@@ -56,6 +56,15 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// The name of the algorithm.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::OssV1 | Self::OssV1Presigned => "OSS-HMAC-SHA1",
+            Self::OssV4 | Self::OssV4Presigned => "OSS4-HMAC-SHA256",
+            Self::SigV4 | Self::SigV4Presigned => "AWS4-HMAC-SHA256",
+        }
+    }
+
     /// Whether the signature travels in the address.
     pub fn is_presigned(self) -> bool {
         matches!(self, Self::OssV1Presigned | Self::OssV4Presigned | Self::SigV4Presigned)

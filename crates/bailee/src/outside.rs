@@ -1,0 +1,178 @@
+//! The network as a server reaches it: HTTPS to public addresses, for documents that tenants name (an issuer's keys).
+//!
+//! INVARIANT: a tenant cannot make this machine talk to itself or to its own network: names are resolved here and
+//! addresses that are not public are refused, unless the provider said that this house may use them (`dev` does).
+
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bailee_rooms::outside::{ANSWER_BYTES_MAX, Outside};
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Fetches over HTTPS.
+pub(crate) struct Network {
+    agent: ureq::Agent,
+    local: bool,
+}
+
+impl Network {
+    /// `local` allows addresses of this machine and its networks, and plain HTTP to this machine.
+    pub(crate) fn new(local: bool) -> Self {
+        let config = Config::builder()
+            .timeout_global(Some(TIMEOUT))
+            .max_redirects(0)
+            .https_only(!local)
+            .http_status_as_error(false)
+            .user_agent("bailee")
+            // A proxy of the environment would resolve names for us, beyond our rule.
+            .proxy(None)
+            .build();
+        let resolver = Public { local, inner: DefaultResolver::default() };
+        Self { agent: ureq::Agent::with_parts(config, DefaultConnector::default(), resolver), local }
+    }
+
+    async fn fetch(
+        &self,
+        address: &str,
+        ask: impl FnOnce(&ureq::Agent) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> + Send + 'static,
+    ) -> Result<Vec<u8>, String> {
+        if !self.local && !address.starts_with("https://") {
+            return Err("it is not served over https".into());
+        }
+        let agent = self.agent.clone();
+        let work = move || {
+            let response = ask(&agent).map_err(|e| e.to_string())?;
+            if response.status() != 200 {
+                return Err(format!("it answered with status {}", response.status().as_u16()));
+            }
+            let mut bytes = Vec::new();
+            let limit = ANSWER_BYTES_MAX as u64 + 1;
+            response
+                .into_body()
+                .into_reader()
+                .take(limit)
+                .read_to_end(&mut bytes)
+                .map_err(|e| e.to_string())?;
+            if bytes.len() > ANSWER_BYTES_MAX {
+                return Err(format!("it is longer than {ANSWER_BYTES_MAX} bytes"));
+            }
+            Ok(bytes)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
+    }
+}
+
+#[async_trait]
+impl Outside for Network {
+    async fn get(&self, address: &str) -> Result<Vec<u8>, String> {
+        let url = address.to_owned();
+        self.fetch(address, move |agent| agent.get(&url).header("accept", "application/json").call()).await
+    }
+
+    async fn post(&self, address: &str, form: &str, authorization: Option<&str>) -> Result<Vec<u8>, String> {
+        let (url, form, authorization) =
+            (address.to_owned(), form.to_owned(), authorization.map(str::to_owned));
+        self.fetch(address, move |agent| {
+            let mut request = agent
+                .post(&url)
+                .header("accept", "application/json")
+                .header("content-type", "application/x-www-form-urlencoded");
+            if let Some(value) = &authorization {
+                request = request.header("authorization", value);
+            }
+            request.send(&form)
+        })
+        .await
+    }
+}
+
+/// Resolves names to public addresses only.
+#[derive(Debug)]
+struct Public {
+    local: bool,
+    inner: DefaultResolver,
+}
+
+impl Resolver for Public {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = self.inner.resolve(uri, config, timeout)?;
+        if self.local {
+            return Ok(found);
+        }
+        let mut kept = self.empty();
+        for address in found.iter().filter(|a: &&SocketAddr| is_public(a.ip())) {
+            kept.push(*address);
+        }
+        if kept.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(kept) }
+    }
+}
+
+/// Whether an address is of the public network (RFC 6890 without its special blocks).
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            !(v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_broadcast()
+                || v4.is_documentation()
+                || v4.is_multicast()
+                || v4.is_unspecified()
+                || a == 0
+                || a >= 240
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 192 && b == 0 && c == 0)
+                || (a == 198 && (b == 18 || b == 19)))
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, ..] = v6.segments();
+            // Only 2000::/3 is given out; of it, documentation, Teredo and 6to4 lead elsewhere.
+            (a & 0xe000) == 0x2000 && !(a == 0x2001 && (b == 0 || b == 0xdb8)) && a != 0x2002
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_are_public() {
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "198.18.0.1",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+            "2001:db8::1",
+        ] {
+            assert!(!is_public(private.parse().unwrap()), "{private}");
+        }
+        for public in ["1.1.1.1", "2606:4700:4700::1111", "100.128.0.1"] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Passkeys as a second factor: bound in a session, shown at sign-in and whenever a fresh factor is asked for.
+//!
+//! The challenge waits in the session's row, sealed, and goes with its first use.
+
+use std::sync::Arc;
+
+use bailee_federation::passkey::{CredentialRecord, RelyingParty, credential_id};
+use bailee_types::{SecretText, TenantId};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use super::console::{asked, holder_of, next_stage};
+use super::rows::{mfa, session as rows};
+use super::session::{SessionToken, hash_of};
+use crate::gate::{Asked, Intent, Operation};
+use crate::{Failure, House, SignInProblem, Thing};
+
+/// Passkeys that one person may have.
+const PER_HOLDER_MAX: usize = 10;
+
+/// What the browser's `navigator.credentials` is asked, as JSON.
+#[derive(Clone, Debug)]
+pub struct PasskeyOptions(pub String);
+
+/// Begins to bind a passkey to oneself.
+pub struct BeginPasskey {
+    /// The caller's tenant, or the provider's.
+    pub tenant: TenantId,
+    /// The session's token.
+    pub token: String,
+}
+
+/// Binds the passkey that [`BeginPasskey`] asked for.
+pub struct FinishPasskey {
+    /// The caller's tenant, or the provider's.
+    pub tenant: TenantId,
+    /// The session's token.
+    pub token: String,
+    /// What its holder calls it.
+    pub label: String,
+    /// The browser's answer.
+    pub response: String,
+}
+
+/// Begins to show a passkey.
+pub struct AskPasskey {
+    /// The caller's tenant, or the provider's.
+    pub tenant: TenantId,
+    /// The session's token.
+    pub token: String,
+}
+
+/// Shows a passkey: moves a session on, or makes its second factor fresh again.
+pub struct ShowPasskey {
+    /// The caller's tenant, or the provider's.
+    pub tenant: TenantId,
+    /// The session's token.
+    pub token: String,
+    /// The browser's answer.
+    pub response: String,
+}
+
+/// Forgets one of one's passkeys. Needs a fresh second factor.
+pub struct RemovePasskey {
+    /// The caller's tenant, or the provider's.
+    pub tenant: TenantId,
+    /// The credential's id.
+    pub id: String,
+}
+
+impl House {
+    fn party(&self) -> Result<&RelyingParty, Failure> {
+        self.relying_party.get().ok_or_else(|| {
+            Failure::Unavailable(
+                "passkeys are not offered here: the server does not know its own address".into(),
+            )
+        })
+    }
+
+    /// Whether passkeys are offered, that is, whether the console's address is known.
+    pub fn offers_passkeys(&self) -> bool {
+        self.relying_party.get().is_some()
+    }
+
+    fn user_handle(&self, tenant: &TenantId, holder: &str) -> [u8; 32] {
+        self.identity.recovery.mac(&[b"user-handle", tenant.as_str().as_bytes(), holder.as_bytes()])
+    }
+}
+
+fn pending_aad(kind: &[u8], hash: &[u8; 32]) -> Vec<u8> {
+    bailee_crypto::seal::aad(&[b"bailee/pending-passkey/v1", kind, hash])
+}
+
+fn records(found: &[super::Passkey]) -> Result<Vec<CredentialRecord>, Failure> {
+    found
+        .iter()
+        .map(|p| {
+            serde_json::from_str(&p.record)
+                .map_err(|e| Failure::Damaged(format!("the passkey `{}`: {e}", p.id)))
+        })
+        .collect()
+}
+
+/// Takes what waits in a session; it is gone after.
+fn take_pending(
+    tx: &mut bailee_store::Tx<'_>,
+    house: &House,
+    hash: &[u8; 32],
+    kind: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    let none =
+        || Failure::Conflict("nothing is under way with a passkey in this session; begin again".into());
+    let row = rows::by_token(tx, hash)?.ok_or_else(none)?;
+    let sealed = row.pending.ok_or_else(none)?;
+    rows::set_pending(tx, hash, None)?;
+    let plain = house.identity.credentials.open(&pending_aad(kind, hash), &sealed).map_err(|_| none())?;
+    Ok(plain.expose().to_vec())
+}
+
+impl Operation for BeginPasskey {
+    type Output = PasskeyOptions;
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, "bailee:BindSecondFactor", true, json!({ "factor": "passkey", "step": "begin" }))
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<PasskeyOptions, Failure> {
+        let (tenant, holder) = holder_of(intent.caller())?;
+        house.need_fresh_if_bound(intent.caller()).await?;
+        let name = intent.caller().name().to_owned();
+        let (inner, hash, now) = (Arc::clone(house), hash_of(&self.token), house.now());
+        // What an operator could bind without proving himself could never be shown: see `AskPasskey`.
+        let verified = intent.caller().operator().is_some();
+        house
+            .db
+            .write(move |tx| {
+                let there = mfa::passkeys(&mut tx.tenant(&tenant), &holder)?;
+                if there.len() >= PER_HOLDER_MAX {
+                    return Err(Failure::limit(
+                        Thing::Passkey,
+                        "passkeys of one person",
+                        PER_HOLDER_MAX as u64,
+                    ));
+                }
+                let handle = inner.user_handle(&tenant, &holder);
+                let ceremony = inner
+                    .party()?
+                    .start_registration(&handle, &name, &records(&there)?, verified, now)
+                    .map_err(|e| Failure::Conflict(format!("a passkey cannot be bound: {e}")))?;
+                let sealed = inner.identity.credentials.seal(&pending_aad(b"bind", &hash), &ceremony.state);
+                rows::set_pending(tx, &hash, Some(&sealed))?;
+                Ok(PasskeyOptions(ceremony.options))
+            })
+            .await
+    }
+}
+
+impl Operation for FinishPasskey {
+    type Output = (SessionToken, Option<Vec<SecretText>>);
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, "bailee:BindSecondFactor", true, json!({ "factor": "passkey", "step": "finish" }))
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Self::Output, Failure> {
+        let (tenant, holder) = holder_of(intent.caller())?;
+        super::act::short("label", &self.label, 64)?;
+        let label =
+            if self.label.trim().is_empty() { "passkey".to_owned() } else { self.label.trim().to_owned() };
+        let (inner, old, now) = (Arc::clone(house), hash_of(&self.token), house.now());
+        let new = SessionToken::random();
+        let new_hash = new.hash();
+        let codes = house.new_recovery_codes(&tenant, &holder);
+        let shown = house
+            .db
+            .write(move |tx| {
+                let state = take_pending(tx, &inner, &old, b"bind")?;
+                let record = inner
+                    .party()?
+                    .finish_registration(&state, self.response.as_bytes(), now)
+                    .map_err(|e| Failure::invalid("passkey", format!("is refused: {e}")))?;
+                let id = URL_SAFE_NO_PAD.encode(&record.id);
+                let text = serde_json::to_string(&record).map_err(|e| Failure::Bug(e.to_string()))?;
+                let stage = next_stage(tx, &tenant, &holder, now)?;
+                let mut own = tx.tenant(&tenant);
+                // The first factor brings the recovery codes.
+                let first = mfa::of_holder(&mut own, &holder)?.is_none()
+                    && mfa::passkeys(&mut own, &holder)?.is_empty();
+                if !mfa::insert_passkey(&mut own, &holder, &id, &label, &text, now)? {
+                    return Err(Failure::exists(Thing::Passkey, label));
+                }
+                if first {
+                    mfa::set_recovery_codes(&mut own, &holder, &codes.1)?;
+                }
+                rows::advance(tx, &old, &new_hash, stage, Some(now))?;
+                Ok(first.then_some(codes.0))
+            })
+            .await?;
+        Ok((new, shown))
+    }
+
+    fn outcome_detail(_: &Self::Output) -> Map<String, Value> {
+        Map::new()
+    }
+}
+
+impl Operation for AskPasskey {
+    type Output = PasskeyOptions;
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, "bailee:ShowSecondFactor", true, json!({ "factor": "passkey", "step": "begin" }))
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<PasskeyOptions, Failure> {
+        let (tenant, holder) = holder_of(intent.caller())?;
+        let (inner, hash, now) = (Arc::clone(house), hash_of(&self.token), house.now());
+        // An operator must show that it is he, not only that his device is there.
+        let verified = intent.caller().operator().is_some();
+        house
+            .db
+            .write(move |tx| {
+                let there = mfa::passkeys(&mut tx.tenant(&tenant), &holder)?;
+                if there.is_empty() {
+                    return Err(Failure::not_found(Thing::Passkey, "of yours"));
+                }
+                let ceremony = inner
+                    .party()?
+                    .start_authentication(&records(&there)?, verified, now)
+                    .map_err(|e| Failure::Conflict(format!("a passkey cannot be asked for: {e}")))?;
+                let sealed = inner.identity.credentials.seal(&pending_aad(b"show", &hash), &ceremony.state);
+                rows::set_pending(tx, &hash, Some(&sealed))?;
+                Ok(PasskeyOptions(ceremony.options))
+            })
+            .await
+    }
+}
+
+impl Operation for ShowPasskey {
+    type Output = SessionToken;
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, "bailee:ShowSecondFactor", true, json!({ "factor": "passkey", "step": "finish" }))
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<SessionToken, Failure> {
+        let (tenant, holder) = holder_of(intent.caller())?;
+        let (inner, old, now) = (Arc::clone(house), hash_of(&self.token), house.now());
+        let verified = intent.caller().operator().is_some();
+        let new = SessionToken::random();
+        let new_hash = new.hash();
+        house
+            .db
+            .write(move |tx| {
+                let refused = |e: bailee_federation::passkey::PasskeyError| {
+                    Failure::invalid("passkey", format!("is refused: {e}"))
+                };
+                let state = take_pending(tx, &inner, &old, b"show")?;
+                let id = URL_SAFE_NO_PAD.encode(credential_id(self.response.as_bytes()).map_err(refused)?);
+                let stage = next_stage(tx, &tenant, &holder, now)?;
+                let mut own = tx.tenant(&tenant);
+                let there = mfa::passkeys(&mut own, &holder)?;
+                let found = there.iter().find(|p| p.id == id).cloned();
+                let found = found.ok_or_else(|| Failure::not_found(Thing::Passkey, "of yours"))?;
+                let mut record = records(std::slice::from_ref(&found))?
+                    .pop()
+                    .ok_or_else(|| Failure::Bug("a passkey has no record".into()))?;
+                let outcome = inner
+                    .party()?
+                    .finish_authentication(&state, self.response.as_bytes(), &record, verified, now)
+                    .map_err(refused)?;
+                if outcome.counter_regressed {
+                    // Perhaps a copy of the key: said loudly, and no lock, which a copy could be used for as well.
+                    tracing::error!(tenant.id = %tenant, holder, passkey = id, "a passkey's counter went back");
+                }
+                record.counter = record.counter.max(outcome.counter);
+                record.backed_up = outcome.backed_up;
+                let text = serde_json::to_string(&record).map_err(|e| Failure::Bug(e.to_string()))?;
+                mfa::use_passkey(&mut own, &id, &text, now)?;
+                if !rows::advance(tx, &old, &new_hash, stage, Some(now))? {
+                    return Err(Failure::SignIn(SignInProblem::Ended));
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(new)
+    }
+
+    fn outcome_detail(_: &SessionToken) -> Map<String, Value> {
+        Map::new()
+    }
+}
+
+impl Operation for RemovePasskey {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, "bailee:RemoveSecondFactor", true, json!({ "factor": "passkey" }))
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<(), Failure> {
+        intent.caller().need_fresh_mfa(house.now())?;
+        let (tenant, holder) = holder_of(intent.caller())?;
+        house
+            .db
+            .write(move |tx| {
+                let mut own = tx.tenant(&tenant);
+                if mfa::delete_passkey(&mut own, &holder, &self.id)? {
+                    return Ok(mfa::forget_codes_without_factor(&mut own, &holder)?);
+                }
+                Err(Failure::not_found(Thing::Passkey, "of yours"))
+            })
+            .await
+    }
+}

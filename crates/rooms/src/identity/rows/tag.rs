@@ -1,0 +1,93 @@
+//! Rows of tags.
+
+use bailee_store::{StoreError, TenantTx};
+
+use super::count_of;
+use crate::identity::TagRow;
+
+pub(in crate::identity) fn put(
+    tx: &mut TenantTx<'_, '_>,
+    kind: &str,
+    id: &str,
+    key: &str,
+    value: &str,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO ram_tag (tenant_id, resource_type, resource_id, tag_key, tag_value) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (tenant_id, resource_type, resource_id, tag_key) DO UPDATE SET tag_value = excluded.tag_value",
+        &[kind.into(), id.into(), key.into(), value.into()],
+    )
+    .map(drop)
+}
+
+pub(in crate::identity) fn count(tx: &mut TenantTx<'_, '_>, kind: &str, id: &str) -> Result<u64, StoreError> {
+    count_of(tx.query_opt(
+        "SELECT count(*) FROM ram_tag WHERE tenant_id = $1 AND resource_type = $2 AND resource_id = $3",
+        &[kind.into(), id.into()],
+    )?)
+}
+
+pub(in crate::identity) fn delete(
+    tx: &mut TenantTx<'_, '_>,
+    kind: &str,
+    id: &str,
+    key: &str,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "DELETE FROM ram_tag WHERE tenant_id = $1 AND resource_type = $2 AND resource_id = $3 AND tag_key = $4",
+        &[kind.into(), id.into(), key.into()],
+    )
+    .map(drop)
+}
+
+pub(in crate::identity) fn delete_all(
+    tx: &mut TenantTx<'_, '_>,
+    kind: &str,
+    id: &str,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "DELETE FROM ram_tag WHERE tenant_id = $1 AND resource_type = $2 AND resource_id = $3",
+        &[kind.into(), id.into()],
+    )
+    .map(drop)
+}
+
+/// Ids of the resources with this tag; an empty value means any.
+pub(in crate::identity) fn holders(
+    tx: &mut TenantTx<'_, '_>,
+    kind: &str,
+    key: &str,
+    value: &str,
+) -> Result<Vec<String>, StoreError> {
+    tx.query(
+        "SELECT resource_id FROM ram_tag WHERE tenant_id = $1 AND resource_type = $2 AND tag_key = $3 \
+         AND ($4 = '' OR tag_value = $4)",
+        &[kind.into(), key.into(), value.into()],
+    )?
+    .iter()
+    .map(|r| r.text(0).map(str::to_owned))
+    .collect()
+}
+
+/// All tags of a kind, with the names of their resources.
+pub(in crate::identity) fn rows(tx: &mut TenantTx<'_, '_>, kind: &str) -> Result<Vec<TagRow>, StoreError> {
+    tx.query(
+        "SELECT t.resource_type, coalesce(u.user_name, r.role_name, t.resource_id), t.resource_id, t.tag_key, \
+         t.tag_value FROM ram_tag t \
+         LEFT JOIN ram_user u ON t.resource_type = 'user' AND u.user_id = t.resource_id \
+         LEFT JOIN ram_role r ON t.resource_type = 'role' AND r.role_id = t.resource_id \
+         WHERE t.tenant_id = $1 AND t.resource_type = $2 ORDER BY 2, t.tag_key",
+        &[kind.into()],
+    )?
+    .iter()
+    .map(|r| {
+        Ok(TagRow {
+            kind: r.text(0)?.to_owned(),
+            name: r.text(1)?.to_owned(),
+            id: r.text(2)?.to_owned(),
+            key: r.text(3)?.to_owned(),
+            value: r.text(4)?.to_owned(),
+        })
+    })
+    .collect()
+}

@@ -1,0 +1,305 @@
+//! Single sign-on: people of a tenant, or the provider's operators, prove themselves at an OIDC issuer of their own.
+//!
+//! The flow is the authorization code with PKCE. What must be remembered between the two halves travels sealed in the
+//! browser that began, so that an answer is good in that browser only.
+
+use std::sync::Arc;
+
+use bailee_federation::oidc::{
+    AuthorizationRequest, Client, Expect, Pending, TokenRequest, TokenResponse, discovery,
+};
+use bailee_types::{Arn, OperatorId, SecretText, TenantId, Timestamp, UserName};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::rows::{mfa, operator, setting, tenant as tenant_rows, user as user_rows};
+use super::session::{SessionToken, Stage};
+use super::settings::SecurityPreference;
+use crate::consent::parameters;
+use crate::gate::{Asked, Class, Intent, Operation, Origin, Touches};
+use crate::{Failure, House, SignInProblem};
+
+/// How long somebody may take at the issuer.
+const TAKES_MS: i64 = 10 * 60_000;
+const LEEWAY_MS: i64 = 60_000;
+const SETTING: &str = "single-sign-on";
+
+/// Where people of one tenant (or the operators) sign on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SingleSignOn {
+    /// The issuer's address; empty when single sign-on is off.
+    pub issuer: String,
+    /// Our client id there.
+    pub client_id: String,
+    /// The claim that holds the RAM user's name (an `@domain` behind it is cut off) or the operator's id.
+    pub claim: String,
+    /// The client secret, sealed; none for a public client.
+    #[serde(default)]
+    sealed_secret: Option<String>,
+}
+
+/// Sets where people sign on; without settings, switches it off.
+#[derive(Clone, Debug)]
+pub struct SetSingleSignOn {
+    /// The tenant, or the provider for its operators.
+    pub tenant: TenantId,
+    /// Issuer, client id, claim and client secret.
+    pub to: Option<(String, String, String, Option<SecretText>)>,
+}
+
+/// Where people sign on now.
+#[derive(Clone, Debug)]
+pub struct GetSingleSignOn {
+    /// The tenant, or the provider for its operators.
+    pub tenant: TenantId,
+}
+
+fn asked(tenant: &TenantId, action: &'static str, write: bool, issuer: Option<&str>) -> Asked {
+    Asked {
+        tenant: tenant.clone(),
+        action,
+        resource: Arn::own(tenant, "single-sign-on"),
+        resource_type: "ACS::Bailee::SingleSignOn",
+        class: Class::Management { write },
+        touches: Touches::Nothing,
+        ticket: None,
+        parameters: parameters(json!({ "issuer": issuer })),
+        continues: None,
+        also: Vec::new(),
+        conditions: Vec::new(),
+    }
+}
+
+fn secret_aad(tenant: &TenantId) -> Vec<u8> {
+    bailee_crypto::seal::aad(&[b"bailee/sso-secret/v1", tenant.as_str().as_bytes()])
+}
+
+impl Operation for SetSingleSignOn {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, "bailee:SetSingleSignOn", true, self.to.as_ref().map(|t| t.0.as_str()))
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
+        let set = match self.to {
+            None => SingleSignOn::default(),
+            Some((issuer, client_id, claim, secret)) => {
+                discovery::address(&issuer)
+                    .map_err(|e| Failure::invalid("issuer", format!("is refused: {e}")))?;
+                if client_id.is_empty() || client_id.len() > 255 || claim.is_empty() || claim.len() > 64 {
+                    return Err(Failure::invalid(
+                        "client id",
+                        "and claim must be given, of at most 255 and 64 characters",
+                    ));
+                }
+                let seal = |s: SecretText| {
+                    let sealed =
+                        house.identity.credentials.seal(&secret_aad(&self.tenant), s.expose().as_bytes());
+                    URL_SAFE_NO_PAD.encode(sealed)
+                };
+                SingleSignOn { issuer, client_id, claim, sealed_secret: secret.map(seal) }
+            }
+        };
+        let tenant = self.tenant;
+        house.db.write(move |tx| Ok(setting::store(&mut tx.tenant(&tenant), SETTING, &set)?)).await
+    }
+}
+
+impl Operation for GetSingleSignOn {
+    type Output = Option<SingleSignOn>;
+
+    fn asks(&self) -> Asked {
+        asked(&self.tenant, "bailee:GetSingleSignOn", false, None)
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Option<SingleSignOn>, Failure> {
+        house.single_sign_on(&self.tenant).await
+    }
+}
+
+/// A sign-on that began: where the browser goes, and what it keeps meanwhile.
+pub struct SignOnBegun {
+    /// The issuer's page.
+    pub url: String,
+    /// The issuer, for people.
+    pub issuer: String,
+    /// For a cookie of ten minutes; opens nothing but the second half.
+    pub kept: SecretText,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    tenant: String,
+    redirect: String,
+    state: String,
+    nonce: String,
+    verifier: String,
+    at_ms: i64,
+}
+
+const KEPT_AAD: &[u8] = b"bailee/sign-on/v1";
+
+impl House {
+    async fn single_sign_on(&self, tenant: &TenantId) -> Result<Option<SingleSignOn>, Failure> {
+        let t = tenant.clone();
+        let set: SingleSignOn =
+            self.db.read(move |tx| Ok::<_, Failure>(setting::load(&mut tx.tenant(&t), SETTING)?)).await?;
+        Ok(Some(set).filter(|s| !s.issuer.is_empty()))
+    }
+
+    fn client(&self, tenant: &TenantId, set: &SingleSignOn, redirect: &str) -> Result<Client, Failure> {
+        let damaged = || Failure::Damaged("the client secret for single sign-on does not open".into());
+        let secret = match &set.sealed_secret {
+            None => None,
+            Some(sealed) => {
+                let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| damaged())?;
+                let plain =
+                    self.identity.credentials.open(&secret_aad(tenant), &bytes).map_err(|_| damaged())?;
+                Some(SecretText::new(String::from_utf8(plain.expose().to_vec()).map_err(|_| damaged())?))
+            }
+        };
+        Ok(Client {
+            client_id: set.client_id.clone(),
+            client_secret: secret,
+            redirect_uri: redirect.to_owned(),
+        })
+    }
+
+    /// Begins a sign-on for a tenant (alias or id), or for the provider's operators when none is named. `redirect` is the
+    /// address of the second half.
+    ///
+    /// # Errors
+    /// `SignIn` when there is no such tenant or it has none; `Unavailable` when the issuer cannot be reached.
+    pub async fn begin_sign_on(&self, tenant: Option<&str>, redirect: &str) -> Result<SignOnBegun, Failure> {
+        let id = match tenant {
+            None => TenantId::provider(),
+            Some(name) => {
+                let name = name.to_owned();
+                let found =
+                    self.db.read(move |tx| tenant_rows::by_name(tx, &name).map_err(Failure::from)).await?;
+                found.ok_or(Failure::SignIn(SignInProblem::NoSingleSignOn))?.id
+            }
+        };
+        let set = self.single_sign_on(&id).await?.ok_or(Failure::SignIn(SignInProblem::NoSingleSignOn))?;
+        let issuer = self.issuer(&set.issuer).await?;
+        let client = self.client(&id, &set, redirect)?;
+        let request =
+            AuthorizationRequest::new(&issuer.document, &client, &["openid", "profile", "email"], &[])
+                .map_err(|e| Failure::Conflict(format!("single sign-on cannot begin: {e}")))?;
+        let kept = Kept {
+            tenant: id.to_string(),
+            redirect: redirect.to_owned(),
+            state: request.pending.state.expose().to_owned(),
+            nonce: request.pending.nonce.expose().to_owned(),
+            verifier: request.pending.verifier.expose().to_owned(),
+            at_ms: self.now().ms(),
+        };
+        let plain = serde_json::to_vec(&kept).map_err(|e| Failure::Bug(e.to_string()))?;
+        let sealed = URL_SAFE_NO_PAD.encode(self.identity.sessions.seal(KEPT_AAD, &plain));
+        Ok(SignOnBegun { url: request.url, issuer: set.issuer, kept: SecretText::new(sealed) })
+    }
+
+    /// The second half: redeems the code, checks the id token, begins the session.
+    ///
+    /// # Errors
+    /// `SignIn` when the answer does not belong to this browser, the person is not known here, or may not sign in.
+    pub async fn finish_sign_on(
+        self: &Arc<Self>,
+        kept: &str,
+        (state, code, iss): (&str, &SecretText, Option<&str>),
+        origin: Origin,
+    ) -> Result<(SessionToken, bool), Failure> {
+        let stranger = || Failure::SignIn(SignInProblem::SignOnBroken);
+        let bytes = URL_SAFE_NO_PAD.decode(kept).map_err(|_| stranger())?;
+        let plain = self.identity.sessions.open(KEPT_AAD, &bytes).map_err(|_| stranger())?;
+        let kept: Kept = serde_json::from_slice(plain.expose()).map_err(|_| stranger())?;
+        let now = self.now();
+        if now.ms() - kept.at_ms > TAKES_MS {
+            return Err(stranger());
+        }
+        let tenant = TenantId::parse(&kept.tenant).map_err(|_| stranger())?;
+        let set =
+            self.single_sign_on(&tenant).await?.ok_or(Failure::SignIn(SignInProblem::NoSingleSignOn))?;
+        let issuer = self.issuer(&set.issuer).await?;
+        let pending = Pending {
+            state: SecretText::new(kept.state),
+            nonce: SecretText::new(kept.nonce),
+            verifier: SecretText::new(kept.verifier),
+        };
+        pending.accept(&issuer.document, state, iss).map_err(|_| stranger())?;
+        let client = self.client(&tenant, &set, &kept.redirect)?;
+        let request = TokenRequest::new(&issuer.document, &client, &pending, code);
+        let authorization = request.authorization.as_ref().map(SecretText::expose);
+        let answer = self
+            .outside
+            .post(&request.address, request.form.expose(), authorization)
+            .await
+            .map_err(|e| Failure::Unavailable(format!("the issuer did not redeem the code: {e}")))?;
+        let tokens = TokenResponse::parse(&answer)
+            .map_err(|e| Failure::Unavailable(format!("the issuer did not redeem the code: {e}")))?;
+        let audiences = [set.client_id.clone()];
+        let expect = Expect {
+            issuer: &set.issuer,
+            audiences: &audiences,
+            nonce: Some(pending.nonce.expose()),
+            now,
+            leeway_ms: LEEWAY_MS,
+        };
+        let id = self.check_id_token(tokens.id_token.expose(), &expect, "id token").await?;
+        let named = id.claims.get(&set.claim).and_then(|v| v.as_str()).unwrap_or_default();
+        // An address that the issuer did not check is what somebody typed.
+        if set.claim == "email" && !id.email_verified {
+            return Err(Failure::SignIn(SignInProblem::Unknown));
+        }
+        let mfa = id.claims.get("amr").and_then(|v| v.as_array()).is_some_and(|all| {
+            all.iter().filter_map(|v| v.as_str()).any(|m| matches!(m, "mfa" | "otp" | "hwk" | "fido" | "swk"))
+        });
+        self.enter(tenant, named, mfa.then_some(now), origin).await
+    }
+
+    /// Begins the session of whoever an issuer named.
+    async fn enter(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        named: &str,
+        mfa_at: Option<Timestamp>,
+        origin: Origin,
+    ) -> Result<(SessionToken, bool), Failure> {
+        let unknown = || Failure::SignIn(SignInProblem::Unknown);
+        let for_operators = tenant == TenantId::provider();
+        let (t, name, address) = (tenant.clone(), named.to_owned(), origin.source_ip.clone());
+        let (holder, has_factor, hours) = self
+            .db
+            .read(move |tx| {
+                if for_operators {
+                    let id = OperatorId::parse(&name).map_err(|_| unknown())?;
+                    operator::by_id(tx, &id)?.filter(|o| o.active).ok_or_else(unknown)?;
+                    let holder = format!("operator/{id}");
+                    let mut own = tx.tenant(&t);
+                    let factor = mfa::of_holder(&mut own, &holder)?.is_some()
+                        || !mfa::passkeys(&mut own, &holder)?.is_empty();
+                    return Ok((holder, factor, 12));
+                }
+                let name = name.split_once('@').map_or(name.as_str(), |(name, _)| name);
+                let name = UserName::parse(name).map_err(|_| unknown())?;
+                let mut own = tx.tenant(&t);
+                let user = user_rows::by_name(&mut own, &name)?.ok_or_else(unknown)?;
+                let preference = SecurityPreference::load(&mut own)?;
+                if !preference.allows_address(&address) {
+                    return Err(Failure::SignIn(SignInProblem::Network));
+                }
+                let holder = format!("user/{}", user.id);
+                let factor = mfa::of_holder(&mut own, &holder)?.is_some()
+                    || !mfa::passkeys(&mut own, &holder)?.is_empty();
+                Ok((holder, factor, i64::from(preference.session_hours)))
+            })
+            .await?;
+        // A factor that is bound here is asked for, unless the issuer says that it asked for one itself.
+        let stage = if has_factor && mfa_at.is_none() { Stage::Mfa } else { Stage::Full };
+        let token = self.begin_session(tenant, holder, stage, hours, mfa_at, origin).await?;
+        Ok((token, for_operators))
+    }
+}

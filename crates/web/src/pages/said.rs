@@ -1,0 +1,167 @@
+//! What went wrong, in the visitor's language. Records and other readers have it in English.
+
+use bailee_rooms::{Failure, SignInProblem, Thing};
+
+use super::failure;
+use super::visit::Lang;
+
+/// A failure as a sentence.
+pub(super) fn text(lang: Lang, failure: &Failure) -> String {
+    if lang == Lang::En {
+        return match failure {
+            Failure::Refused(r) => failure::refusal(lang, r),
+            other => other.to_string(),
+        };
+    }
+    match failure {
+        Failure::Refused(r) => failure::refusal(lang, r),
+        Failure::NotFound { thing: kind, name } => format!("{} `{name}` 不存在", thing(*kind)),
+        Failure::Exists { thing: kind, name } => format!("{} `{name}` 已存在", thing(*kind)),
+        Failure::Invalid { field, why } => format!("{}不被接受：{}", label(field), reason(why)),
+        Failure::Limit { max, thing: kind, .. } => format!("{}已达上限：最多 {max}", thing(*kind)),
+        Failure::InUse { thing: kind, name, by, .. } => {
+            format!("{} `{name}` 仍带有{}；请先将其移除", thing(*kind), thing(*by))
+        }
+        Failure::WrongCode => "验证码有误或已使用，请等待下一个".into(),
+        Failure::FreshMfa => "此操作需要五分钟内出示过的第二因素；请再次出示".into(),
+        Failure::Throttled(seconds) => format!("尝试过多；请在 {seconds} 秒后再试"),
+        Failure::SignIn(problem) => sign_in(*problem).into(),
+        other => other.to_string(),
+    }
+}
+
+fn thing(kind: Thing) -> &'static str {
+    match kind {
+        Thing::Tenant => "租户",
+        Thing::User => "用户",
+        Thing::AccessKey => "AccessKey",
+        Thing::LoginProfile => "控制台登录设置",
+        Thing::Group => "用户组",
+        Thing::Membership => "用户组成员",
+        Thing::Role => "角色",
+        Thing::Policy => "策略",
+        Thing::PolicyVersion => "策略版本",
+        Thing::UserPolicy => "用户的策略",
+        Thing::GroupPolicy => "用户组的策略",
+        Thing::RolePolicy => "角色的策略",
+        Thing::MfaDevice => "MFA 设备",
+        Thing::UserMfa | Thing::MfaUser => "用户的 MFA 设备",
+        Thing::OidcProvider => "OIDC 身份提供商",
+        Thing::SamlProvider => "SAML 身份提供商",
+        Thing::AccountAlias => "账号别名",
+        Thing::Tag => "标签",
+        Thing::Session => "会话",
+        Thing::Passkey => "通行密钥",
+        Thing::Operator => "运维人员",
+        Thing::Bucket => "存储空间",
+        Thing::Object => "对象",
+        Thing::Ticket => "工单",
+        Thing::Grant => "同意请求",
+        Thing::Log => "日志",
+    }
+}
+
+/// What a field is called on the pages.
+fn label(field: &str) -> &str {
+    match field {
+        "DisplayName" => "显示名称",
+        "Comments" => "备注",
+        "Email" => "邮箱",
+        "MobilePhone" => "手机号",
+        "UserName" => "用户名",
+        "Password" => "口令",
+        "Description" | "NewDescription" => "说明",
+        "PolicyDocument" => "策略文档",
+        "MaxSessionDuration" => "会话最长时间",
+        "AccountAlias" => "账号别名",
+        "LoginNetworkMasks" => "登录网络",
+        "LoginSessionDuration" => "会话时长",
+        "MinimumPasswordLength" => "口令最小长度",
+        "MaxPasswordAge" => "口令有效期",
+        "PasswordReusePrevention" => "历史口令检查",
+        "MaxLoginAttemps" => "登录尝试次数",
+        "MinimumPasswordDifferentCharacter" => "不同字符数",
+        "action" => "操作",
+        "resource" => "资源",
+        other => other,
+    }
+}
+
+/// The reasons that people meet on the pages; another one stands in English.
+fn reason(why: &str) -> String {
+    let number = |before: &str, after: &str| Some(why.strip_prefix(before)?.strip_suffix(after)?.to_owned());
+    if let Some(n) = number("must have at most ", " characters") {
+        return format!("最多 {n} 个字符");
+    }
+    if let Some((from, to)) =
+        number("must have ", " characters").and_then(|n| Some(own(n.split_once(" to ")?)))
+    {
+        return format!("长度须为 {from} 至 {to} 个字符");
+    }
+    if let Some(n) = number("must hold ", " different characters") {
+        return format!("须含 {n} 个不同字符");
+    }
+    if let Some(n) = number("must differ from the last ", " passwords") {
+        return format!("不得与最近 {n} 个口令相同");
+    }
+    match why {
+        "must hold a lower-case letter" => "须含小写字母".into(),
+        "must hold an upper-case letter" => "须含大写字母".into(),
+        "must hold a digit" => "须含数字".into(),
+        "must hold a symbol" => "须含符号".into(),
+        "must not hold the user's name" => "不得包含用户名".into(),
+        "must not hold control characters" => "不得包含控制字符".into(),
+        "`root` is the account itself; choose another name" => "`root` 是账号本身；请换一个名称".into(),
+        "must be 3600 to 43200 seconds" => "须为 3600 至 43200 秒".into(),
+        "must be 1 to 24 hours" => "须为 1 至 24 小时".into(),
+        "must have 3 to 63 of a-z, 0-9, hyphen, no hyphen at the ends and not digits alone" => {
+            "须为 3 至 63 位的 a-z、0-9、连字符，首尾不是连字符，且不全为数字".into()
+        }
+        "must be addresses or networks such as 10.0.0.0/8, separated by `;`" => {
+            "须为地址或网段（如 10.0.0.0/8），以 `;` 分隔".into()
+        }
+        "must be one action such as oss:GetObject, without wildcards" => {
+            "须为单个操作，如 oss:GetObject，不含通配符".into()
+        }
+        other => match other.strip_prefix("must be ").and_then(|r| r.split_once(" to ")) {
+            Some((from, to)) => format!("须为 {from} 至 {to}"),
+            None => other.to_owned(),
+        },
+    }
+}
+
+fn own((a, b): (&str, &str)) -> (String, String) {
+    (a.to_owned(), b.to_owned())
+}
+
+fn sign_in(problem: SignInProblem) -> &'static str {
+    match problem {
+        SignInProblem::Wrong => "名称或口令有误",
+        SignInProblem::Ended => "会话已结束，请重新登录",
+        SignInProblem::Inactive => "此用户不能登录控制台，请联系您的管理员",
+        SignInProblem::Network => "此账号不允许从您的网络登录",
+        SignInProblem::NoSingleSignOn => "此账号未启用单点登录",
+        SignInProblem::SignOnBroken => "单点登录已中断或始于另一浏览器，请重新开始",
+        SignInProblem::Unknown => "身份提供商确认了您的身份，但此账号中没有对应的用户；请联系您的管理员",
+        SignInProblem::Expired => "口令已过期，请联系您的管理员设置新口令",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_in_chinese() {
+        let invalid = |field, why: &str| text(Lang::Zh, &Failure::Invalid { field, why: why.into() });
+        assert_eq!(invalid("Comments", "must have at most 128 characters"), "备注不被接受：最多 128 个字符");
+        assert_eq!(
+            invalid("Password", "must have 8 to 128 characters"),
+            "口令不被接受：长度须为 8 至 128 个字符"
+        );
+        assert_eq!(invalid("MaxPasswordAge", "must be 0 to 1095"), "口令有效期不被接受：须为 0 至 1095");
+        let there = Failure::Exists { thing: Thing::User, name: "li".into() };
+        assert_eq!(text(Lang::Zh, &there), "用户 `li` 已存在");
+        assert_eq!(text(Lang::En, &there), "the user `li` exists already");
+    }
+}
