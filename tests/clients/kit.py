@@ -1,14 +1,22 @@
 """A house of its own for one test, a browser without script, and how to wait. Nothing here knows the insides."""
 
+import base64
+import hashlib
+import hmac
 import html
 import http.client
+import json
 import re
 import subprocess
 import tempfile
 import time
 import urllib.parse
 
+import house as h
 from house import BIN, VERIFY, House, REGION  # noqa: F401
+from signing import rpc_v3
+
+RAM, IMS, STS = "2015-05-01", "2019-08-15", "2015-04-01"
 
 
 class Server(House):
@@ -53,6 +61,7 @@ class Browser:
     def __init__(self, server):
         self.host = server.console.removeprefix("http://")
         self.cookies = {}
+        self.path = None
 
     def send(self, method, path, form=None, headers=None):
         connection = http.client.HTTPConnection(self.host, timeout=60)
@@ -72,7 +81,7 @@ class Browser:
         data = answer.read()
         if answer.status in (302, 303, 307):
             return self.send("GET", answer.getheader("Location"))
-        self.status, self.headers, self.data = answer.status, answer.headers, data
+        self.path, self.status, self.headers, self.data = path, answer.status, answer.headers, data
         return self
 
     def get(self, path, **kw):
@@ -93,6 +102,22 @@ class Browser:
         """Sends a form with the token of the page last seen."""
         return self.send("POST", path, {"csrf": self.token(), **form})
 
+    def sign_in(self, tenant, user, password):
+        """As somebody of a tenant, as far as the password goes."""
+        return self.send("POST", "/login/tenant", {"tenant": tenant, "user": user, "password": password})
+
+    def bind_app(self):
+        """Binds an authenticator app by the pages: (its key, the step of the last code, recovery codes)."""
+        self.post("/signin/totp/begin")
+        key = re.search(r'id="totp-key">([A-Z2-7]+)<', self.source).group(1)
+        step = totp_step()
+        self.post("/signin/totp", first=totp(key, step - 1), second=totp(key, step))
+        assert self.status == 200, (self.status, self.text)
+        listed = re.search(r'id="recovery-codes".*?</ul>', self.source, re.S).group(0)
+        codes = re.findall(r"<code>([^<]+)</code>", listed)
+        assert len(codes) == 10
+        return key, step, codes
+
     def login_tenant(self, server, alias="acme"):
         t = server.tenant(alias)
         self.send("POST", "/login/tenant", {"tenant": alias, "user": t["user"]["name"], "password": t["user"]["password"]})
@@ -103,6 +128,29 @@ class Browser:
         self.send("POST", "/login/operator", {"operator": id, "password": server.operator(id)["password"]})
         assert self.status == 200, (self.status, self.text)
         return self
+
+
+def totp_step():
+    return int(time.time()) // 30
+
+
+def totp(key, step):
+    """RFC 6238, written from the RFC: SHA-1, 30 s, six digits."""
+    secret = base64.b32decode(key + "=" * (-len(key) % 8))
+    mac = hmac.new(secret, step.to_bytes(8, "big"), hashlib.sha1).digest()
+    at = mac[-1] & 15
+    return f"{(int.from_bytes(mac[at:at + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
+
+
+def rpc(server, action, version=RAM, key=None, ok=None, **form):
+    """A signed RPC call, by default by acme's root: (status, answer); with `ok` the answer alone, which must be 200."""
+    host = server.console.removeprefix("http://")
+    form = {k: v if isinstance(v, str) else json.dumps(v) for k, v in form.items()}
+    path, headers, body = rpc_v3(action, version, key or server.key("acme"), host=host, form=form)
+    status, _, data = h.request("POST", server.console + path, body, headers)
+    answer = json.loads(data)
+    assert not ok or status == 200, (action, status, answer)
+    return answer if ok else (status, answer)
 
 
 def run(*command, ok=0, **kw):

@@ -79,8 +79,8 @@ def oss_v1(method, resource, key, *, headers=None, when=None, secret=None):
 
 
 def rpc_v3(action, version, key, *, host, query=None, body=b"", form=None, when=None, nonce=None, secret=None):
-    """(path with query, headers, body) of a POST signed with ACS3-HMAC-SHA256."""
-    access_key_id, own_secret = key
+    """(path with query, headers, body) of a POST signed with ACS3-HMAC-SHA256; a session's key has its token third."""
+    access_key_id, own_secret, *token = key
     when = when or datetime.datetime.now(datetime.timezone.utc)
     headers = {
         "host": host,
@@ -89,6 +89,8 @@ def rpc_v3(action, version, key, *, host, query=None, body=b"", form=None, when=
         "x-acs-date": when.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "x-acs-signature-nonce": nonce or uuid.uuid4().hex,
     }
+    if token:
+        headers.update({"x-acs-accesskey-id": access_key_id, "x-acs-security-token": token[0]})
     if form is not None:
         body = urllib.parse.urlencode(form).encode()
         headers["content-type"] = "application/x-www-form-urlencoded"

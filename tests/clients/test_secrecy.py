@@ -1,11 +1,13 @@
 """Nothing that a tenant stores can be read on the provider's disk."""
 
+import base64
 import sqlite3
 
 import conftest
 import oss2
 
 import house as h
+from sdk import Sdk, make_user, refused, trusting
 
 
 def everything(house):
@@ -68,3 +70,35 @@ def test_the_data_folder_is_for_its_owner_only(house):
     root = house.data / "root.key"
     assert root.stat().st_mode & 0o077 == 0
     assert house.data.stat().st_mode & 0o007 == 0, oct(house.data.stat().st_mode)
+
+
+def test_no_file_holds_a_password_a_key_a_token_or_a_seed(house):
+    """Secrets travel in addresses (contract §1); none may be left in a log, the database or the trail."""
+    root, account = Sdk("Ram", house, house.key("acme")), house.tenant("acme")["id"]
+    first, second = "kestrel-Tango-41-first", "kestrel-Tango-42-second"
+    keys = make_user(root, "quiet", "AliyunSTSAssumeRoleAccess")
+    root("CreateLoginProfile", UserName="quiet", Password=first)
+    own = Sdk("Ram", house, keys)
+    own("ChangePassword", OldPassword=first, NewPassword=second)
+    with refused("InvalidParameter.OldPassword"):
+        own("ChangePassword", OldPassword=first, NewPassword=second)
+    seed = root("CreateVirtualMFADevice", VirtualMFADeviceName="quiet")["VirtualMFADevice"]["Base32StringSeed"]
+    root("CreateRole", RoleName="quiet", AssumeRolePolicyDocument=trusting(f"acs:ram::{account}:root"))
+    root("AttachPolicyToRole", RoleName="quiet", PolicyType="System", PolicyName="ReadOnlyAccess")
+    session = Sdk("Sts", house, keys)("AssumeRole", RoleArn=f"acs:ram::{account}:role/quiet", RoleSessionName="s1",
+                                      ExternalId="external-Tango-43")["Credentials"]
+    mine = (session["AccessKeyId"], session["AccessKeySecret"], session["SecurityToken"])
+    # V1 has the token in the address, and so has a presigned request.
+    assert Sdk("Ram", house, mine, signature_algorithm="v2")("ListUsers")["Users"]["User"]
+    bucket = oss2.Bucket(oss2.StsAuth(*mine), house.objects, house.bucket("acme"))
+    assert h.get(bucket.sign_url("GET", "readme.txt", 60))[0] == 200
+    assert h.get(bucket.sign_url("GET", "nothing", 60))[0] == 404
+    raw = base64.b32decode(seed + "=" * (-len(seed) % 8))
+    words = [w.encode() for w in (first, second, keys[1], mine[1], mine[2], seed)] + [raw]
+    assert places(house, words) == [], "while it runs"
+    bundle = house.export().read_bytes()
+    assert b"ChangePassword" in bundle and not [w for w in words if w in bundle], "in the trail, where they can be read"
+    house.stop()
+    assert places(house, words) == [], "after a clean stop"
+    assert not [w for w in words if w in house.log.read_bytes()], "in its own log"
+    house.start()

@@ -17,7 +17,7 @@ import pytest
 from test_browser import Chromium, login_operator, login_tenant, open_object
 
 ROOT = pathlib.Path(__file__).parents[2]
-MADE = ["bailee-data", "hello.txt", "acme.bundle", "bad.bundle", "cut.bundle"]
+MADE = ["bailee-data", "hello.txt", "acme.bundle", "bad.bundle", "cut.bundle", "wu.json", "reader.json"]
 PATIENCE = 600
 
 

@@ -1,0 +1,188 @@
+"""Passkeys in a real headless Chromium, with an authenticator that its developer protocol plays."""
+
+import re
+
+import pytest
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from kit import Server
+from test_browser import Chromium, is_gone
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server() as s:
+        yield s
+
+
+class WithKey(Chromium):
+    """Chromium at localhost (a secure context) with one authenticator plugged in."""
+
+    def __init__(self, server, folder):
+        super().__init__(server, folder)
+        self.base = server.console.replace("127.0.0.1", "localhost")
+        self.driver.execute_cdp_cmd("WebAuthn.enable", {})
+        self.plug()
+
+    def plug(self):
+        self.key = self.driver.execute_cdp_cmd("WebAuthn.addVirtualAuthenticator", {"options": {
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+            "isUserVerified": True, "automaticPresenceSimulation": True}})["authenticatorId"]
+
+    def set(self, **what):
+        """`isUserVerified=False`, or the override bits `isBogusSignature`, `isBadUV`, `isBadUP`."""
+        verified = what.pop("isUserVerified", None)
+        if verified is not None:
+            self.driver.execute_cdp_cmd("WebAuthn.setUserVerified", {
+                "authenticatorId": self.key, "isUserVerified": verified})
+        self.driver.execute_cdp_cmd("WebAuthn.setResponseOverrideBits", {"authenticatorId": self.key, **what})
+
+    def credentials(self):
+        return self.driver.execute_cdp_cmd("WebAuthn.getCredentials", {"authenticatorId": self.key})["credentials"]
+
+    def press_quietly(self, form):
+        """Presses a button that leads to no other page: what the page says."""
+        before = self.find("html")
+        self.find(f"{form} button").click()
+
+        def said(_):
+            try:
+                return is_gone(before) or "".join(e.text for e in self.there(f"{form} [data-said]"))
+            except StaleElementReferenceException:
+                return True
+
+        return WebDriverWait(self.driver, 20).until(said)
+
+    def sign_in(self, server, alias="acme"):
+        user = server.tenant(alias)["user"]
+        self.go("/login").fill(tenant=alias, user=user["name"], tenant_password=user["password"])
+        return self.press("#login-tenant")
+
+    def sign_in_operator(self, server, name):
+        self.go("/login").fill(operator=name, operator_password=server.operator(name)["password"])
+        return self.press("#login-operator")
+
+    def sign_out(self):
+        self.go("/security")
+        return self.press("form[action='/logout']")
+
+    @property
+    def path(self):
+        return re.sub(r"^https?://[^/]+", "", self.driver.current_url).split("?")[0]
+
+
+@pytest.fixture
+def browser(server, tmp_path):
+    one = WithKey(server, tmp_path)
+    yield one
+    one.quit()
+
+
+def bind(browser, label="laptop"):
+    browser.go("/security").fill(label=label)
+    browser.press("#bind-passkey")
+    return browser
+
+
+def test_a_passkey_is_bound_shown_and_removed(server, browser):
+    browser.sign_in(server)
+    bind(browser)
+    codes = [e.text for e in browser.there("#recovery-codes code")]
+    assert len(codes) == 10, browser.text
+    browser.find("#codes-kept").click()
+    assert "laptop" in browser.go("/security").find("#passkeys").text
+    assert len(browser.credentials()) == 1
+    browser.sign_out()
+    browser.sign_in(server)
+    assert browser.path == "/signin" and browser.there("#show-passkey")
+    browser.go("/console")
+    assert browser.path == "/signin"
+    cookie = browser.driver.get_cookie("bailee-session")["value"]
+    browser.press("#show-passkey")
+    assert browser.path == "/console", browser.text
+    assert browser.driver.get_cookie("bailee-session")["value"] != cookie
+    # A second one brings no new codes; the same device cannot be bound twice.
+    browser.go("/security")
+    said = browser.press_quietly("#bind-passkey")
+    assert said and len(browser.credentials()) == 1
+    for left in (0,):
+        browser.go("/security").press("#passkeys form[action$='/remove']")
+        assert len(browser.there("#passkeys tbody tr")) == left
+    assert browser.there("#passkeys-none") and "not used: 0" in browser.text
+    browser.sign_out()
+    browser.sign_in(server)
+    assert browser.path == "/console", "without a factor none is asked for"
+
+
+def test_signatures_and_answers_that_are_forged(server, browser):
+    browser.sign_in(server, "globex")
+    bind(browser)
+    browser.sign_out()
+    browser.sign_in(server, "globex")
+    for what in ({"isBogusSignature": True}, {"isBadUP": True}):
+        browser.go("/signin")
+        browser.set(**what)
+        browser.press_quietly("#show-passkey")
+        assert browser.go("/console").path == "/signin", what
+    browser.set()
+    # An answer that was sent once is worth nothing a second time: the challenge is gone.
+    browser.go("/signin")
+    browser.driver.execute_script("""
+        const form = document.querySelector('#show-passkey');
+        form.submit = () => { window.kept = form.querySelector('input[name=response]').value; };
+        form.requestSubmit();""")
+    answer = WebDriverWait(browser.driver, 20).until(lambda d: d.execute_script("return window.kept"))
+    send = """const form = document.querySelector('#show-passkey'); form.querySelector('input[name=response]').value =
+        arguments[0]; HTMLFormElement.prototype.submit.call(form);"""
+    before = browser.find("html")
+    browser.driver.execute_script(send, answer)
+    WebDriverWait(browser.driver, 20).until(lambda d: is_gone(before))
+    assert browser.path == "/console"
+    browser.sign_out()
+    browser.sign_in(server, "globex")
+    before = browser.find("html")
+    browser.driver.execute_script(send, answer)
+    WebDriverWait(browser.driver, 20).until(lambda d: is_gone(before))
+    assert browser.go("/console").path == "/signin"
+    browser.press("#show-passkey")
+    assert browser.path == "/console"
+
+
+def test_an_operator_must_be_verified(server, browser):
+    browser.sign_in_operator(server, "op-mei")
+    browser.set(isUserVerified=False)
+    browser.go("/security").press_quietly("#bind-passkey")
+    assert browser.go("/security").there("#passkeys-none"), "what could never be shown is not bound"
+    # The authenticator leaves the bit out, though the person was asked for.
+    browser.set(isUserVerified=True, isBadUV=True)
+    browser.go("/security").press_quietly("#bind-passkey")
+    assert browser.go("/security").there("#passkeys-none")
+    browser.set(isUserVerified=True)
+    bind(browser, "desk key")
+    assert browser.there("#recovery-codes")
+    browser.sign_out()
+    browser.sign_in_operator(server, "op-mei")
+    assert browser.path == "/signin"
+    browser.set(isUserVerified=False)
+    browser.press_quietly("#show-passkey")
+    assert browser.go("/desk").path == "/signin"
+    browser.set(isUserVerified=True, isBadUV=True)
+    browser.press_quietly("#show-passkey")
+    assert browser.go("/desk").path == "/signin"
+    browser.set(isUserVerified=True)
+    browser.press("#show-passkey")
+    assert browser.path == "/desk"
+
+
+def test_a_passkey_of_another_address_is_not_offered(server, browser):
+    """At 127.0.0.1 the page says so in place of a passkey that would be bound to another name."""
+    browser.sign_in_operator(server, "op-lin")
+    browser.base = server.console
+    browser.sign_in_operator(server, "op-lin")
+    browser.go("/security")
+    said = browser.press_quietly("#bind-passkey")
+    assert said and browser.go("/security").there("#passkeys-none")
+    assert not browser.credentials()
+    assert not [e for e in browser.driver.find_elements(By.CSS_SELECTOR, "[onclick], [style]")]
