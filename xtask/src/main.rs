@@ -4,6 +4,7 @@ mod bench;
 mod clients;
 mod fuzz;
 mod host;
+mod oracle;
 mod postgres;
 mod steps;
 mod tidy;
@@ -23,6 +24,7 @@ usage: cargo xtask <task> [arguments]
   lint               format and clippy
   deny               licences, bans and sources of dependencies
   rust [args]        Rust tests on SQLite and on a private PostgreSQL; arguments go to `cargo test`
+  oracle [n]         n random policy decisions against @cloud-copilot/iam-simulate from npm (100,000)
   e2e [args]         real clients and a real browser against the release binaries; arguments go to pytest
   killtest [rounds]  kill -9 under mixed load, 200 rounds
   tour               every line of the README's tour
@@ -31,6 +33,8 @@ usage: cargo xtask <task> [arguments]
 
 /// `kill -9` rounds of a test run; `killtest` does more.
 const KILL_ROUNDS: u32 = 20;
+/// Questions to the other policy engine in a test run; `cargo xtask oracle` asks more.
+const ORACLE_CASES: u32 = 20_000;
 /// Seconds for each fuzz target of a test run.
 const FUZZ_SECONDS: u32 = 10;
 
@@ -65,6 +69,7 @@ fn run(workspace: &Workspace, args: &[&str]) -> Result<(), String> {
         "e2e" => with_clients(workspace, &Suite::EndToEnd, extra),
         "killtest" => with_clients(workspace, &Suite::Kill { rounds: number(200)? }, &[]),
         "tour" => with_clients(workspace, &Suite::Tour, extra),
+        "oracle" => oracle::compare(workspace, number(100_000)?),
         "fuzz" => fuzz::run(workspace, number(60)?),
         "bench" => bench::run(workspace, extra),
         "help" | "--help" | "-h" => {
@@ -83,6 +88,7 @@ fn test(workspace: &Workspace) -> Result<(), String> {
     steps.run("lints", || lints(workspace))?;
     steps.run("dependencies", || host::deny(workspace))?;
     steps.run("Rust tests, on SQLite and PostgreSQL", || rust(workspace, &[]))?;
+    steps.run("policies, as another engine decides them", || oracle::compare(workspace, ORACLE_CASES))?;
     steps.run("release build", || clients::build(workspace))?;
     steps.run("real clients and a real browser", || clients::run(workspace, &Suite::EndToEnd, &[]))?;
     steps.run("kill -9 under load", || clients::run(workspace, &Suite::Kill { rounds: KILL_ROUNDS }, &[]))?;
