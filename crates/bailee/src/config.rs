@@ -1,7 +1,7 @@
 //! Configuration: flags before environment before `bailee.toml` in the data folder before defaults.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailee_rooms::{House, HouseConfig};
@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 use crate::output::Stop;
-use crate::outside::Network;
+use crate::outside::{self, Network};
 
 /// Options of every command.
 #[derive(Args, Clone)]
@@ -58,6 +58,9 @@ pub(crate) struct Listen {
     /// Let tenants name OIDC issuers on this machine and its networks. For trying out; never on a machine that others use.
     #[arg(long, env = "BAILEE_ALLOW_LOCAL_ISSUERS")]
     pub(crate) allow_local_issuers: bool,
+    /// Certificates (PEM) that OIDC issuers are trusted by, in place of the public list: for issuers of a private CA.
+    #[arg(long, env = "BAILEE_ISSUER_ROOTS", value_name = "FILE")]
+    pub(crate) issuer_roots: Option<PathBuf>,
     /// How logs are printed on standard error.
     #[arg(long, env = "BAILEE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -105,9 +108,16 @@ impl Common {
     }
 
     /// The open house of a server, which fetches documents from elsewhere.
-    pub(crate) fn open_serving(&self, local_issuers: bool) -> Result<Arc<House>, Stop> {
+    pub(crate) fn open_serving(&self, local_issuers: bool, roots: Option<&Path>) -> Result<Arc<House>, Stop> {
         let mut config = self.house()?;
-        config.outside = Arc::new(Network::new(local_issuers));
+        let roots = match roots {
+            None => None,
+            Some(path) => Some(
+                outside::roots_of(path)
+                    .map_err(|e| Stop::unable(format!("--issuer-roots {}: {e}", path.display())))?,
+            ),
+        };
+        config.outside = Arc::new(Network::new(local_issuers, roots));
         Ok(House::open(&config)?)
     }
 

@@ -5,12 +5,14 @@
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bailee_rooms::outside::{ANSWER_BYTES_MAX, Outside};
 use ureq::config::Config;
 use ureq::http::Uri;
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
@@ -23,11 +25,14 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// `local` allows addresses of this machine and its networks, and plain HTTP to this machine.
-    pub(crate) fn new(local: bool) -> Self {
+    /// `local` allows addresses of this machine and its networks, and plain HTTP to this machine. `roots` are trusted in
+    /// place of the public list.
+    pub(crate) fn new(local: bool, roots: Option<RootCerts>) -> Self {
+        let tls = TlsConfig::builder().root_certs(roots.unwrap_or(RootCerts::WebPki)).build();
         let config = Config::builder()
             .timeout_global(Some(TIMEOUT))
             .max_redirects(0)
+            .tls_config(tls)
             .https_only(!local)
             .http_status_as_error(false)
             .user_agent("bailee")
@@ -42,16 +47,14 @@ impl Network {
         &self,
         address: &str,
         ask: impl FnOnce(&ureq::Agent) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> + Send + 'static,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<(u16, Vec<u8>), String> {
         if !self.local && !address.starts_with("https://") {
             return Err("it is not served over https".into());
         }
         let agent = self.agent.clone();
         let work = move || {
             let response = ask(&agent).map_err(|e| e.to_string())?;
-            if response.status() != 200 {
-                return Err(format!("it answered with status {}", response.status().as_u16()));
-            }
+            let status = response.status().as_u16();
             let mut bytes = Vec::new();
             let limit = ANSWER_BYTES_MAX as u64 + 1;
             response
@@ -63,7 +66,7 @@ impl Network {
             if bytes.len() > ANSWER_BYTES_MAX {
                 return Err(format!("it is longer than {ANSWER_BYTES_MAX} bytes"));
             }
-            Ok(bytes)
+            Ok((status, bytes))
         };
         tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
     }
@@ -73,10 +76,19 @@ impl Network {
 impl Outside for Network {
     async fn get(&self, address: &str) -> Result<Vec<u8>, String> {
         let url = address.to_owned();
-        self.fetch(address, move |agent| agent.get(&url).header("accept", "application/json").call()).await
+        let get = move |agent: &ureq::Agent| agent.get(&url).header("accept", "application/json").call();
+        match self.fetch(address, get).await? {
+            (200, bytes) => Ok(bytes),
+            (status, _) => Err(format!("it answered with status {status}")),
+        }
     }
 
-    async fn post(&self, address: &str, form: &str, authorization: Option<&str>) -> Result<Vec<u8>, String> {
+    async fn post(
+        &self,
+        address: &str,
+        form: &str,
+        authorization: Option<&str>,
+    ) -> Result<(u16, Vec<u8>), String> {
         let (url, form, authorization) =
             (address.to_owned(), form.to_owned(), authorization.map(str::to_owned));
         self.fetch(address, move |agent| {
@@ -91,6 +103,25 @@ impl Outside for Network {
         })
         .await
     }
+}
+
+/// The certificates of a PEM file, to be trusted as roots. A file without any trusts nobody, which nobody wants.
+///
+/// # Errors
+/// When the file cannot be read, or holds no certificate or something that is none.
+pub(crate) fn roots_of(path: &Path) -> Result<RootCerts, String> {
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let mut found = Vec::new();
+    for item in ureq::tls::parse_pem(&bytes) {
+        match item.map_err(|e| e.to_string())? {
+            PemItem::Certificate(c) => found.push(c),
+            _ => return Err("it holds something that is no certificate; keep private keys elsewhere".into()),
+        }
+    }
+    if found.is_empty() {
+        return Err("it holds no certificate in PEM".into());
+    }
+    Ok(RootCerts::from(found))
 }
 
 /// Resolves names to public addresses only.
@@ -148,6 +179,22 @@ fn is_public(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_roots_holds_certificates_and_nothing_else() {
+        let file = std::env::temp_dir().join(format!("bailee-roots-{}.pem", std::process::id()));
+        for (text, why) in [
+            ("", "no certificate"),
+            ("hello", "no certificate"),
+            ("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n", "private keys"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let said = roots_of(&file).err().unwrap();
+            assert!(said.contains(why), "{text}: {said}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert!(roots_of(&file).is_err());
+    }
 
     #[test]
     fn only_public_addresses_are_public() {

@@ -63,6 +63,8 @@ pub enum Thing {
     Tag,
     /// A session at the console.
     Session,
+    /// A device that somebody signed in with before.
+    Device,
     /// A passkey.
     Passkey,
     /// An operator.
@@ -102,6 +104,7 @@ impl std::fmt::Display for Thing {
             Self::AccountAlias => "account alias",
             Self::Tag => "tag",
             Self::Session => "session",
+            Self::Device => "device",
             Self::Passkey => "passkey",
             Self::Operator => "operator",
             Self::Bucket => "bucket",
@@ -137,6 +140,15 @@ pub enum SignInProblem {
     /// The issuer vouches for somebody whom nobody here knows.
     #[error("the issuer vouches for you, but no user here has your name")]
     Unknown,
+    /// A passkey that is not known, or that the account does not take for a password.
+    #[error("this passkey signs nobody in here; use your password")]
+    Passkey,
+    /// The issuer did not redeem the code that it gave, or gave no good token for it.
+    #[error("your identity provider refused the sign-on; begin again, or ask your administrator")]
+    IssuerRefused,
+    /// The issuer cannot be reached, or is broken.
+    #[error("your identity provider does not answer; try again in a while")]
+    IssuerSilent,
     /// The password is older than the tenant's policy allows.
     #[error("the password has expired; ask your administrator for a new one")]
     Expired,

@@ -15,11 +15,16 @@ pub trait Outside: Send + Sync {
     /// Why there is none, for people; never holds what was fetched.
     async fn get(&self, address: &str) -> Result<Vec<u8>, String>;
 
-    /// Posts a form; as [`Outside::get`].
+    /// Posts a form: the status and the body of whatever was answered; else as [`Outside::get`].
     ///
     /// # Errors
     /// As [`Outside::get`].
-    async fn post(&self, address: &str, form: &str, authorization: Option<&str>) -> Result<Vec<u8>, String>;
+    async fn post(
+        &self,
+        address: &str,
+        form: &str,
+        authorization: Option<&str>,
+    ) -> Result<(u16, Vec<u8>), String>;
 }
 
 /// No outside at all: every fetch is refused.
@@ -36,7 +41,7 @@ impl Outside for NoOutside {
         _address: &str,
         _form: &str,
         _authorization: Option<&str>,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<(u16, Vec<u8>), String> {
         Err("this process does not fetch from elsewhere".into())
     }
 }

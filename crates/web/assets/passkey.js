@@ -5,7 +5,8 @@ for (const form of document.querySelectorAll('form[data-passkey]')) {
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     try {
-      const csrf = form.querySelector('input[name=csrf]').value;
+      // Who is not signed in yet has no token.
+      const csrf = form.querySelector('input[name=csrf]')?.value || '';
       const asked = await fetch(form.dataset.begin, {
         method: 'POST', body: new URLSearchParams({ csrf }), headers: { accept: 'application/json' },
       });

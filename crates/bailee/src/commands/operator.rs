@@ -96,7 +96,7 @@ pub(crate) fn run(common: &Common, c: Operator) -> Result<ExitCode, Stop> {
             }
             Operator::SingleSignOn(issuer) => {
                 let set = issuer.set(bailee_types::TenantId::provider())?;
-                let shown = json!({ "issuer": set.to.as_ref().map(|t| t.0.clone()) });
+                let shown = json!({ "issuer": set.to.as_ref().map(|t| t.issuer.clone()) });
                 house.perform(house.system_caller("bailee operator"), set).await?;
                 print(json_out, &shown, "Set:");
             }

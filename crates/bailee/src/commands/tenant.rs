@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use bailee_rooms::identity::{
     Act, AttachPolicy, CreateAccessKey, CreateLoginProfile, CreatePolicy, CreateTenant, CreateUser, Entity,
-    Owner, PolicyType, SetSingleSignOn,
+    Owner, PolicyType, SetSingleSignOn, SignOnSettings,
 };
 use bailee_types::{PolicyName, SecretText, TenantAlias, UserName, random_text};
 use clap::{Args, Subcommand};
@@ -95,6 +95,9 @@ pub(crate) struct Issuer {
     /// The file with the client secret; without it, a public client.
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<std::path::PathBuf>,
+    /// Take the issuer's word (`amr`) that it asked for a second factor. Else whoever must show one shows it here.
+    #[arg(long, requires = "issuer")]
+    trust_amr: bool,
 }
 
 impl Issuer {
@@ -109,7 +112,9 @@ impl Issuer {
             }
         };
         let client_id = self.client_id.unwrap_or_default();
-        Ok(SetSingleSignOn { tenant, to: self.issuer.map(|issuer| (issuer, client_id, self.claim, secret)) })
+        let (claim, trust_amr) = (self.claim, self.trust_amr);
+        let to = self.issuer.map(|issuer| SignOnSettings { issuer, client_id, claim, secret, trust_amr });
+        Ok(SetSingleSignOn { tenant, to })
     }
 }
 
@@ -208,7 +213,7 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
             Tenant::SingleSignOn(c) => {
                 let tenant = house.find_tenant(&c.tenant).await?.id;
                 let set = c.issuer.set(tenant)?;
-                let shown = json!({ "issuer": set.to.as_ref().map(|t| t.0.clone()) });
+                let shown = json!({ "issuer": set.to.as_ref().map(|t| t.issuer.clone()) });
                 house.perform(admin(), set).await?;
                 print(json_out, &shown, "Set:");
             }

@@ -250,6 +250,15 @@ impl RelyingParty {
     }
 }
 
+/// The credential id and the user handle in a browser's answer, for looking up whose passkey it is where nobody was named.
+/// Nothing is checked yet.
+///
+/// # Errors
+/// When the answer cannot be read.
+pub fn answered_by(response_json: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), PasskeyError> {
+    Assertion::parse(response_json).map(|answer| (answer.id, answer.user_handle))
+}
+
 /// The credential id in a browser's answer, for looking up its record. Nothing is checked yet.
 ///
 /// # Errors

@@ -248,7 +248,10 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "bailee:RenewRecoveryCodes"
         | "bailee:ChangePassword"
         | "bailee:ListSessions"
-        | "bailee:EndSession" => true,
+        | "bailee:EndSession"
+        | "bailee:RememberDevice"
+        | "bailee:ListDevices"
+        | "bailee:ForgetDevice" => true,
         "bailee:ReadTickets" | "bailee:ReadRequests" => !is("portal-editor") || roles.len() > 1,
         "bailee:RequestConsent" | "bailee:WithdrawRequest" | "oss:GetObject" => is("support"),
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),

@@ -19,6 +19,9 @@ pub(super) fn needs_no_policy(action: &str) -> bool {
             | "bailee:ChangePassword"
             | "bailee:ListSessions"
             | "bailee:EndSession"
+            | "bailee:RememberDevice"
+            | "bailee:ListDevices"
+            | "bailee:ForgetDevice"
             | "sts:GetCallerIdentity"
     )
 }

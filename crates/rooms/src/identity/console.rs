@@ -8,7 +8,7 @@ use bailee_store::Tx;
 use bailee_types::{Arn, SecretText, TenantId, Timestamp, UserName, random_text};
 use serde_json::{Map, Value, json};
 
-use super::rows::{login, mfa, operator, session as rows, tenant, user as user_rows};
+use super::rows::{device, login, mfa, operator, session as rows, tenant, user as user_rows};
 use super::session::{Session, SessionToken, Stage, hash_of};
 use super::settings::{PasswordPolicy, SecurityPreference};
 use super::throttle::FREE_ATTEMPTS;
@@ -47,6 +47,7 @@ pub(super) struct BeginSession {
     pub(super) tenant: TenantId,
     pub(super) token_hash: [u8; 32],
     pub(super) session: Session,
+    pub(super) by: &'static str,
 }
 
 impl Operation for BeginSession {
@@ -58,7 +59,7 @@ impl Operation for BeginSession {
             &self.tenant,
             "bailee:SignIn",
             true,
-            json!({ "kind": kind, "stage": self.session.stage.word() }),
+            json!({ "kind": kind, "stage": self.session.stage.word(), "by": self.by }),
         )
     }
 
@@ -289,6 +290,7 @@ impl Operation for FinishTotp {
                 mfa::insert(&mut own, &device, &sealed, now)?;
                 mfa::bind(&mut own, &device, &holder, step, now)?;
                 mfa::set_recovery_codes(&mut own, &holder, &macs)?;
+                device::end_tickets(&mut own, &holder)?;
                 rows::advance(tx, &old, &new_hash, stage, Some(now))?;
                 Ok(())
             })
@@ -325,6 +327,7 @@ impl Operation for RemoveTotp {
                     .ok_or_else(|| Failure::not_found(Thing::UserMfa, "yourself"))?;
                 mfa::delete(&mut tx, &row.device.name)?;
                 mfa::forget_codes_without_factor(&mut tx, &holder)?;
+                device::end_tickets(&mut tx, &holder)?;
                 Ok(())
             })
             .await
@@ -456,6 +459,7 @@ impl Operation for ChoosePassword {
                 }
                 // Whoever else knew the old password is out; this session goes on under another token.
                 rows::end_all(&mut tx.tenant(&tenant), &holder)?;
+                device::forget_all(&mut tx.tenant(&tenant), &holder)?;
                 if let Some(row) = row {
                     let session = Session { stage: Stage::Full, ..row.session };
                     rows::insert(&mut tx.tenant(&tenant), &new_hash, &session)?;

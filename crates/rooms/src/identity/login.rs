@@ -6,7 +6,7 @@ use bailee_types::{SecretText, TenantId, Timestamp, UserName};
 use serde_json::json;
 
 use super::act::{Act, Cx, head};
-use super::rows::{login, session, user as user_rows};
+use super::rows::{device, login, session, user as user_rows};
 use super::settings::{PasswordPolicy, SelfService};
 use super::throttle::FREE_ATTEMPTS;
 use super::user;
@@ -259,6 +259,7 @@ impl Act for UpdateLoginProfile {
         }
         if self.secret.is_some() || !profile.active {
             session::end_all(cx.tx, &format!("user/{id}"))?;
+            device::forget_all(cx.tx, &format!("user/{id}"))?;
         }
         Ok(profile)
     }
@@ -278,6 +279,7 @@ impl Act for DeleteLoginProfile {
         let (id, _) = found(cx, &self.user)?;
         login::delete(cx.tx, &id)?;
         session::end_all(cx.tx, &format!("user/{id}"))?;
+        device::forget_all(cx.tx, &format!("user/{id}"))?;
         Ok(())
     }
 }
@@ -326,6 +328,7 @@ impl Act for ChangePassword {
         login::update(cx.tx, &id, &profile)?;
         // Whoever else knew the old password is out; the one session that changed it signs in again as well.
         session::end_all(cx.tx, &format!("user/{id}"))?;
+        device::forget_all(cx.tx, &format!("user/{id}"))?;
         Ok(())
     }
 }

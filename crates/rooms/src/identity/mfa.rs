@@ -6,7 +6,7 @@ use bailee_types::{SecretText, TenantId, Timestamp, UserId, UserName};
 use serde_json::{Value, json};
 
 use super::act::{Act, Cx, head};
-use super::rows::{mfa, user as user_rows};
+use super::rows::{device, mfa, user as user_rows};
 use super::settings::SelfService;
 use super::user::{self, User};
 use crate::gate::{Caller, Principal};
@@ -284,6 +284,7 @@ impl Act for BindMfaDevice {
         let step = totp::check_two_consecutive(self.first.expose(), self.second.expose(), &seed, cx.now)
             .ok_or(Failure::WrongCode)?;
         mfa::bind(cx.tx, &row.device.name, &holder(&user), step, cx.now)?;
+        device::end_tickets(cx.tx, &holder(&user))?;
         Ok(())
     }
 }
@@ -317,6 +318,7 @@ impl Act for UnbindMfaDevice {
         // The seed was in somebody's hands: an unbound device is made anew rather than bound again.
         mfa::delete(cx.tx, &row.device.name)?;
         mfa::forget_codes_without_factor(cx.tx, &holder(&user))?;
+        device::end_tickets(cx.tx, &holder(&user))?;
         if !self.delete {
             let tenant = cx.tx.id().clone();
             let sealed = cx.house.seal_seed(&tenant, &row.device.name, &totp::Seed::random());

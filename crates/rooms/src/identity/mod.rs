@@ -9,12 +9,14 @@ mod act;
 mod attach;
 mod common;
 mod console;
+mod device;
 mod federated;
 mod group;
 mod issuer;
 mod login;
 mod mfa;
 mod operator;
+mod passkey_sign_in;
 mod passkeys;
 mod policy;
 mod provider;
@@ -53,6 +55,7 @@ pub use console::{
     BeginTotp, ChoosePassword, EndSession, Factor, FinishTotp, ListSessions, OwnFactors, PendingTotp,
     RemoveTotp, RenewRecoveryCodes, ShowFactor,
 };
+pub use device::{DEVICE_MS, Device, DeviceToken, ForgetDevice, KnownDevices, ListDevices, MFA_TICKET_MS};
 pub use federated::{SAML_AUDIENCE, SAML_RECIPIENT, Told, Vouched};
 pub use group::{
     AddUserToGroup, CreateGroup, DeleteGroup, GetGroup, Group, ListGroups, ListGroupsForUser,
@@ -66,6 +69,7 @@ pub use mfa::{
     ListVirtualMfaDevices, MfaDevice, NewMfaDevice, UnbindMfaDevice, serial as mfa_serial,
 };
 pub use operator::{CreateOperator, EXCLUSIVE, OPERATOR_ROLES, Operator, SetOperatorRoles, SetOperatorState};
+pub use passkey_sign_in::PasskeyBegun;
 pub use passkeys::{AskPasskey, BeginPasskey, FinishPasskey, PasskeyOptions, RemovePasskey, ShowPasskey};
 pub use policy::{
     CreatePolicy, CreatePolicyVersion, DeletePolicy, DeletePolicyVersion, GetPolicy, GetPolicyVersion,
@@ -93,7 +97,7 @@ pub use settings::{
     ClearAccountAlias, GetAccountAlias, GetPasswordPolicy, GetSecurityPreference, PasswordPolicy,
     SecurityPreference, SelfService, SetAccountAlias, SetPasswordPolicy, SetSecurityPreference,
 };
-pub use sso::{GetSingleSignOn, SetSingleSignOn, SignOnBegun, SingleSignOn};
+pub use sso::{GetSingleSignOn, SetSingleSignOn, SignOnBegun, SignOnSettings, SingleSignOn};
 pub use sts::{AssumeRole, Credentials, RoleSession, RoleWish};
 pub use tag::{ListTagResources, TagResources, TagRow, Tagged, UntagResources};
 pub use tenant::{CreateTenant, NewTenant, Tenant};

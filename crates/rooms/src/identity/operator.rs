@@ -167,7 +167,9 @@ impl Operation for SetOperatorState {
                 }
                 if !self.active {
                     let provider = TenantId::provider();
-                    session::end_all(&mut tx.tenant(&provider), &format!("operator/{}", self.id))?;
+                    let holder = format!("operator/{}", self.id);
+                    session::end_all(&mut tx.tenant(&provider), &holder)?;
+                    super::rows::device::forget_all(&mut tx.tenant(&provider), &holder)?;
                 }
                 Ok(())
             })

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::console::{asked, holder_of, next_stage};
-use super::rows::{mfa, session as rows};
+use super::rows::{device, mfa, session as rows};
 use super::session::{SessionToken, hash_of};
 use crate::gate::{Asked, Intent, Operation};
 use crate::{Failure, House, SignInProblem, Thing};
@@ -70,7 +70,7 @@ pub struct RemovePasskey {
 }
 
 impl House {
-    fn party(&self) -> Result<&RelyingParty, Failure> {
+    pub(super) fn party(&self) -> Result<&RelyingParty, Failure> {
         self.relying_party.get().ok_or_else(|| {
             Failure::Unavailable(
                 "passkeys are not offered here: the server does not know its own address".into(),
@@ -83,7 +83,7 @@ impl House {
         self.relying_party.get().is_some()
     }
 
-    fn user_handle(&self, tenant: &TenantId, holder: &str) -> [u8; 32] {
+    pub(super) fn user_handle(&self, tenant: &TenantId, holder: &str) -> [u8; 32] {
         self.identity.recovery.mac(&[b"user-handle", tenant.as_str().as_bytes(), holder.as_bytes()])
     }
 }
@@ -193,6 +193,7 @@ impl Operation for FinishPasskey {
                 if first {
                     mfa::set_recovery_codes(&mut own, &holder, &codes.1)?;
                 }
+                device::end_tickets(&mut own, &holder)?;
                 rows::advance(tx, &old, &new_hash, stage, Some(now))?;
                 Ok(first.then_some(codes.0))
             })
@@ -306,6 +307,7 @@ impl Operation for RemovePasskey {
             .write(move |tx| {
                 let mut own = tx.tenant(&tenant);
                 if mfa::delete_passkey(&mut own, &holder, &self.id)? {
+                    device::end_tickets(&mut own, &holder)?;
                     return Ok(mfa::forget_codes_without_factor(&mut own, &holder)?);
                 }
                 Err(Failure::not_found(Thing::Passkey, "of yours"))

@@ -7,9 +7,10 @@
 
 use std::sync::Arc;
 
-use bailee_types::{OperatorId, SecretText, TenantId, Timestamp, UserId, UserName, random_bytes};
+use bailee_types::{OperatorId, SecretText, TenantId, Timestamp, UserName, random_bytes};
 use sha2::{Digest, Sha256};
 
+use super::device::{Device, KnownDevices};
 use super::rows::{login, mfa, operator, session as rows, tenant, user};
 use super::settings::{PasswordPolicy, SecurityPreference};
 use super::throttle::FREE_ATTEMPTS;
@@ -19,7 +20,7 @@ use crate::{Failure, House, SignInProblem};
 
 const IDLE_MS: i64 = 30 * 60_000;
 /// The longest session of an operator or root; users' sessions last as the tenant prefers.
-const AGE_HOURS: i64 = 12;
+pub(super) const AGE_HOURS: i64 = 12;
 /// How long somebody may take between password and second factor.
 const UNFINISHED_MS: i64 = 10 * 60_000;
 /// How long a second factor counts as fresh, for acts that ask for it.
@@ -130,6 +131,17 @@ pub enum SignIn {
     },
 }
 
+/// A session that begins.
+pub(super) struct Begun {
+    pub(super) tenant: TenantId,
+    pub(super) holder: String,
+    /// How its holder proved himself: `password`, `passkey`, `single-sign-on`.
+    pub(super) by: &'static str,
+    pub(super) stage: Stage,
+    pub(super) hours: i64,
+    pub(super) mfa_at: Option<Timestamp>,
+}
+
 /// Somebody whose name and password fit.
 struct Found {
     hash: Option<String>,
@@ -140,19 +152,27 @@ struct Found {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Needs {
-    has_factor: bool,
-    mfa: bool,
-    new_password: bool,
-    refused: Option<SignInProblem>,
-    hours: Option<i64>,
+pub(super) struct Needs {
+    pub(super) has_factor: bool,
+    /// A factor must be bound.
+    pub(super) mfa: bool,
+    /// A factor must be bound, unless the device is known.
+    pub(super) mfa_if_strange: bool,
+    /// A device may be spared the factor.
+    pub(super) saves_factor: bool,
+    pub(super) new_password: bool,
+    pub(super) refused: Option<SignInProblem>,
+    pub(super) hours: Option<i64>,
 }
 
 impl Needs {
-    fn stage(self) -> Stage {
+    /// What is due, on a device that is known, or on a strange one.
+    pub(super) fn stage(self, device: Option<&Device>, now: Timestamp) -> Stage {
+        let spared = self.saves_factor && device.is_some_and(|d| d.mfa_until.is_some_and(|at| now < at));
         match self {
-            Self { has_factor: true, .. } => Stage::Mfa,
-            Self { mfa: true, .. } => Stage::Enrol,
+            Self { has_factor: true, .. } if !spared => Stage::Mfa,
+            Self { has_factor: false, mfa: true, .. } => Stage::Enrol,
+            Self { has_factor: false, mfa_if_strange: true, .. } if device.is_none() => Stage::Enrol,
             Self { new_password: true, .. } => Stage::Password,
             _ => Stage::Full,
         }
@@ -166,6 +186,19 @@ impl House {
     /// # Errors
     /// `SignIn` with one text for every wrong name or password; `Throttled` when tried too often.
     pub async fn sign_in(self: &Arc<Self>, who: SignIn, origin: Origin) -> Result<SessionToken, Failure> {
+        self.sign_in_on(who, &KnownDevices::default(), origin).await
+    }
+
+    /// As [`House::sign_in`], in a browser that may be known.
+    ///
+    /// # Errors
+    /// As [`House::sign_in`].
+    pub async fn sign_in_on(
+        self: &Arc<Self>,
+        who: SignIn,
+        devices: &KnownDevices,
+        origin: Origin,
+    ) -> Result<SessionToken, Failure> {
         let (label, password, cost) = match &who {
             SignIn::Tenant { tenant, user, password } => {
                 // By its id: a tenant goes by three names, and attempts at one person count together.
@@ -179,37 +212,45 @@ impl House {
             }
         };
         // Two buckets: one for the name wherever it is tried from, one for the name from one network. The first only
-        // slows down, so that nobody can lock another one out by guessing at his name.
-        let near = format!("{label}@{}", super::throttle::network_of(&origin.source_ip));
-        self.check_throttle(&near)?;
-        self.check_throttle(&label)?;
+        // slows down, so that nobody can lock another one out by guessing at his name. A device that he signed in with
+        // before has one of its own instead: strangers do not make him wait there, and who stole it waits for himself.
+        let device = self.device_at_sign_in(&who, devices).await?;
+        let buckets = match &device {
+            Some(d) => vec![format!("d:{}", d.id)],
+            None => vec![format!("{label}@{}", super::throttle::network_of(&origin.source_ip)), label],
+        };
+        for bucket in &buckets {
+            self.check_throttle(bucket)?;
+        }
         let (found, free) = self.find_sign_in(who, &origin).await?;
         let fits = self.password_fits(password, found.as_ref().and_then(|f| f.hash.clone()), cost).await?;
         let Some(found) = found.filter(|_| fits) else {
-            self.note_failure(&near, free);
-            self.note_failure(&label, free);
+            for bucket in &buckets {
+                self.note_failure(bucket, free);
+            }
             Counters::add(&self.counters().sign_in_failures, 1);
             return Err(Failure::SignIn(SignInProblem::Wrong));
         };
         if let Some(why) = found.needs.refused {
             return Err(Failure::SignIn(why));
         }
-        self.forget_failures(&near);
-        self.forget_failures(&label);
+        for bucket in &buckets {
+            self.forget_failures(bucket);
+        }
         let hours = found.needs.hours.unwrap_or(AGE_HOURS);
-        self.begin_session(found.tenant, found.holder, found.needs.stage(), hours, None, origin).await
+        let stage = found.needs.stage(device.as_ref(), self.now());
+        let begun =
+            Begun { tenant: found.tenant, holder: found.holder, by: "password", stage, hours, mfa_at: None };
+        self.begin_session(begun, origin).await
     }
 
     /// Begins a session for a holder who proved himself, recorded before it is good for anything.
     pub(super) async fn begin_session(
         self: &Arc<Self>,
-        tenant: TenantId,
-        holder: String,
-        stage: Stage,
-        hours: i64,
-        mfa_at: Option<Timestamp>,
+        begun: Begun,
         origin: Origin,
     ) -> Result<SessionToken, Failure> {
+        let Begun { tenant, holder, by, stage, hours, mfa_at } = begun;
         let token = SessionToken::random();
         let caller = self
             .holder_principal(&tenant, &holder)
@@ -228,7 +269,7 @@ impl House {
             source_ip: origin.source_ip.clone(),
             user_agent: origin.user_agent.clone(),
         };
-        let begin = super::console::BeginSession { tenant, token_hash: token.hash(), session };
+        let begin = super::console::BeginSession { tenant, token_hash: token.hash(), session, by };
         self.perform(caller, begin).await?;
         Ok(token)
     }
@@ -362,7 +403,7 @@ impl House {
     }
 }
 
-fn has_factor(tx: &mut bailee_store::TenantTx<'_, '_>, holder: &str) -> Result<bool, Failure> {
+pub(super) fn has_factor(tx: &mut bailee_store::TenantTx<'_, '_>, holder: &str) -> Result<bool, Failure> {
     Ok(mfa::of_holder(tx, holder)?.is_some() || !mfa::passkeys(tx, holder)?.is_empty())
 }
 
@@ -383,14 +424,28 @@ fn find_user(
 ) -> Result<Option<Found>, Failure> {
     let Some(user) = user::by_name(tx, name)? else { return Ok(None) };
     let Some(profile) = login::of_user(tx, &user)? else { return Ok(None) };
-    let id: &UserId = &user.id;
-    let holder = format!("user/{id}");
+    Ok(Some(Found {
+        hash: login::password(tx, user.id.as_str())?,
+        tenant: tx.id().clone(),
+        needs: needs_of_user(tx, &user, Some(&profile), address, now)?,
+        holder: format!("user/{}", user.id),
+    }))
+}
+
+/// What the account and the user's own settings ask of him, however he proved who he is.
+pub(super) fn needs_of_user(
+    tx: &mut bailee_store::TenantTx<'_, '_>,
+    user: &super::User,
+    profile: Option<&super::LoginProfile>,
+    address: &str,
+    now: Timestamp,
+) -> Result<Needs, Failure> {
     let preference = SecurityPreference::load(tx)?;
     let rules = PasswordPolicy::load(tx)?;
     let too_old = rules.age_max_days > 0
-        && login::password_age(tx, id.as_str())?
+        && login::password_age(tx, user.id.as_str())?
             .is_some_and(|at| now.ms() - at.ms() > i64::from(rules.age_max_days) * DAY_MS);
-    let refused = if !profile.active {
+    let refused = if profile.is_some_and(|p| !p.active) {
         Some(SignInProblem::Inactive)
     } else if !preference.allows_address(address) {
         Some(SignInProblem::Network)
@@ -399,18 +454,15 @@ fn find_user(
     } else {
         None
     };
-    Ok(Some(Found {
-        hash: login::password(tx, id.as_str())?,
-        tenant: tx.id().clone(),
-        needs: Needs {
-            has_factor: has_factor(tx, &holder)?,
-            mfa: profile.mfa_required || preference.mfa_for_login == "mandatory",
-            new_password: profile.must_reset || too_old,
-            refused,
-            hours: Some(i64::from(preference.session_hours)),
-        },
-        holder,
-    }))
+    Ok(Needs {
+        has_factor: has_factor(tx, &format!("user/{}", user.id))?,
+        mfa: profile.is_some_and(|p| p.mfa_required) || preference.mfa_for_login == "mandatory",
+        mfa_if_strange: preference.mfa_for_login == "adaptive",
+        saves_factor: preference.save_mfa_ticket,
+        new_password: profile.is_some_and(|p| p.must_reset) || too_old,
+        refused,
+        hours: Some(i64::from(preference.session_hours)),
+    })
 }
 
 fn find_operator(tx: &mut bailee_store::Tx<'_>, id: &OperatorId) -> Result<Option<Found>, Failure> {

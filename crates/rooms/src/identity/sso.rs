@@ -6,17 +6,18 @@
 use std::sync::Arc;
 
 use bailee_federation::oidc::{
-    AuthorizationRequest, Client, Expect, Pending, TokenRequest, TokenResponse, discovery,
+    AuthorizationRequest, Client, Expect, Pending, TokenRequest, TokenResponse, TokenResponseError, discovery,
 };
+use bailee_store::Tx;
 use bailee_types::{Arn, OperatorId, SecretText, TenantId, Timestamp, UserName};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::rows::{mfa, operator, setting, tenant as tenant_rows, user as user_rows};
-use super::session::{SessionToken, Stage};
-use super::settings::SecurityPreference;
+use super::device::KnownDevices;
+use super::rows::{login, operator, setting, tenant as tenant_rows, user as user_rows};
+use super::session::{AGE_HOURS, Begun, Needs, SessionToken, Stage, has_factor, needs_of_user};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Origin, Touches};
 use crate::{Failure, House, SignInProblem};
@@ -38,6 +39,24 @@ pub struct SingleSignOn {
     /// The client secret, sealed; none for a public client.
     #[serde(default)]
     sealed_secret: Option<String>,
+    /// Whether a second factor that the issuer says it asked for (`amr`) counts here.
+    #[serde(default)]
+    pub trust_amr: bool,
+}
+
+/// Where people shall sign on.
+#[derive(Clone, Debug)]
+pub struct SignOnSettings {
+    /// The issuer's address.
+    pub issuer: String,
+    /// Our client id there.
+    pub client_id: String,
+    /// The claim that holds the RAM user's name or the operator's id.
+    pub claim: String,
+    /// The client secret; none for a public client.
+    pub secret: Option<SecretText>,
+    /// Whether the issuer's word on a second factor counts.
+    pub trust_amr: bool,
 }
 
 /// Sets where people sign on; without settings, switches it off.
@@ -45,8 +64,8 @@ pub struct SingleSignOn {
 pub struct SetSingleSignOn {
     /// The tenant, or the provider for its operators.
     pub tenant: TenantId,
-    /// Issuer, client id, claim and client secret.
-    pub to: Option<(String, String, String, Option<SecretText>)>,
+    /// Where to.
+    pub to: Option<SignOnSettings>,
 }
 
 /// Where people sign on now.
@@ -56,7 +75,7 @@ pub struct GetSingleSignOn {
     pub tenant: TenantId,
 }
 
-fn asked(tenant: &TenantId, action: &'static str, write: bool, issuer: Option<&str>) -> Asked {
+fn asked(tenant: &TenantId, action: &'static str, write: bool, detail: Value) -> Asked {
     Asked {
         tenant: tenant.clone(),
         action,
@@ -65,7 +84,7 @@ fn asked(tenant: &TenantId, action: &'static str, write: bool, issuer: Option<&s
         class: Class::Management { write },
         touches: Touches::Nothing,
         ticket: None,
-        parameters: parameters(json!({ "issuer": issuer })),
+        parameters: parameters(detail),
         continues: None,
         also: Vec::new(),
         conditions: Vec::new(),
@@ -80,13 +99,17 @@ impl Operation for SetSingleSignOn {
     type Output = ();
 
     fn asks(&self) -> Asked {
-        asked(&self.tenant, "bailee:SetSingleSignOn", true, self.to.as_ref().map(|t| t.0.as_str()))
+        let detail = match &self.to {
+            None => json!({ "issuer": null }),
+            Some(to) => json!({ "issuer": to.issuer, "trustAmr": to.trust_amr }),
+        };
+        asked(&self.tenant, "bailee:SetSingleSignOn", true, detail)
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
         let set = match self.to {
             None => SingleSignOn::default(),
-            Some((issuer, client_id, claim, secret)) => {
+            Some(SignOnSettings { issuer, client_id, claim, secret, trust_amr }) => {
                 discovery::address(&issuer)
                     .map_err(|e| Failure::invalid("issuer", format!("is refused: {e}")))?;
                 if client_id.is_empty() || client_id.len() > 255 || claim.is_empty() || claim.len() > 64 {
@@ -100,7 +123,7 @@ impl Operation for SetSingleSignOn {
                         house.identity.credentials.seal(&secret_aad(&self.tenant), s.expose().as_bytes());
                     URL_SAFE_NO_PAD.encode(sealed)
                 };
-                SingleSignOn { issuer, client_id, claim, sealed_secret: secret.map(seal) }
+                SingleSignOn { issuer, client_id, claim, sealed_secret: secret.map(seal), trust_amr }
             }
         };
         let tenant = self.tenant;
@@ -112,7 +135,7 @@ impl Operation for GetSingleSignOn {
     type Output = Option<SingleSignOn>;
 
     fn asks(&self) -> Asked {
-        asked(&self.tenant, "bailee:GetSingleSignOn", false, None)
+        asked(&self.tenant, "bailee:GetSingleSignOn", false, json!({}))
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Option<SingleSignOn>, Failure> {
@@ -172,7 +195,7 @@ impl House {
     /// address of the second half.
     ///
     /// # Errors
-    /// `SignIn` when there is no such tenant or it has none; `Unavailable` when the issuer cannot be reached.
+    /// `SignIn` when there is no such tenant or it has none; and when the issuer does not answer.
     pub async fn begin_sign_on(&self, tenant: Option<&str>, redirect: &str) -> Result<SignOnBegun, Failure> {
         let id = match tenant {
             None => TenantId::provider(),
@@ -184,7 +207,7 @@ impl House {
             }
         };
         let set = self.single_sign_on(&id).await?.ok_or(Failure::SignIn(SignInProblem::NoSingleSignOn))?;
-        let issuer = self.issuer(&set.issuer).await?;
+        let issuer = self.issuer(&set.issuer).await.map_err(silent)?;
         let client = self.client(&id, &set, redirect)?;
         let request =
             AuthorizationRequest::new(&issuer.document, &client, &["openid", "profile", "email"], &[])
@@ -210,6 +233,7 @@ impl House {
         self: &Arc<Self>,
         kept: &str,
         (state, code, iss): (&str, &SecretText, Option<&str>),
+        devices: &KnownDevices,
         origin: Origin,
     ) -> Result<(SessionToken, bool), Failure> {
         let stranger = || Failure::SignIn(SignInProblem::SignOnBroken);
@@ -223,7 +247,7 @@ impl House {
         let tenant = TenantId::parse(&kept.tenant).map_err(|_| stranger())?;
         let set =
             self.single_sign_on(&tenant).await?.ok_or(Failure::SignIn(SignInProblem::NoSingleSignOn))?;
-        let issuer = self.issuer(&set.issuer).await?;
+        let issuer = self.issuer(&set.issuer).await.map_err(silent)?;
         let pending = Pending {
             state: SecretText::new(kept.state),
             nonce: SecretText::new(kept.nonce),
@@ -232,14 +256,7 @@ impl House {
         pending.accept(&issuer.document, state, iss).map_err(|_| stranger())?;
         let client = self.client(&tenant, &set, &kept.redirect)?;
         let request = TokenRequest::new(&issuer.document, &client, &pending, code);
-        let authorization = request.authorization.as_ref().map(SecretText::expose);
-        let answer = self
-            .outside
-            .post(&request.address, request.form.expose(), authorization)
-            .await
-            .map_err(|e| Failure::Unavailable(format!("the issuer did not redeem the code: {e}")))?;
-        let tokens = TokenResponse::parse(&answer)
-            .map_err(|e| Failure::Unavailable(format!("the issuer did not redeem the code: {e}")))?;
+        let tokens = self.redeem(&request).await?;
         let audiences = [set.client_id.clone()];
         let expect = Expect {
             issuer: &set.issuer,
@@ -248,16 +265,42 @@ impl House {
             now,
             leeway_ms: LEEWAY_MS,
         };
-        let id = self.check_id_token(tokens.id_token.expose(), &expect, "id token").await?;
+        let id = self.check_id_token(tokens.id_token.expose(), &expect, "id token").await.map_err(silent)?;
         let named = id.claims.get(&set.claim).and_then(|v| v.as_str()).unwrap_or_default();
         // An address that the issuer did not check is what somebody typed.
         if set.claim == "email" && !id.email_verified {
             return Err(Failure::SignIn(SignInProblem::Unknown));
         }
-        let mfa = id.claims.get("amr").and_then(|v| v.as_array()).is_some_and(|all| {
-            all.iter().filter_map(|v| v.as_str()).any(|m| matches!(m, "mfa" | "otp" | "hwk" | "fido" | "swk"))
-        });
-        self.enter(tenant, named, mfa.then_some(now), origin).await
+        let mfa_at = (set.trust_amr && says_mfa(&id.claims)).then_some(now);
+        self.enter(tenant, named, mfa_at, devices, origin).await
+    }
+
+    /// Redeems a code. Whether the issuer says no or says nothing is not the same to whoever waits.
+    async fn redeem(&self, request: &TokenRequest) -> Result<TokenResponse, Failure> {
+        let authorization = request.authorization.as_ref().map(SecretText::expose);
+        let (status, body) = self
+            .outside
+            .post(&request.address, request.form.expose(), authorization)
+            .await
+            .map_err(|e| silent(Failure::Unavailable(e)))?;
+        let answer = TokenResponse::parse(&body);
+        // Too busy or too slow is no answer to the question.
+        let is_no = matches!(status, 400..=499) && !matches!(status, 408 | 429);
+        match answer {
+            Ok(tokens) if status == 200 => Ok(tokens),
+            Err(TokenResponseError::Refused { error, .. }) if is_no || status == 200 => {
+                tracing::warn!("an issuer refused a code: `{error}`");
+                Err(Failure::SignIn(SignInProblem::IssuerRefused))
+            }
+            _ if is_no => {
+                tracing::warn!("an issuer refused a code with status {status}");
+                Err(Failure::SignIn(SignInProblem::IssuerRefused))
+            }
+            other => {
+                let why = other.err().map(|e| format!(": {e}")).unwrap_or_default();
+                Err(silent(Failure::Unavailable(format!("a code was answered with status {status}{why}"))))
+            }
+        }
     }
 
     /// Begins the session of whoever an issuer named.
@@ -266,40 +309,81 @@ impl House {
         tenant: TenantId,
         named: &str,
         mfa_at: Option<Timestamp>,
+        devices: &KnownDevices,
         origin: Origin,
     ) -> Result<(SessionToken, bool), Failure> {
-        let unknown = || Failure::SignIn(SignInProblem::Unknown);
         let for_operators = tenant == TenantId::provider();
-        let (t, name, address) = (tenant.clone(), named.to_owned(), origin.source_ip.clone());
-        let (holder, has_factor, hours) = self
+        let (t, name, address, now) =
+            (tenant.clone(), named.to_owned(), origin.source_ip.clone(), self.now());
+        let (holder, needs) = self
             .db
             .read(move |tx| {
                 if for_operators {
-                    let id = OperatorId::parse(&name).map_err(|_| unknown())?;
-                    operator::by_id(tx, &id)?.filter(|o| o.active).ok_or_else(unknown)?;
-                    let holder = format!("operator/{id}");
-                    let mut own = tx.tenant(&t);
-                    let factor = mfa::of_holder(&mut own, &holder)?.is_some()
-                        || !mfa::passkeys(&mut own, &holder)?.is_empty();
-                    return Ok((holder, factor, 12));
+                    operator_named(tx, &name)
+                } else {
+                    user_named(tx, &t, &name, &address, now)
                 }
-                let name = name.split_once('@').map_or(name.as_str(), |(name, _)| name);
-                let name = UserName::parse(name).map_err(|_| unknown())?;
-                let mut own = tx.tenant(&t);
-                let user = user_rows::by_name(&mut own, &name)?.ok_or_else(unknown)?;
-                let preference = SecurityPreference::load(&mut own)?;
-                if !preference.allows_address(&address) {
-                    return Err(Failure::SignIn(SignInProblem::Network));
-                }
-                let holder = format!("user/{}", user.id);
-                let factor = mfa::of_holder(&mut own, &holder)?.is_some()
-                    || !mfa::passkeys(&mut own, &holder)?.is_empty();
-                Ok((holder, factor, i64::from(preference.session_hours)))
             })
             .await?;
-        // A factor that is bound here is asked for, unless the issuer says that it asked for one itself.
-        let stage = if has_factor && mfa_at.is_none() { Stage::Mfa } else { Stage::Full };
-        let token = self.begin_session(tenant, holder, stage, hours, mfa_at, origin).await?;
+        let device = self.device_of(&tenant, &holder, devices).await?;
+        // What is asked of those who type a password is asked here, too, unless the issuer's word counts and it says
+        // that it asked itself.
+        let stage = if mfa_at.is_some() { Stage::Full } else { needs.stage(device.as_ref(), now) };
+        let hours = needs.hours.unwrap_or(AGE_HOURS);
+        let begun = Begun { tenant, holder, by: "single-sign-on", stage, hours, mfa_at };
+        let token = self.begin_session(begun, origin).await?;
         Ok((token, for_operators))
+    }
+}
+
+/// What an issuer's silence is to the person; the operators find the reason in the log of the process.
+fn silent(e: Failure) -> Failure {
+    match e {
+        Failure::Unavailable(why) => {
+            tracing::warn!("single sign-on: {why}");
+            Failure::SignIn(SignInProblem::IssuerSilent)
+        }
+        other => other,
+    }
+}
+
+/// Whether an issuer says that it asked for two factors, or for a key that is one (RFC 8176).
+fn says_mfa(claims: &serde_json::Map<String, Value>) -> bool {
+    let methods = claims.get("amr").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    methods
+        .iter()
+        .filter_map(Value::as_str)
+        .any(|m| matches!(m, "mfa" | "mca" | "otp" | "hwk" | "swk" | "fido"))
+}
+
+fn unknown() -> Failure {
+    Failure::SignIn(SignInProblem::Unknown)
+}
+
+fn operator_named(tx: &mut Tx<'_>, name: &str) -> Result<(String, Needs), Failure> {
+    let id = OperatorId::parse(name).map_err(|_| unknown())?;
+    operator::by_id(tx, &id)?.filter(|o| o.active).ok_or_else(unknown)?;
+    let holder = format!("operator/{id}");
+    let has_factor = has_factor(&mut tx.tenant(&TenantId::provider()), &holder)?;
+    Ok((holder, Needs { has_factor, ..Default::default() }))
+}
+
+fn user_named(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    name: &str,
+    address: &str,
+    now: Timestamp,
+) -> Result<(String, Needs), Failure> {
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    let name = UserName::parse(name).map_err(|_| unknown())?;
+    let mut own = tx.tenant(tenant);
+    let user = user_rows::by_name(&mut own, &name)?.ok_or_else(unknown)?;
+    let profile = login::of_user(&mut own, &user)?;
+    let needs = needs_of_user(&mut own, &user, profile.as_ref(), address, now)?;
+    // The password's age is of no matter to whoever did not type one.
+    match needs.refused.filter(|why| *why != SignInProblem::Expired) {
+        Some(why) => Err(Failure::SignIn(why)),
+        None => Ok((format!("user/{}", user.id), Needs { new_password: false, ..needs })),
     }
 }

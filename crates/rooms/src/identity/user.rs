@@ -235,6 +235,7 @@ impl Act for DeleteUser {
         login::delete(cx.tx, id)?;
         mfa::forget_holder(cx.tx, &holder)?;
         super::rows::session::end_all(cx.tx, &holder)?;
+        super::rows::device::forget_all(cx.tx, &holder)?;
         tag::delete_all(cx.tx, "user", id)?;
         user::delete(cx.tx, id)?;
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::identity::SignIn;
+use bailee_rooms::identity::{DEVICE_MS, SessionToken, SignIn};
 use bailee_rooms::{Failure, SignInProblem};
 use bailee_types::SecretText;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -14,7 +14,7 @@ use maud::{Markup, html};
 
 use super::frame::{icon, public};
 use super::visit::{Lang, Visit, is_same_origin};
-use super::{Site, failure};
+use super::{Site, failure, passkey};
 
 pub(super) async fn page(visit: Visit) -> Response {
     form(&visit, StatusCode::OK, &html! {})
@@ -50,18 +50,8 @@ async fn sign_in(visit: Visit, headers: &HeaderMap, who: SignIn, to: &'static st
     }
     let mut origin = visit.origin.clone();
     origin.channel = "ConsoleSignin";
-    match visit.site.house.sign_in(who, origin).await {
-        Ok(token) => {
-            // Whoever had a session here before leaves it.
-            if let Some(old) = &visit.token
-                && let Err(e) = visit.site.house.sign_out(old).await
-            {
-                tracing::warn!("a session could not be ended: {e}");
-            }
-            let mut response = Redirect::to(to).into_response();
-            set_cookie(&visit.site, &mut response, token.expose(), None);
-            response
-        }
+    match visit.site.house.sign_in_on(who, &visit.devices, origin).await {
+        Ok(token) => entered(&visit, &token, to).await,
         Err(e @ (Failure::SignIn(_) | Failure::Throttled(_))) => {
             let t = |en, zh| visit.lang.t(en, zh);
             let (status, text) = match &e {
@@ -75,10 +65,58 @@ async fn sign_in(visit: Visit, headers: &HeaderMap, who: SignIn, to: &'static st
                 Failure::SignIn(why) => (StatusCode::FORBIDDEN, problem(visit.lang, *why).to_owned()),
                 other => (StatusCode::FORBIDDEN, other.to_string()),
             };
-            let said = html! { div.notice.bad role="alert" { (icon("no")) div { p #failure { (text) } } } };
-            form(&visit, status, &said)
+            failed(&visit, status, &text)
         }
         Err(e) => failure::page(&visit, &e),
+    }
+}
+
+/// The sign-in page, with what went wrong.
+pub(super) fn failed(visit: &Visit, status: StatusCode, text: &str) -> Response {
+    let said = html! { div.notice.bad role="alert" { (icon("no")) div { p #failure { (text) } } } };
+    form(visit, status, &said)
+}
+
+/// Goes on with a session that began; whoever had one here before leaves it.
+pub(super) async fn entered(visit: &Visit, token: &SessionToken, to: &str) -> Response {
+    if let Some(old) = &visit.token
+        && let Err(e) = visit.site.house.sign_out(old).await
+    {
+        tracing::warn!("a session could not be ended: {e}");
+    }
+    let mut response = Redirect::to(to).into_response();
+    carry_on(visit, &mut response, token, false).await;
+    response
+}
+
+/// Hands a session's token to the browser. When its sign-in is complete, the browser is known from now on.
+pub(super) async fn carry_on(
+    visit: &Visit,
+    response: &mut Response,
+    token: &SessionToken,
+    save_factor: bool,
+) {
+    set_cookie(&visit.site, response, token.expose(), None);
+    let house = &visit.site.house;
+    let known = match house.session(token.expose(), visit.origin.clone()).await {
+        Ok(Some(session)) => house.remember_device(&session, &visit.devices, save_factor).await,
+        Ok(None) => Ok(None),
+        Err(e) => Err(e),
+    };
+    match known {
+        Ok(None) => {}
+        Ok(Some(device)) => {
+            let value = visit.devices.with(&device);
+            let secure = if visit.site.secure { "; Secure" } else { "" };
+            let (name, age_s) = (visit.site.device_cookie(), DEVICE_MS / 1000);
+            let cookie =
+                format!("{name}={}; Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age={age_s}", value.expose());
+            if let Ok(value) = HeaderValue::from_str(&cookie) {
+                response.headers_mut().append(header::SET_COOKIE, value);
+            }
+        }
+        // He is signed in all the same; next time he waits like anybody.
+        Err(e) => tracing::warn!("a device could not be remembered: {e}"),
     }
 }
 
@@ -105,6 +143,17 @@ pub(super) fn problem(lang: Lang, why: SignInProblem) -> &'static str {
         SignInProblem::Unknown => t(
             "The issuer vouches for you, but no user here has your name.",
             "身份提供方已为您担保，但此处没有同名用户。",
+        ),
+        SignInProblem::Passkey => {
+            t("This passkey signs nobody in here. Use your password.", "此通行密钥无法在此登录，请使用口令。")
+        }
+        SignInProblem::IssuerRefused => t(
+            "Your identity provider refused the sign-on. Begin again, or ask your administrator.",
+            "您的身份提供方拒绝了此次登录。请重新开始，或联系您的管理员。",
+        ),
+        SignInProblem::IssuerSilent => t(
+            "Your identity provider does not answer. Try again in a while.",
+            "您的身份提供方没有应答，请稍后再试。",
         ),
         SignInProblem::Expired => t(
             "The password has expired. Ask your administrator for a new one.",
@@ -166,6 +215,7 @@ fn form(visit: &Visit, status: StatusCode, said: &Markup) -> Response {
             input.in #sso-tenant name="tenant" maxlength="128" autocapitalize="off" spellcheck="false" placeholder=(t("empty for operators", "运维人员留空"));
             button.btn { (t("Single sign-on", "单点登录")) }
         } }
+        @if visit.site.house.offers_passkeys() { div.card { div.pad { (passkey::enter_form(visit)) } } }
         div.cols {
             form #login-tenant.card method="post" action="/login/tenant" { div.pad.stack {
                 h2 { (t("Customer", "客户")) }
@@ -183,5 +233,5 @@ fn form(visit: &Visit, status: StatusCode, said: &Markup) -> Response {
             } }
         }
     };
-    public(visit, status, t("Sign in", "登录"), &main)
+    passkey::with_script(public(visit, status, t("Sign in", "登录"), &main))
 }

@@ -1,21 +1,24 @@
 //! Passkeys: the two forms, and what the script on them asks for.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use axum::Form;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::identity::{
     AskPasskey, BeginPasskey, FinishPasskey, Passkey, PasskeyOptions, RemovePasskey, ShowPasskey, Stage,
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use maud::{Markup, html};
 use ring::digest;
 
-use super::failure;
 use super::frame::{csrf, time};
-use super::signin::{codes_page, failed, go_on, moved, stage};
-use super::visit::{Newcomer, Person, Posted, Visit};
+use super::login::{carry_on, entered, problem};
+use super::signin::{codes_page, failed, go_on, moved, stage, wants_saved};
+use super::visit::{Newcomer, Person, Posted, Visit, cookies, is_same_origin};
+use super::{failure, login};
 
 const SCRIPT: &str = include_str!("../../assets/passkey.js");
 
@@ -41,6 +44,12 @@ pub(super) fn script() -> Response {
 pub(super) fn with_script(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
     response
+}
+
+impl super::Site {
+    fn passkey_cookie(&self) -> &'static str {
+        if self.secure { "__Host-bailee-passkey" } else { "bailee-passkey" }
+    }
 }
 
 fn form(visit: &Visit, kind: &str, begin: &str, action: &str, inner: &Markup, button: &str) -> Markup {
@@ -75,16 +84,64 @@ pub(super) fn bind_form(visit: &Visit) -> Markup {
 }
 
 /// The form that shows a passkey.
-pub(super) fn show_form(visit: &Visit) -> Markup {
+pub(super) fn show_form(visit: &Visit, save: &Markup) -> Markup {
     let t = |en, zh| visit.lang.t(en, zh);
+    form(visit, "show", "/signin/passkey/begin", "/signin/passkey", save, t("Use a passkey", "使用通行密钥"))
+}
+
+/// The form that signs in with a passkey alone.
+pub(super) fn enter_form(visit: &Visit) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let hint = html! { p.hint { (t("For users of a customer who bound one here.", "适用于已在此绑定通行密钥的客户用户。")) } };
     form(
         visit,
-        "show",
-        "/signin/passkey/begin",
-        "/signin/passkey",
-        &html! {},
-        t("Use a passkey", "使用通行密钥"),
+        "enter",
+        "/login/passkey/begin",
+        "/login/passkey",
+        &hint,
+        t("Sign in with a passkey", "使用通行密钥登录"),
     )
+}
+
+fn set_kept(visit: &Visit, response: &mut Response, value: &str, age_s: i64) {
+    let secure = if visit.site.secure { "; Secure" } else { "" };
+    let name = visit.site.passkey_cookie();
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={age_s}");
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// Asks for any passkey of ours; what was asked stays in the browser, sealed.
+pub(super) async fn begin_enter(visit: Visit, headers: HeaderMap) -> Response {
+    if !is_same_origin(&Method::POST, &headers) {
+        return failure::foreign_form(&visit);
+    }
+    match visit.site.house.begin_passkey_sign_in() {
+        Ok(begun) => {
+            let mut response = answer(&visit, Ok(PasskeyOptions(begun.options)));
+            set_kept(&visit, &mut response, begun.kept.expose(), 300);
+            response
+        }
+        Err(e) => answer(&visit, Err(e)),
+    }
+}
+
+pub(super) async fn enter(visit: Visit, headers: HeaderMap, form: Form<HashMap<String, String>>) -> Response {
+    if !is_same_origin(&Method::POST, &headers) {
+        return failure::foreign_form(&visit);
+    }
+    let kept = cookies(&headers).remove(visit.site.passkey_cookie()).unwrap_or_default();
+    let given = form.0.get("response").cloned().unwrap_or_default();
+    let mut origin = visit.origin.clone();
+    origin.channel = "ConsoleSignin";
+    let mut response = match visit.site.house.finish_passkey_sign_in(&kept, given, origin).await {
+        Ok(token) => entered(&visit, &token, "/console").await,
+        Err(Failure::SignIn(why)) => login::failed(&visit, StatusCode::FORBIDDEN, problem(visit.lang, why)),
+        Err(e) => failure::page(&visit, &e),
+    };
+    set_kept(&visit, &mut response, "", 0);
+    response
 }
 
 /// The list of one's passkeys.
@@ -135,10 +192,10 @@ pub(super) async fn bind(p: Posted<Newcomer>) -> Response {
     match s.visit.site.house.perform(s.caller.clone(), act).await {
         Ok((token, Some(codes))) => {
             let mut response = codes_page(&moved(&s.visit, &token).await, &codes, to);
-            super::login::set_cookie(&s.visit.site, &mut response, token.expose(), None);
+            carry_on(&s.visit, &mut response, &token, false).await;
             response
         }
-        Ok((token, None)) => go_on(s, &token, to),
+        Ok((token, None)) => go_on(s, &token, to, false).await,
         Err(e) => failed(s, &e).await,
     }
 }
@@ -158,7 +215,7 @@ pub(super) async fn show(p: Posted<Newcomer>) -> Response {
     };
     let to = if stage(&s.visit) == Stage::Full { "/security" } else { "/signin" };
     match s.visit.site.house.perform(s.caller.clone(), act).await {
-        Ok(token) => go_on(s, &token, to),
+        Ok(token) => go_on(s, &token, to, wants_saved(&p)).await,
         Err(e) => failed(s, &e).await,
     }
 }

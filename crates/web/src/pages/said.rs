@@ -51,6 +51,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::AccountAlias => "账号别名",
         Thing::Tag => "标签",
         Thing::Session => "会话",
+        Thing::Device => "设备",
         Thing::Passkey => "通行密钥",
         Thing::Operator => "运维人员",
         Thing::Bucket => "存储空间",
@@ -143,6 +144,9 @@ fn sign_in(problem: SignInProblem) -> &'static str {
         SignInProblem::NoSingleSignOn => "此账号未启用单点登录",
         SignInProblem::SignOnBroken => "单点登录已中断或始于另一浏览器，请重新开始",
         SignInProblem::Unknown => "身份提供商确认了您的身份，但此账号中没有对应的用户；请联系您的管理员",
+        SignInProblem::Passkey => "此通行密钥无法在此登录，请使用口令",
+        SignInProblem::IssuerRefused => "您的身份提供商拒绝了此次登录；请重新开始，或联系您的管理员",
+        SignInProblem::IssuerSilent => "您的身份提供商没有应答，请稍后再试",
         SignInProblem::Expired => "口令已过期，请联系您的管理员设置新口令",
     }
 }

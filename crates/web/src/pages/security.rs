@@ -2,13 +2,15 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::identity::{EndSession, ListSessions, RemoveTotp, RenewRecoveryCodes};
+use bailee_rooms::identity::{
+    Device, EndSession, ForgetDevice, ListDevices, ListSessions, RemoveTotp, RenewRecoveryCodes,
+};
 use http::StatusCode;
-use maud::html;
+use maud::{Markup, html};
 
 use super::frame::{Here, csrf, inside, time};
 use super::signin::{codes_page, factor_forms, password_form};
-use super::visit::{Person, Posted, Signed};
+use super::visit::{Person, Posted, Signed, Visit};
 use super::{failure, passkey};
 
 pub(super) async fn page(s: Signed<Person>) -> Response {
@@ -22,6 +24,10 @@ pub(super) async fn page(s: Signed<Person>) -> Response {
     let sessions = match house.perform(s.caller.clone(), ListSessions { tenant: s.who.tenant.clone() }).await
     {
         Ok(sessions) => sessions,
+        Err(e) => return failure::page(visit, &e),
+    };
+    let devices = match house.perform(s.caller.clone(), ListDevices { tenant: s.who.tenant.clone() }).await {
+        Ok(devices) => devices,
         Err(e) => return failure::page(visit, &e),
     };
     let own = visit.session.as_ref().map(|s| s.session.id.clone()).unwrap_or_default();
@@ -51,7 +57,7 @@ pub(super) async fn page(s: Signed<Person>) -> Response {
                 p.hint { (t("To change anything here, show your second factor once more.", "若要更改以上内容，请再次出示第二因素。")) }
             }
         } }
-        @if has_factor && !fresh { (factor_forms(visit, "/signin/factor", &factors)) }
+        @if has_factor && !fresh { (factor_forms(visit, "/signin/factor", &factors).await) }
         }
         section { h2 { (t("Password", "口令")) } (password_form(visit)) }
         section { h2 { (t("Open sessions", "已打开的会话")) } div.card {
@@ -64,6 +70,7 @@ pub(super) async fn page(s: Signed<Person>) -> Response {
                 } }
             } }
         } }
+        (device_list(visit, &devices))
     };
     passkey::with_script(inside(
         visit,
@@ -72,6 +79,35 @@ pub(super) async fn page(s: Signed<Person>) -> Response {
         Some(Here::Security),
         &main,
     ))
+}
+
+/// Browsers that are known, the last used first.
+fn device_list(visit: &Visit, devices: &[Device]) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    html! {
+        section { h2 { (t("Known devices", "已知设备")) } div.card {
+            div.pad { p.hint { (t("You signed in with these. Strangers who guess at your name do not make you wait there. A new password forgets them all.", "您曾用这些设备登录。他人猜测您的名称时，您在这些设备上无需等待。更改口令后全部失效。")) } }
+            @if devices.is_empty() { div.pad { p #devices-none { (t("No device is known.", "没有已知设备。")) } } } @else {
+            table.tbl #devices { thead { tr { th { (t("Known since", "首次使用")) } th { (t("Last sign-in", "最近登录")) } th { (t("From", "来源")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
+                @for d in devices { tr {
+                    th scope="row" { (time(d.created_at)) }
+                    td data-l=(t("Last sign-in", "最近登录")) { (time(d.seen_at))
+                        @if let Some(at) = d.mfa_until.filter(|at| visit.site.house.now() < *at) { small { (t("no second factor until ", "免第二因素至 ")) (time(at)) } } }
+                    td data-l=(t("From", "来源")) { span { (d.source_ip) small { (d.user_agent.chars().take(80).collect::<String>()) } } }
+                    td.act { form method="post" action={ "/security/devices/" (d.id) "/forget" } { (csrf(visit)) button.btn.slim { (t("Forget it", "移除")) } } }
+                } }
+            } } }
+        } }
+    }
+}
+
+pub(super) async fn forget_device(Path(id): Path<String>, p: Posted<Person>) -> Response {
+    let s = &p.signed;
+    let act = ForgetDevice { tenant: s.who.tenant.clone(), id };
+    match s.visit.site.house.perform(s.caller.clone(), act).await {
+        Ok(()) => Redirect::to("/security").into_response(),
+        Err(e) => failure::page(&s.visit, &e),
+    }
 }
 
 pub(super) async fn remove_totp(p: Posted<Person>) -> Response {

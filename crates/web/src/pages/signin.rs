@@ -12,7 +12,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 use super::frame::{Here, csrf, icon, inside, public};
-use super::login::set_cookie;
+use super::login::carry_on;
 use super::visit::{Newcomer, Posted, Signed, Visit};
 use super::{failure, passkey};
 
@@ -42,7 +42,7 @@ async fn step(s: &Signed<Newcomer>, status: StatusCode, failed: Option<&str>) ->
                 Ok(factors) => factors,
                 Err(e) => return failure::page(visit, &e),
             };
-            (t("Second factor", "第二因素"), factor_forms(visit, "/signin/factor", &factors))
+            (t("Second factor", "第二因素"), factor_forms(visit, "/signin/factor", &factors).await)
         }
         Stage::Enrol => (
             t("Bind a second factor", "绑定第二因素"),
@@ -59,18 +59,26 @@ async fn step(s: &Signed<Newcomer>, status: StatusCode, failed: Option<&str>) ->
 }
 
 /// The forms that show a second factor.
-pub(super) fn factor_forms(visit: &Visit, to: &'static str, own: &OwnFactors) -> Markup {
+pub(super) async fn factor_forms(visit: &Visit, to: &'static str, own: &OwnFactors) -> Markup {
     let t = |en, zh| visit.lang.t(en, zh);
+    let may_save = match &visit.session {
+        Some(session) => visit.site.house.may_save_factor(session).await.unwrap_or(false),
+        None => false,
+    };
+    let save = |id: &'static str| {
+        html! { @if may_save { label for=(id) { input id=(id) type="checkbox" name="save" value="yes"; " " (t("Do not ask on this device for 7 days", "此设备 7 天内不再询问")) } } }
+    };
     html! {
         div.cols {
             @if !own.passkeys.is_empty() { div.card { div.pad.stack {
                 h2 { (t("Passkey", "通行密钥")) }
-                (passkey::show_form(visit))
+                (passkey::show_form(visit, &save("save-passkey")))
             } } }
             @if own.totp_since.is_some() { form #show-totp.card method="post" action=(to) { div.pad.stack { (csrf(visit))
                 h2 { (t("Code of your app", "应用中的验证码")) }
                 div.field { label for="code" { (t("Six digits", "六位数字")) }
                     input.in #code name="code" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9]{6}" maxlength="6" required autofocus; }
+                (save("save-totp"))
                 button.btn.main-act { (t("Go on", "继续")) }
             } } }
             form #show-recovery.card method="post" action=(to) { div.pad.stack { (csrf(visit))
@@ -99,9 +107,14 @@ pub(super) fn password_form(visit: &Visit) -> Markup {
 }
 
 /// Goes on under another token.
-pub(super) fn go_on(s: &Signed<Newcomer>, token: &SessionToken, to: &str) -> Response {
+pub(super) async fn go_on(
+    s: &Signed<Newcomer>,
+    token: &SessionToken,
+    to: &str,
+    save_factor: bool,
+) -> Response {
     let mut response = Redirect::to(to).into_response();
-    set_cookie(&s.visit.site, &mut response, token.expose(), None);
+    carry_on(&s.visit, &mut response, token, save_factor).await;
     response
 }
 
@@ -155,9 +168,14 @@ pub(super) async fn factor(p: Posted<Newcomer>) -> Response {
     let token = s.visit.token.clone().unwrap_or_default();
     let act = ShowFactor { tenant: s.who.0.tenant.clone(), token, factor };
     match s.visit.site.house.perform(s.caller.clone(), act).await {
-        Ok(token) => go_on(s, &token, if was_full { "/security" } else { "/signin" }),
+        Ok(token) => go_on(s, &token, if was_full { "/security" } else { "/signin" }, wants_saved(&p)).await,
         Err(e) => failed(s, &e).await,
     }
+}
+
+/// Whether he wants to be spared the second factor on this device.
+pub(super) fn wants_saved(p: &Posted<Newcomer>) -> bool {
+    p.field("save") == "yes"
 }
 
 /// Makes a seed that waits in the session, and shows it.
@@ -201,7 +219,7 @@ pub(super) async fn finish_totp(p: Posted<Newcomer>) -> Response {
     match s.visit.site.house.perform(s.caller.clone(), act).await {
         Ok((token, codes)) => {
             let mut response = codes_page(&moved(&s.visit, &token).await, &codes, "/signin");
-            set_cookie(&s.visit.site, &mut response, token.expose(), None);
+            carry_on(&s.visit, &mut response, &token, false).await;
             response
         }
         Err(e) => failed(s, &e).await,
@@ -247,7 +265,7 @@ pub(super) async fn password(p: Posted<Newcomer>) -> Response {
         new: SecretText::new(p.field("new").to_owned()),
     };
     match s.visit.site.house.perform(s.caller.clone(), act).await {
-        Ok(token) => go_on(s, &token, if was_full { "/security" } else { "/signin" }),
+        Ok(token) => go_on(s, &token, if was_full { "/security" } else { "/signin" }, false).await,
         Err(e) => failed(s, &e).await,
     }
 }

@@ -1,7 +1,7 @@
 //! Single sign-on: to the issuer and back.
 
 use axum::extract::RawQuery;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use bailee_rooms::{Failure, SignInProblem};
 use bailee_types::SecretText;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -9,7 +9,7 @@ use maud::html;
 
 use super::failure;
 use super::frame::public;
-use super::login::{problem, set_cookie};
+use super::login::{entered, problem};
 use super::visit::{Visit, cookies};
 
 impl super::Site {
@@ -84,15 +84,9 @@ pub(super) async fn callback(visit: Visit, headers: HeaderMap, RawQuery(query): 
     let mut origin = visit.origin.clone();
     origin.channel = "ConsoleSignin";
     let answer = (state.as_str(), &SecretText::new(code), iss.as_deref());
-    match visit.site.house.finish_sign_on(&kept, answer, origin).await {
+    match visit.site.house.finish_sign_on(&kept, answer, &visit.devices, origin).await {
         Ok((token, operator)) => {
-            if let Some(old) = &visit.token
-                && let Err(e) = visit.site.house.sign_out(old).await
-            {
-                tracing::warn!("a session could not be ended: {e}");
-            }
-            let mut response = Redirect::to(if operator { "/desk" } else { "/console" }).into_response();
-            set_cookie(&visit.site, &mut response, token.expose(), None);
+            let mut response = entered(&visit, &token, if operator { "/desk" } else { "/console" }).await;
             set_kept(&visit, &mut response, "", 0);
             response
         }
@@ -102,7 +96,11 @@ pub(super) async fn callback(visit: Visit, headers: HeaderMap, RawQuery(query): 
 
 fn refused(visit: &Visit, e: &Failure) -> Response {
     match e {
-        Failure::SignIn(why) => failure::notice_text(visit, StatusCode::FORBIDDEN, problem(visit.lang, *why)),
+        Failure::SignIn(why) => {
+            let silent = *why == SignInProblem::IssuerSilent;
+            let status = if silent { StatusCode::BAD_GATEWAY } else { StatusCode::FORBIDDEN };
+            failure::notice_text(visit, status, problem(visit.lang, *why))
+        }
         Failure::Invalid { .. } => {
             tracing::warn!("a sign-on was refused: {e}");
             failure::notice_text(

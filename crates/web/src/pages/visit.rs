@@ -8,7 +8,7 @@ use axum::Form;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::gate::{Caller, Origin, Principal};
-use bailee_rooms::identity::{SessionInfo, Stage};
+use bailee_rooms::identity::{KnownDevices, SessionInfo, Stage};
 use bailee_types::{OperatorId, RequestId, TenantId};
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
@@ -62,6 +62,8 @@ pub(super) struct Visit {
     pub(super) theme: Theme,
     pub(super) session: Option<SessionInfo>,
     pub(super) token: Option<String>,
+    /// The people whom this browser belongs to, as it says.
+    pub(super) devices: KnownDevices,
     pub(super) origin: Origin,
     /// Path and query without language and look, for links that switch them.
     pub(super) here: String,
@@ -105,6 +107,10 @@ pub(super) struct Posted<T> {
 impl Site {
     pub(super) fn cookie(&self) -> &'static str {
         if self.secure { "__Host-bailee" } else { "bailee-session" }
+    }
+
+    pub(super) fn device_cookie(&self) -> &'static str {
+        if self.secure { "__Host-bailee-device" } else { "bailee-device" }
     }
 }
 
@@ -160,6 +166,7 @@ impl Visit {
             theme,
             session: None,
             token: token.clone(),
+            devices: cookies.get(site.device_cookie()).map(|c| KnownDevices::read(c)).unwrap_or_default(),
             origin,
             here,
             set,

@@ -1,7 +1,7 @@
 //! Rows of second factors: virtual devices, passkeys, recovery codes.
 
-use bailee_store::{Row, StoreError, TenantTx};
-use bailee_types::Timestamp;
+use bailee_store::{Row, StoreError, TenantTx, Tx};
+use bailee_types::{TenantId, Timestamp};
 
 use super::count_of;
 use crate::identity::{MfaDevice, Passkey};
@@ -109,15 +109,32 @@ pub(in crate::identity) fn passkeys(
         &[holder.into()],
     )?
     .iter()
-    .map(|r| {
-        Ok(Passkey {
-            id: r.text(0)?.to_owned(),
-            label: r.text(1)?.to_owned(),
-            record: r.text(2)?.to_owned(),
-            created_at: Timestamp::from_ms(r.int(3)?),
-            last_used_at: r.opt_int(4)?.map(Timestamp::from_ms),
-        })
+    .map(passkey)
+    .collect()
+}
+
+fn passkey(r: &Row) -> Result<Passkey, StoreError> {
+    Ok(Passkey {
+        id: r.text(0)?.to_owned(),
+        label: r.text(1)?.to_owned(),
+        record: r.text(2)?.to_owned(),
+        created_at: Timestamp::from_ms(r.int(3)?),
+        last_used_at: r.opt_int(4)?.map(Timestamp::from_ms),
     })
+}
+
+/// Passkeys with this id, and whose they are. A tenant's people cannot bind one twice; another tenant's may.
+pub(in crate::identity) fn passkeys_of_credential(
+    tx: &mut Tx<'_>,
+    id: &str,
+) -> Result<Vec<(TenantId, String, Passkey)>, StoreError> {
+    tx.query(
+        "SELECT credential_id, label, record, created_at_ms, last_used_at_ms, tenant_id, holder FROM passkey \
+         WHERE credential_id = $1",
+        &[id.into()],
+    )?
+    .iter()
+    .map(|r| Ok((r.parsed(5, TenantId::parse)?, r.text(6)?.to_owned(), passkey(r)?)))
     .collect()
 }
 
