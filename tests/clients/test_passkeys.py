@@ -1,5 +1,6 @@
 """Passkeys in a real headless Chromium, with an authenticator that its developer protocol plays."""
 
+import json
 import re
 
 import pytest
@@ -7,7 +8,7 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from kit import Server
+from kit import IMS, Browser, Server, rpc
 from test_browser import Chromium, is_gone
 
 
@@ -186,3 +187,83 @@ def test_a_passkey_of_another_address_is_not_offered(server, browser):
     assert said and browser.go("/security").there("#passkeys-none")
     assert not browser.credentials()
     assert not [e for e in browser.driver.find_elements(By.CSS_SELECTOR, "[onclick], [style]")]
+
+
+def enter(browser):
+    """Presses "Sign in with a passkey" on the sign-in page: where it leads."""
+    browser.go("/login").press_quietly("#enter-passkey")
+    return browser.path
+
+
+def test_a_passkey_alone_signs_in(server, browser):
+    browser.sign_in(server)
+    bind(browser)
+    browser.sign_out()
+    assert enter(browser) == "/console", browser.text
+    assert server.tenant("acme")["user"]["name"] in browser.text
+    # It was shown just now: what asks for a fresh factor is open.
+    assert browser.go("/security").there("#passkeys form[action$='/remove']")
+    assert browser.driver.get_cookie("bailee-passkey") is None
+    browser.sign_out()
+    # Who has the device and cannot unlock it is nobody, and so are bad answers.
+    for what in ({"isUserVerified": False}, {"isUserVerified": True, "isBadUV": True}, {"isBogusSignature": True},
+                 {"isBadUP": True}):
+        browser.set(**{"isUserVerified": True, **what})
+        assert enter(browser) == "/login" or browser.path == "/login/passkey", what
+        assert browser.go("/console").path == "/login", what
+    browser.set(isUserVerified=True)
+    # An account that does not allow it.
+    rpc(server, "SetSecurityPreference", IMS, ok=True, AllowUserToLoginWithPasskey="false")
+    try:
+        assert enter(browser) == "/login/passkey" and "signs nobody in here" in browser.text
+        assert browser.go("/console").path == "/login"
+    finally:
+        rpc(server, "SetSecurityPreference", IMS, ok=True, AllowUserToLoginWithPasskey="true")
+    assert enter(browser) == "/console"
+    browser.go("/security").press("#passkeys form[action$='/remove']")
+    browser.sign_out()
+    assert enter(browser) != "/console"
+    assert "signs nobody in here" in browser.text, "the device has it still, the account has not"
+
+
+def test_an_answer_of_a_passkey_alone_works_once_and_in_its_browser(server, browser):
+    browser.sign_in(server, "globex")
+    bind(browser)
+    browser.sign_out()
+    browser.go("/login")
+    browser.driver.execute_script("""
+        const form = document.querySelector('#enter-passkey');
+        form.submit = () => { window.kept = form.querySelector('input[name=response]').value; };
+        form.requestSubmit();""")
+    answer = WebDriverWait(browser.driver, 20).until(lambda d: d.execute_script("return window.kept"))
+    kept = browser.driver.get_cookie("bailee-passkey")
+    assert kept["httpOnly"] and kept["sameSite"] == "Strict"
+    stranger = Browser(server)
+    assert stranger.send("POST", "/login/passkey", {"response": answer}).status == 403
+    # Begun in another browser: another challenge.
+    begun = stranger.send("POST", "/login/passkey/begin", {})
+    assert json.loads(begun.data)["allowCredentials"] == [], "nobody is named"
+    assert stranger.send("POST", "/login/passkey", {"response": answer}).status == 403
+    assert "bailee-session" not in stranger.cookies
+    for bad in ("", "{}", "[]", "x" * 70_000, '{"type":"public-key","id":"AA","rawId":"AA","response":{}}'):
+        stranger.send("POST", "/login/passkey/begin", {})
+        assert stranger.send("POST", "/login/passkey", {"response": bad}).status in (400, 403, 413), bad[:20]
+    # From another site.
+    here = Browser(server)
+    here.cookies = {"bailee-passkey": kept["value"]}
+    assert here.send("POST", "/login/passkey", {"response": answer}, {"Sec-Fetch-Site": "cross-site"}).status == 403
+    assert "bailee-session" not in here.cookies
+    here.send("POST", "/login/passkey", {"response": answer})
+    assert here.path == "/console" and here.status == 200
+    again = Browser(server)
+    again.cookies = {"bailee-passkey": kept["value"]}
+    assert again.send("POST", "/login/passkey", {"response": answer}).status == 403
+    assert "bailee-session" not in again.cookies
+
+
+def test_an_operators_passkey_is_no_password(server, browser):
+    browser.sign_in_operator(server, "op-lin")
+    bind(browser, "desk key")
+    browser.sign_out()
+    assert enter(browser) not in ("/desk", "/console")
+    assert "signs nobody in here" in browser.text

@@ -4,9 +4,11 @@ import concurrent.futures
 import re
 import secrets
 import time
+import urllib.parse
 
 import pytest
 
+import house as h
 from kit import IMS, Browser, Server, rpc, totp, totp_step
 
 PASSWORD = "correct Horse 7 battery"
@@ -501,3 +503,103 @@ def test_policies_that_ask_for_the_second_factor(server):
     rpc(server, "AttachPolicyToUser", ok=True, UserName=name, PolicyName=policy + "-deny", PolicyType="Custom")
     status, answer = rpc(server, "GetUser", key=pair, UserName=name)
     assert (status, answer["Code"], answer["AccessDeniedDetail"]["NoPermissionType"]) == (403, "NoPermission", "ExplicitDeny")
+
+
+# Known devices
+
+
+def test_strangers_who_guess_do_not_keep_a_known_device_out(server):
+    name = new_user(server)
+    own = signed_in(server, name)
+    assert own.path == "/console"
+    device = own.cookies["bailee-device"]
+    assert "bailee-device" not in signed_in(server, name, "wrong").cookies
+
+    def hammer():
+        while signed_in(server, name, "wrong").status != 429:
+            pass
+
+    def on(cookie, password=PASSWORD):
+        browser = Browser(server)
+        browser.cookies = {"bailee-device": cookie} if cookie else {}
+        return browser.sign_in("acme", name, password)
+
+    hammer()
+    assert on(None).status == 429
+    other = signed_in(server, new_user(server)).cookies["bailee-device"]
+    assert other != device and on(other).status == 429, "another one's device"
+    for bad in (device[:-1] + ("0" if device[-1] != "0" else "1"), "0" * 64, "x", device.upper()[:63], "." * 100):
+        assert on(bad).status == 429, bad
+    hammer()
+    known = on(device)
+    assert known.path == "/console" and known.status == 200
+    assert known.cookies["bailee-device"] == device, "it is the same device"
+    assert on(None).status == 429
+    # Guesses through it wait, and do not make anybody else wait longer than they do.
+    seen = []
+    while 429 not in seen and len(seen) < 12:
+        seen.append(on(device, "wrong").status)
+    assert seen[-1] == 429 and seen.count(403) == 6, seen
+
+
+def test_devices_are_seen_and_forgotten(server):
+    name = new_user(server)
+    here, there = signed_in(server, name), signed_in(server, name)
+    ids = re.findall(r"/security/devices/([0-9a-f]+)/forget", here.get("/security").source)
+    assert len(ids) == 2
+    stranger = signed_in(server, new_user(server))
+    assert stranger.get("/security").post(f"/security/devices/{ids[0]}/forget").status == 404
+    for i in ids:
+        here.get("/security").post(f"/security/devices/{i}/forget")
+    assert here.get("/security").source.count("/security/devices/") == 0 and 'id="devices-none"' in here.source
+    # A new password forgets them all, but for the one that it was chosen on.
+    again = Browser(server)
+    again.cookies = {"bailee-device": there.cookies["bailee-device"]}
+    again.sign_in("acme", name, PASSWORD)
+    first = again.cookies["bailee-device"]
+    assert first != there.cookies["bailee-device"], "it was forgotten, so it is a new one"
+    again.get("/security").post("/signin/password", old=PASSWORD, new="another Horse 8 x", again="another Horse 8 x")
+    assert again.path == "/security" and again.source.count("/security/devices/") == 1
+    assert again.cookies["bailee-device"].split(".")[0] != first.split(".")[0]
+
+
+def test_the_cookie_of_a_device_is_closed_to_scripts(server):
+    body = {"tenant": "acme", "user": new_user(server), "password": PASSWORD}
+    status, headers, _ = h.request("POST", server.console + "/login/tenant", urllib.parse.urlencode(body),
+                                   {"content-type": "application/x-www-form-urlencoded"})
+    assert status == 303
+    cookie = next(v for k, v in headers.items() if k.lower() == "set-cookie" and v.startswith("bailee-device="))
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and f"Max-Age={90 * 86400}" in cookie
+
+
+def test_a_second_factor_is_not_asked_for_on_a_device_that_it_was_saved_on(server):
+    name, key, step, codes, _ = with_app(server)
+    browser = signed_in(server, name)
+    assert 'name="save"' not in browser.source, "the account does not allow it"
+    browser.post("/signin/factor", recovery=codes[0], save="yes")
+    assert browser.path == "/console"
+
+    def again():
+        one = Browser(server)
+        one.cookies = {"bailee-device": browser.cookies["bailee-device"]}
+        return one.sign_in("acme", name, PASSWORD)
+
+    assert again().path == "/signin", "a box that was not there"
+    rpc(server, "SetSecurityPreference", IMS, ok=True, EnableSaveMFATicket="true")
+    try:
+        browser = signed_in(server, name)
+        assert 'name="save"' in browser.source
+        browser.post("/signin/factor", code=totp(key, step + 1), save="yes")
+        assert browser.path == "/console"
+        spared = again()
+        assert spared.path == "/console"
+        spared.get("/security")
+        assert 'id="remove-totp"' not in spared.source, "what asks for a fresh factor asks"
+        spared.post("/security/totp/remove")
+        assert spared.status == 403
+        assert signed_in(server, name).path == "/signin", "on that device only"
+        device = re.search(r"/security/devices/([0-9a-f]+)/forget", spared.get("/security").source).group(1)
+        spared.post(f"/security/devices/{device}/forget")
+        assert again().path == "/signin"
+    finally:
+        rpc(server, "SetSecurityPreference", IMS, ok=True, EnableSaveMFATicket="false")

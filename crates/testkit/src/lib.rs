@@ -12,6 +12,7 @@ use bailee_crypto::password::Cost;
 use bailee_rooms::consent::{Decide, Decision, RequestConsent};
 use bailee_rooms::gate::{Caller, Origin};
 use bailee_rooms::identity::{CreateOperator, CreateTenant, SignIn};
+use bailee_rooms::outside::{NoOutside, Outside};
 use bailee_rooms::tickets::OpenTicket;
 use bailee_rooms::vault::{
     Choice, Content, CreateBucket, GetObject, ObjectMeta, PutObject, ReadObject, WholeBody, Window,
@@ -100,13 +101,16 @@ pub fn runtime() -> tokio::runtime::Runtime {
 impl TestHouse {
     /// Makes and opens one. Not on a runtime's thread.
     pub fn new(engine: Engine) -> Self {
-        Self::with_clock(engine, Arc::new(ManualClock::new(START)))
+        Self::with_outside(engine, Arc::new(NoOutside))
     }
 
-    fn with_clock(engine: Engine, clock: Arc<ManualClock>) -> Self {
+    /// As [`TestHouse::new`], with a network of the test's own.
+    pub fn with_outside(engine: Engine, outside: Arc<dyn Outside>) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut config = HouseConfig::embedded(folder.path(), Arc::clone(&clock) as Arc<dyn Clock>);
         config.db = database(engine, folder.path());
+        config.outside = outside;
         (config.operator_cost, config.user_cost) = (Cost::LEAST, Cost::LEAST);
         let provider = Provider {
             name: "Kestrel Cloud".into(),
