@@ -227,7 +227,7 @@ def test_a_passkey_alone_signs_in(server, browser):
 
 
 def test_an_answer_of_a_passkey_alone_works_once_and_in_its_browser(server, browser):
-    browser.sign_in(server, "globex")
+    browser.sign_in(server)
     bind(browser)
     browser.sign_out()
     browser.go("/login")

@@ -1,13 +1,20 @@
 """Single sign-on at a real OIDC provider (oidc-provider-mock), in Chromium and by hand."""
 
 import base64
+import datetime
 import hashlib
+import http.client
 import re
+import ssl
+import subprocess
 import threading
 import urllib.parse
 import warnings
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -31,7 +38,7 @@ def server():
 class Provider:
     """The provider on a port of this machine; it keeps the requests that came in."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         user = lambda sub, **claims: oidc_provider_mock.User(sub=sub, claims=claims)  # noqa: E731
         app = oidc_provider_mock.app(require_nonce=True, user_claims=[
             user("1001", preferred_username="li", email="li@acme.example", email_verified=True),
@@ -44,9 +51,13 @@ class Provider:
         @app.before_request
         def keep():
             self.seen.append((request.path, {**request.args, **request.form}, request.headers.get("Authorization")))
+            if request.path.endswith("/token") and self.token_answer:
+                status, body = self.token_answer
+                return body, status, {"content-type": "application/json"}
 
-        self.http = werkzeug.serving.make_server("localhost", 0, app, threaded=True)
-        self.url = f"http://localhost:{self.http.server_port}"
+        self.token_answer = None
+        self.http = werkzeug.serving.make_server("localhost", 0, app, threaded=True, ssl_context=tls)
+        self.url = f"{'https' if tls else 'http'}://localhost:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
 
@@ -57,14 +68,14 @@ def provider():
     one.http.shutdown()
 
 
-def set_up(server, provider, tenant="acme", claim="preferred_username"):
+def set_up(server, provider, tenant="acme", claim="preferred_username", more=()):
     """Says where acme's people (or the operators) sign on, beside the running server. This provider knows no public
     clients."""
     secret = server.data.parent / "client-secret"
     secret.write_text("s3cret:with a colon\n")
     command = ["operator", "single-sign-on"] if tenant is None else ["tenant", "single-sign-on", "--tenant", tenant]
     h.bailee(*command, "--data", str(server.data), "--issuer", provider.url, "--client-id", "bailee", "--claim", claim,
-             "--client-secret-file", str(secret))
+             "--client-secret-file", str(secret), *more)
 
 
 def begin(server, tenant="acme"):
@@ -76,12 +87,18 @@ def begin(server, tenant="acme"):
     return browser, html.unescape(re.search(r'id="sso-go"[^>]*href="([^"]+)"', browser.source).group(1))
 
 
-def consent(url, sub):
+def consent(url, sub, trust=None):
     """What the person does at the issuer: the address that he is sent back to."""
-    status, headers, _ = h.request("POST", url, urllib.parse.urlencode({"sub": sub}),
-                                   {"content-type": "application/x-www-form-urlencoded"})
-    assert status in (302, 303), status
-    return headers["location"]
+    parts = urllib.parse.urlsplit(url)
+    if trust:
+        connection = http.client.HTTPSConnection(parts.netloc, context=ssl.create_default_context(cafile=str(trust)))
+    else:
+        connection = http.client.HTTPConnection(parts.netloc)
+    connection.request("POST", f"{parts.path}?{parts.query}", urllib.parse.urlencode({"sub": sub}),
+                       {"content-type": "application/x-www-form-urlencoded"})
+    answer = connection.getresponse()
+    assert answer.status in (302, 303), answer.status
+    return answer.headers["location"]
 
 
 def come_back(browser, address):
@@ -250,3 +267,127 @@ def test_switched_off_it_is_off(server, provider):
     h.bailee("tenant", "single-sign-on", "--tenant", "acme", "--data", str(server.data))
     assert come_back(browser, back).status == 403
     assert Browser(server).get("/login/sso?tenant=acme").status == 403
+
+
+def test_who_must_have_a_second_factor_binds_one(server, provider):
+    set_up(server, provider)
+    name = "must-bind"
+    rpc(server, "CreateUser", ok=True, UserName=name)
+    h.request("PUT", provider.url + "/users/2002", '{"preferred_username": "must-bind", "amr": ["pwd", "mfa"]}',
+              {"content-type": "application/json"})
+    assert sign_on(server, "2002").path == "/console"
+    rpc(server, "SetSecurityPreference", IMS, ok=True, MFAOperationForLogin="mandatory")
+    try:
+        browser = sign_on(server, "2002")
+        assert browser.path == "/signin" and "Bind a second factor" in browser.text
+        assert browser.get("/console").path == "/signin"
+        browser.bind_app()
+        assert browser.get("/console").path == "/console"
+        browser = sign_on(server, "2002")
+        assert browser.path == "/signin" and "Second factor" in browser.text
+        # The provider takes the issuer's word from now on.
+        set_up(server, provider, more=["--trust-amr"])
+        browser = sign_on(server, "2002")
+        assert browser.path == "/console", browser.text
+        assert 'id="remove-totp"' in browser.get("/security").source, "it counts as shown just now"
+        assert sign_on(server, "1001").path == "/signin", "it says nothing of the others"
+    finally:
+        rpc(server, "SetSecurityPreference", IMS, ok=True, MFAOperationForLogin="independent")
+
+
+@pytest.mark.parametrize("answer, status, said", [
+    ((400, '{"error": "invalid_grant"}'), 403, "refused the sign-on"), ((401, "no"), 403, "refused the sign-on"),
+    ((200, '{"error": "invalid_grant"}'), 403, "refused the sign-on"), ((200, "<html>"), 502, "does not answer"),
+    ((500, '{"error": "x"}'), 502, "does not answer"), ((503, ""), 502, "does not answer"),
+])
+def test_an_issuer_that_gives_nothing_for_the_code(server, provider, answer, status, said):
+    set_up(server, provider)
+    browser, url = begin(server)
+    back = consent(url, "1001")
+    provider.token_answer = answer
+    try:
+        come_back(browser, back)
+    finally:
+        provider.token_answer = None
+    assert browser.status == status and said in browser.text, (browser.status, browser.text)
+    assert "bailee-session" not in browser.cookies
+
+
+def test_an_issuer_that_is_not_there(server):
+    class Gone:
+        url = "http://localhost:1"
+
+    set_up(server, Gone)
+    browser = Browser(server).get("/login/sso?tenant=acme")
+    assert browser.status == 502 and "does not answer" in browser.text
+
+
+def test_a_person_signs_out(server, provider):
+    set_up(server, provider)
+    browser = sign_on(server, "1001")
+    assert browser.path == "/console"
+    before = dict(browser.cookies)
+    browser.post("/logout")
+    old = Browser(server)
+    old.cookies = before
+    assert browser.get("/console").path == "/login" and old.get("/console").path == "/login"
+
+
+def authority(folder, name):
+    """A private CA and a certificate of it for localhost: (the CA's file, the server's TLS context)."""
+    def made(subject, key, issuer, issuer_key, *extensions):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        named = lambda text: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])  # noqa: E731
+        builder = (x509.CertificateBuilder().subject_name(named(subject)).issuer_name(named(issuer))
+                   .public_key(key.public_key()).serial_number(x509.random_serial_number())
+                   .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=7)))
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(issuer_key, hashes.SHA256())
+
+    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    root = made(name, root_key, name, root_key, (x509.BasicConstraints(ca=True, path_length=None), True))
+    leaf = made("localhost", key, name, root_key, (x509.BasicConstraints(ca=False, path_length=None), True),
+                (x509.SubjectAlternativeName([x509.DNSName("localhost")]), False))
+    pem = serialization.Encoding.PEM
+    file, chain = folder / f"{name}.pem", folder / f"{name}-server.pem"
+    file.write_bytes(root.public_bytes(pem))
+    chain.write_bytes(leaf.public_bytes(pem) + key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(chain)
+    return file, tls
+
+
+def test_an_issuer_of_a_private_authority(seed, tmp_path):
+    ours, tls = authority(tmp_path, "ours")
+    other, _ = authority(tmp_path, "other")
+    provider = Provider(tls)
+    try:
+        for roots, works in ((None, False), (other, False), (ours, True)):
+            data = h.copy_of(seed, tmp_path / f"data-{roots.stem if roots else 'none'}")
+            house = h.House(data, {"BAILEE_ISSUER_ROOTS": str(roots)} if roots else None)
+            try:
+                set_up(house, provider)
+                browser = Browser(house).get("/login/sso?tenant=acme")
+                assert browser.status == (200 if works else 502), (roots, browser.text)
+                if works:
+                    browser, url = begin(house)
+                    assert come_back(browser, consent(url, "1001", ours)).path == "/console"
+                house.assert_well()
+            finally:
+                house.stop()
+    finally:
+        provider.http.shutdown()
+
+
+def test_a_file_of_roots_that_is_none(seed, tmp_path):
+    data = h.copy_of(seed, tmp_path / "data")
+    bad = tmp_path / "bad.pem"
+    bad.write_text("hello")
+    for file, why in ((bad, "no certificate"), (tmp_path / "missing.pem", "No such file")):
+        for command in ("serve", "dev"):
+            done = subprocess.run([h.BIN, command, "--data", str(data), "--listen", "127.0.0.1:0", "--object-listen",
+                                   "127.0.0.1:0", "--issuer-roots", str(file)], capture_output=True, text=True, timeout=60)
+            assert done.returncode != 0 and why in done.stderr and str(file) in done.stderr, done.stderr
+            assert "panicked" not in done.stderr
