@@ -12,6 +12,7 @@ mod console;
 mod federated;
 mod group;
 mod issuer;
+mod key_network;
 mod login;
 mod mfa;
 mod operator;
@@ -57,6 +58,9 @@ pub use federated::{SAML_AUDIENCE, SAML_RECIPIENT, Told, Vouched};
 pub use group::{
     AddUserToGroup, CreateGroup, DeleteGroup, GetGroup, Group, ListGroups, ListGroupsForUser,
     ListUsersForGroup, Member, RemoveUserFromGroup, UpdateGroup,
+};
+pub use key_network::{
+    GetAccountKeyNetworks, GetKeyNetworks, KeyNetworks, SetAccountKeyNetworks, SetKeyNetworks,
 };
 pub use login::{
     ChangePassword, CreateLoginProfile, DeleteLoginProfile, GetLoginProfile, LoginProfile, UpdateLoginProfile,
