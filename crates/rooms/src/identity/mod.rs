@@ -84,7 +84,7 @@ pub use provider::{
 };
 pub use report::{
     AccountSummary, DOMAIN_SUFFIX, Domains, GetAccountSummary, GetCredentialReport, GetDefaultDomain,
-    GetSecurityPractice, SecurityPractice, SetDefaultDomain,
+    GetSecurityPractice, KeyFinding, ListKeyFindings, SecurityPractice, SetDefaultDomain, for_spreadsheets,
 };
 pub use role::{
     CreateRole, CreateServiceLinkedRole, DeleteRole, GetRole, GetServiceLinkedRoleTemplate, ListRoles,

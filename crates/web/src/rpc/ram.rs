@@ -899,7 +899,9 @@ impl Ram<'_> {
                 empty()
             }
             "ListRoles" => {
-                let found = self.act(ListRoles { page: self.paging(1000)?, tags: request.tags()? }).await?;
+                let found = self
+                    .act(ListRoles { page: self.paging(1000)?, tags: request.tags()?, linked: None })
+                    .await?;
                 let tags = self.tags("role").await?;
                 let roles = found.items.iter().map(|r| self.show.role_in_list(r, &tags)).collect();
                 page("Roles", "Role", roles, found.marker)
