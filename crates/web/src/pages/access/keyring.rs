@@ -14,7 +14,7 @@ use maud::{Markup, html};
 use super::super::failure;
 use super::super::frame::{csrf, enc, icon, time};
 use super::super::visit::{Posted, Signed, Tenant, Visit};
-use super::parts::{Said, Tab, ask, lines, page, part};
+use super::parts::{Said, Tab, ask, lines, name_in, page, part, seg};
 use super::users;
 
 const HERE: &str = "/console/access/keys";
@@ -81,7 +81,7 @@ fn row(visit: &Visit, f: &KeyFinding) -> Markup {
         td data-l=(t("State", "状态")) { @if f.key.active { span.chip.ok { (icon("check")) (t("On", "启用")) } } @else { span.chip { (icon("no")) (t("Off", "停用")) } } }
         td data-l=(t("Age", "已创建")) { span { (f.age_days) (t(" days", " 天")) @if f.is_old { " " span.chip.warn { (icon("clock")) (t("rotate", "需轮换")) } } } }
         td data-l=(t("Last used", "最近使用")) { span { @match f.key.last_used_at { Some(at) => { (time(at)) small { (f.key.last_service.as_deref().unwrap_or_default()) } }, None => (t("never", "从未")) } @if f.is_unused { " " span.chip.warn { (icon("warn")) (t("unused for 90 days", "90 天未使用")) } } } }
-        td data-l=(t("Networks", "网络")) { a href={ (HERE) "/" (owner) "/" (f.key.id) "/networks" } { (t("Show or set", "查看或设置")) } }
+        td data-l=(t("Networks", "网络")) { a href={ (HERE) "/" (seg(owner)) "/" (f.key.id) "/networks" } { (t("Show or set", "查看或设置")) } }
     } }
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn set_account(p: Posted<Tenant>) -> Response {
 fn parse(visit: &Visit, owner: &str, id: &str) -> Result<(Owner, AccessKeyId), Response> {
     let owner = match owner {
         "root" => Some(Owner::Root),
-        name => UserName::parse(name).ok().map(Owner::User),
+        name => UserName::parse(name_in(name)).ok().map(Owner::User),
     };
     match (owner, AccessKeyId::parse(id)) {
         (Some(owner), Ok(id)) => Ok((owner, id)),
@@ -137,7 +137,7 @@ async fn show_one(s: &Signed<Tenant>, owner: &str, of: Owner, id: AccessKeyId, s
         Err(e) => return failure::page(&s.visit, &e),
     };
     let main = html! {
-        p.crumb { a href=(HERE) { "AccessKeys" } " / " (owner) " / " (id) }
+        p.crumb { a href=(HERE) { "AccessKeys" } " / " (name_in(owner)) " / " (id) }
         div.title { div { h1 { (t("Networks of ", "网络设置：")) (id) } p { (t("When set, they stand in place of the account’s networks for this key.", "设置后，对此密钥替代账号的网络设置。")) } } }
         (said.notice())
         div.card { (form(&s.visit, &format!("{HERE}/{owner}/{id}/networks"), &networks, said)) }
