@@ -157,9 +157,8 @@ def operations():
             yield product, version, name, method[0] if method else "POST"
 
 
-# The whole of Ims but these: policies of AccessKeys, and signing in to the console by SAML.
-UNSERVED_IMS = {"GetAccessKeyPolicy", "GetAccessKeyPolicyForAccount", "SetAccessKeyPolicy", "SetAccessKeyPolicyForAccount",
-                "GetUserSsoSettings", "SetUserSsoSettings"}
+# The whole of Ims but signing in to the console by SAML.
+UNSERVED_IMS = {"GetUserSsoSettings", "SetUserSsoSettings"}
 # Without an AccessKey: whoever an identity provider vouches for (test_federation.py).
 ANONYMOUS_STS = {"AssumeRoleWithOIDC", "AssumeRoleWithSAML"}
 

@@ -166,6 +166,7 @@ def test_every_page_fits_a_narrow_screen_in_the_dark(server, open_browser, li):
     pages = ["", "/users", "/users/narrow.user", "/users/narrow.user/delete", "/groups", "/groups/narrow-group", "/roles",
              "/roles/narrow-role", "/roles/narrow-role/revoke", "/policies", "/policies/new", "/policies/custom/narrow-policy",
              "/policies/custom/narrow-policy/edit", "/policies/system/AdministratorAccess", "/account", "/settings",
+             "/keys", "/providers", "/service-roles", "/mfa", "/report",
              "/why?who=user/narrow.user&action=oss:GetObject&resource=acme-invoices/x",
              "/who-can?action=oss:GetObject&resource=acme-invoices/x"]
     for page in pages:
@@ -183,7 +184,7 @@ def sample_trust(li):
 
 
 PAGES = ["", "/users", "/groups", "/roles", "/policies", "/policies?kind=custom", "/policies/new", "/account", "/why", "/who-can",
-         "/settings", "/policies/system/AdministratorAccess"]
+         "/settings", "/policies/system/AdministratorAccess", "/keys", "/providers", "/service-roles", "/mfa", "/report"]
 
 
 def test_each_page_stands_in_both_languages(li):

@@ -8,8 +8,9 @@ use bailee_rooms::identity::{
     Act, AddUserToGroup, AssumeRole, AttachPolicy, AuthError, Can, ChangePassword, CreateAccessKey,
     CreateGroup, CreateLoginProfile, CreateOperator, CreatePolicy, CreateRole, CreateUser, Credentials,
     DeleteAccessKey, DeleteLoginProfile, DeleteRole, DeleteUser, DetachPolicy, Entity, GetCallerIdentity,
-    GetUser, ListAccessKeys, NewAccessKey, Owner, PolicyType, Presented, RemoveUserFromGroup,
-    RevokeRoleSessions, RoleWish, SetAccountAlias, SetSecurityPreference, SignIn, Stage, UpdateUser, WhoCan,
+    GetUser, KeyNetworks, ListAccessKeys, NewAccessKey, Owner, PolicyType, Presented, RemoveUserFromGroup,
+    RevokeRoleSessions, RoleWish, SetAccountAlias, SetAccountKeyNetworks, SetKeyNetworks,
+    SetSecurityPreference, SignIn, Stage, UpdateUser, WhoCan,
 };
 use bailee_rooms::{Failure, SignInProblem};
 use bailee_testkit::{TestHouse, TestTenant, on_each_engine, origin};
@@ -675,5 +676,48 @@ fn who_can_is_what_asking_everybody_gives() {
             }
             assert!(can.iter().any(|c| c.principal == "root"));
         }
+    });
+}
+
+#[test]
+fn a_key_is_refused_from_elsewhere_and_its_own_networks_stand_in_place_of_the_accounts() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let key = make_user(&t, &acme, "li", &["AdministratorAccess"]).await;
+        let get = || GetUser { name: user("li") }.of(&acme.id);
+        let networks = |text: &str| KeyNetworks::of_networks(text).unwrap();
+        let account = async |text: &str| {
+            let set = SetAccountKeyNetworks { to: networks(text) };
+            t.house.perform(acme.root.clone(), set.of(&acme.id)).await.unwrap();
+        };
+        let own = async |text: &str| {
+            let set =
+                SetKeyNetworks { owner: Owner::User(user("li")), id: key.id.clone(), to: networks(text) };
+            t.house.perform(acme.root.clone(), set.of(&acme.id)).await.unwrap();
+        };
+        let works = async || t.house.perform(as_user(&t, &key).await, get()).await;
+
+        // The caller of these tests is at 192.0.2.1.
+        account("10.0.0.0/8").await;
+        assert_eq!(refusal(works().await), RefusalKind::KeyNetwork);
+        own("192.0.2.0/24").await;
+        works().await.unwrap();
+        own("198.51.100.0/24").await;
+        account("192.0.2.1").await;
+        assert_eq!(refusal(works().await), RefusalKind::KeyNetwork, "the key's own is what counts");
+        own("").await;
+        works().await.unwrap();
+        account("").await;
+        works().await.unwrap();
+
+        // A wrong signature is not told that the network is wrong, and another tenant's key cannot be bound.
+        account("10.0.0.0/8").await;
+        let guess = SecretText::new("guess".into());
+        assert!(matches!(by_key(&t, key.id.as_str(), &guess, None).await, Err(AuthError::Signature(()))));
+        let other = t.tenant("globex").await;
+        let set =
+            SetKeyNetworks { owner: Owner::User(user("li")), id: key.id.clone(), to: networks("10.0.0.1") };
+        let foreign = t.house.perform(other.root.clone(), set.of(&other.id)).await;
+        assert!(matches!(foreign, Err(Failure::NotFound { .. })));
     });
 }

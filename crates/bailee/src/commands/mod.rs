@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod credentials;
 mod dev;
 mod doctor;
 mod init;
@@ -36,6 +37,15 @@ pub(crate) enum Command {
     Operator(operator::Operator),
     /// Run an operation of Ram or Ims as an administrator at the machine, e.g. `ram CreateGroup GroupName=ops`.
     Api(api::Api),
+    /// Roles: end their sessions.
+    #[command(subcommand)]
+    Role(credentials::Role),
+    /// Reports on passwords, keys and second factors.
+    #[command(subcommand)]
+    Report(credentials::Report),
+    /// AccessKeys and what is wrong with them.
+    #[command(subcommand)]
+    Key(credentials::Key),
     /// Say why somebody may or may not do something, statement by statement.
     Why(access::Why),
     /// List who may do something, and how.
@@ -59,6 +69,9 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Tenant(c) => tenant::run(&common, c),
         Command::Operator(c) => operator::run(&common, c),
         Command::Api(c) => api::run(&common, c),
+        Command::Role(c) => credentials::role(&common, c),
+        Command::Report(c) => credentials::report(&common, c),
+        Command::Key(c) => credentials::key(&common, c),
         Command::Why(c) => access::why(&common, c),
         Command::WhoCan(c) => access::who_can(&common, c),
         Command::Trail(c) => trail::run(&common, c),

@@ -82,6 +82,7 @@ pub struct Caller {
     nonce: Option<Nonce>,
     stage: Stage,
     mfa_at: Option<Timestamp>,
+    off_network: bool,
 }
 
 #[derive(Clone)]
@@ -93,7 +94,15 @@ pub(crate) struct Nonce {
 
 impl Caller {
     pub(crate) fn new(principal: Principal, origin: Origin) -> Self {
-        Self { principal, origin, access_key: None, nonce: None, stage: Stage::Full, mfa_at: None }
+        Self {
+            principal,
+            origin,
+            access_key: None,
+            nonce: None,
+            stage: Stage::Full,
+            mfa_at: None,
+            off_network: false,
+        }
     }
 
     pub(crate) fn at_stage(mut self, stage: Stage) -> Self {
@@ -104,6 +113,16 @@ impl Caller {
     pub(crate) fn with_mfa(mut self, at: Option<Timestamp>) -> Self {
         self.mfa_at = at;
         self
+    }
+
+    /// Marks a caller whose key may not be used from where he is: the gate refuses whatever he asks.
+    pub(crate) fn off_network(mut self) -> Self {
+        self.off_network = true;
+        self
+    }
+
+    pub(crate) fn is_off_network(&self) -> bool {
+        self.off_network
     }
 
     pub(crate) fn with_key(mut self, key: AccessKeyId) -> Self {

@@ -190,6 +190,7 @@ impl House {
             Principal::Operator { roles, .. } => (!caller::role_allows(roles, asked.action))
                 .then(|| RefusalKind::OperatorRole { role: roles.join(", ") }),
             _ if caller.tenant() != Some(&asked.tenant) => Some(RefusalKind::NotYours),
+            _ if caller.is_off_network() => Some(RefusalKind::KeyNetwork),
             // Taking on a role asks two policies at once, his and the role's: the act does it.
             _ if asked.action.starts_with("sts:AssumeRole") => None,
             Principal::Federated { .. } => Some(RefusalKind::ImplicitDeny { phase: Phase::Identity }),

@@ -19,6 +19,8 @@ pub enum RefusalKind {
         /// Which kind of policy would have to.
         phase: Phase,
     },
+    /// The AccessKey may not be used from the caller's network.
+    KeyNetwork,
     /// The sign-in is not finished.
     SignInUnfinished,
     /// A policy denies it; which.
@@ -129,6 +131,11 @@ impl std::fmt::Display for Refusal {
                     self.action, self.resource
                 )
             }
+            RefusalKind::KeyNetwork => write!(
+                f,
+                "the AccessKey may not be used from your network; call from a network that its policy or the account's \
+                 names, or ask your administrator"
+            ),
             RefusalKind::SignInUnfinished => {
                 write!(
                     f,
@@ -187,6 +194,7 @@ fn code(kind: &RefusalKind) -> &'static str {
     match kind {
         RefusalKind::NotYours => "NotFound",
         RefusalKind::ImplicitDeny { .. } | RefusalKind::ExplicitDeny { .. } => "NoPermission",
+        RefusalKind::KeyNetwork => "Forbidden.AccessKeyNetwork",
         RefusalKind::SignInUnfinished => "NoPermission.SignInUnfinished",
         RefusalKind::OperatorRole { .. } => "NoPermission.OperatorRole",
         RefusalKind::NoTicket => "NoTicket",

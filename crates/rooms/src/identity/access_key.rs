@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::act::{Act, Cx, head};
 use super::rows::{key, user as user_rows};
 use super::settings::SelfService;
-use super::{policy, rows, still_fresh, user};
+use super::{key_network, policy, rows, still_fresh, user};
 use crate::gate::{Caller, Origin, Principal};
 use crate::house::Counters;
 use crate::{Failure, House, Thing};
@@ -104,6 +104,7 @@ pub(super) struct Cached {
     active: bool,
     secret: SecretText,
     owner: KeyOwner,
+    bound: key_network::Bound,
     last_used_ms: std::sync::atomic::AtomicI64,
 }
 
@@ -129,6 +130,7 @@ impl House {
             Counters::add(&self.counters().sign_in_failures, 1);
             AuthError::Signature(e)
         };
+        let mut off_network = false;
         let (principal, verified) = if id.is_session() {
             let token = presented.token.ok_or(AuthError::TokenMissing)?;
             let opened = self.open_token(&id, token)?;
@@ -144,7 +146,11 @@ impl House {
             if presented.token.is_some() {
                 return Err(AuthError::TokenMismatch);
             }
-            self.note_use(&id, &cached, presented);
+            // The signature is right, so that it is the key's holder who is told; the gate refuses him and records it.
+            off_network = !cached.bound.allows(&origin.source_ip);
+            if !off_network {
+                self.note_use(&id, &cached, presented);
+            }
             (cached.owner.principal(), verified)
         };
         let nonce = presented.nonce.map(|nonce| crate::gate::Nonce {
@@ -152,7 +158,8 @@ impl House {
             nonce: nonce.to_owned(),
             expires_at: self.now().plus_ms(NONCE_MS),
         });
-        Ok((Caller::new(principal, origin).with_key(id).with_nonce(nonce), verified))
+        let caller = Caller::new(principal, origin).with_key(id).with_nonce(nonce);
+        Ok((if off_network { caller.off_network() } else { caller }, verified))
     }
 
     async fn cached_key(&self, id: &AccessKeyId) -> Result<Option<Arc<Cached>>, Failure> {
@@ -180,11 +187,17 @@ impl House {
                 Some((user_id, name, policies))
             }
         };
+        let (tenant, of) = (row.tenant.clone(), id.clone());
+        let bound = self
+            .db
+            .read(move |tx| key_network::Bound::load(&mut tx.tenant(&tenant), &of).map_err(Failure::from))
+            .await?;
         let cached = Arc::new(Cached {
             read_at: now,
             active: row.active,
             secret: SecretText::new(secret),
             owner: KeyOwner { tenant: row.tenant, alias: row.alias, user },
+            bound,
             last_used_ms: row.last_used_at.map_or(0, Timestamp::ms).into(),
         });
         let mut keys = self.identity.keys.write();
@@ -289,7 +302,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    fn relative(&self) -> String {
+    pub(super) fn relative(&self) -> String {
         match self {
             Self::Root => "root".into(),
             Self::User(name) => format!("user/{name}"),
@@ -310,7 +323,7 @@ impl Owner {
         }
     }
 
-    fn with_key(&self, id: &AccessKeyId) -> Value {
+    pub(super) fn with_key(&self, id: &AccessKeyId) -> Value {
         let mut detail = self.detail();
         if let Some(map) = detail.as_object_mut() {
             map.insert("UserAccessKeyId".into(), id.as_str().into());
@@ -372,7 +385,7 @@ pub struct GetAccessKeyLastUsed {
 }
 
 /// A key of this owner; another's is as if it were not there.
-fn found(cx: &mut Cx<'_, '_, '_>, owner: &Owner, id: &AccessKeyId) -> Result<AccessKey, Failure> {
+pub(super) fn found(cx: &mut Cx<'_, '_, '_>, owner: &Owner, id: &AccessKeyId) -> Result<AccessKey, Failure> {
     let owner = owner.id(cx)?;
     key::list(cx.tx, &owner)?
         .into_iter()
@@ -450,6 +463,7 @@ impl Act for DeleteAccessKey {
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<(), Failure> {
         found(cx, &self.owner, &self.id)?;
         key::delete(cx.tx, &self.id)?;
+        key_network::forget(cx.tx, &self.id)?;
         Ok(())
     }
 }

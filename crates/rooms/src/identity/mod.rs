@@ -13,6 +13,7 @@ mod device;
 mod federated;
 mod group;
 mod issuer;
+mod key_network;
 mod login;
 mod mfa;
 mod operator;
@@ -61,6 +62,9 @@ pub use group::{
     AddUserToGroup, CreateGroup, DeleteGroup, GetGroup, Group, ListGroups, ListGroupsForUser,
     ListUsersForGroup, Member, RemoveUserFromGroup, UpdateGroup,
 };
+pub use key_network::{
+    GetAccountKeyNetworks, GetKeyNetworks, KeyNetworks, SetAccountKeyNetworks, SetKeyNetworks,
+};
 pub use login::{
     ChangePassword, CreateLoginProfile, DeleteLoginProfile, GetLoginProfile, LoginProfile, UpdateLoginProfile,
 };
@@ -84,7 +88,7 @@ pub use provider::{
 };
 pub use report::{
     AccountSummary, DOMAIN_SUFFIX, Domains, GetAccountSummary, GetCredentialReport, GetDefaultDomain,
-    GetSecurityPractice, SecurityPractice, SetDefaultDomain,
+    GetSecurityPractice, KeyFinding, ListKeyFindings, SecurityPractice, SetDefaultDomain, for_spreadsheets,
 };
 pub use role::{
     CreateRole, CreateServiceLinkedRole, DeleteRole, GetRole, GetServiceLinkedRoleTemplate, ListRoles,

@@ -1,7 +1,7 @@
 //! What an administrator wants to see at a glance: counts and quotas, old keys, missing second factors.
 
 use bailee_store::TenantTx;
-use bailee_types::Timestamp;
+use bailee_types::{Timestamp, UserName};
 use serde_json::json;
 
 use super::act::{Act, Cx, head};
@@ -233,6 +233,66 @@ impl Act for GetCredentialReport {
     }
 }
 
+/// An AccessKey and whose it is.
+#[derive(Clone, Debug)]
+pub struct KeyFinding {
+    /// The user; none for root.
+    pub user: Option<UserName>,
+    /// The key.
+    pub key: super::AccessKey,
+    /// Days since it was made.
+    pub age_days: i64,
+    /// Whether it is on and should be rotated.
+    pub is_old: bool,
+    /// Whether it is on and nobody used it for as long.
+    pub is_unused: bool,
+}
+
+/// All AccessKeys of the account, the oldest first.
+#[derive(Clone, Debug)]
+pub struct ListKeyFindings {
+    /// Only keys of at least this age.
+    pub days_min: i64,
+}
+
+impl Act for ListKeyFindings {
+    type Output = Vec<KeyFinding>;
+    head!(
+        "ACS::RAM::AccessKey",
+        read,
+        "ram:ListAccessKeys",
+        |_s| ["user/*".to_owned(), "root".to_owned()],
+        |s| json!({ "OlderThanDays": s.days_min })
+    );
+
+    fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Vec<KeyFinding>, Failure> {
+        let now = cx.now;
+        let finding = |(user, key): (Option<UserName>, super::AccessKey)| KeyFinding {
+            user,
+            age_days: (now.ms() - key.created_at.ms()) / DAY_MS,
+            is_old: is_old(&key, now),
+            is_unused: is_unused(&key, now),
+            key,
+        };
+        let all = key::all_named(cx.tx)?.into_iter().map(finding);
+        Ok(all.filter(|f| f.age_days >= self.days_min).collect())
+    }
+}
+
+/// A report for a spreadsheet, which takes a cell that begins like a formula for one.
+pub fn for_spreadsheets(csv: &str) -> String {
+    let cell = |cell: &str| match cell.as_bytes() {
+        [b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r', _, ..] => format!("'{cell}"),
+        _ => cell.to_owned(),
+    };
+    let mut out = String::with_capacity(csv.len() + 2);
+    for line in csv.lines() {
+        out.push_str(&line.split(',').map(cell).collect::<Vec<_>>().join(","));
+        out.push_str("\r\n");
+    }
+    out
+}
+
 /// The domain that user principal names end with.
 #[derive(Clone, Debug)]
 pub struct GetDefaultDomain;
@@ -308,4 +368,15 @@ fn domains(tx: &mut TenantTx<'_, '_>) -> Result<Domains, Failure> {
     all.extend(setting::account_alias(tx)?.map(|a| format!("{a}{DOMAIN_SUFFIX}")));
     all.sort_by_key(|d| *d != set);
     Ok(Domains(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_looks_like_a_formula_is_text_in_a_spreadsheet() {
+        let made = for_spreadsheets("user,when\n-1,-\n=A1,x\nli,2026-01-01T00:00:00Z");
+        assert_eq!(made, "user,when\r\n'-1,-\r\n'=A1,x\r\nli,2026-01-01T00:00:00Z\r\n");
+    }
 }

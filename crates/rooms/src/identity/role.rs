@@ -101,6 +101,8 @@ pub struct ListRoles {
     pub page: Paging,
     /// Only roles with all of these tags.
     pub tags: Vec<(String, String)>,
+    /// Only roles of services, or only others.
+    pub linked: Option<bool>,
 }
 
 /// Ends every session of a role that began before now.
@@ -260,13 +262,16 @@ impl Act for ListRoles {
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Page<Role>, Failure> {
         let max = self.page.max();
         let after = self.page.after().to_lowercase();
-        if self.tags.is_empty() {
+        if self.tags.is_empty() && self.linked.is_none() {
             let roles = role::page(cx.tx, &after, max + 1)?;
             return Ok(Page::cut(roles, max, |r| r.name.to_string()));
         }
         let mut roles = role::page(cx.tx, &after, u32::try_from(PER_TENANT_MAX).unwrap_or(u32::MAX))?;
-        let kept = super::tag::holders(cx, "role", &self.tags)?;
-        roles.retain(|r| kept.contains(r.id.as_str()));
+        if !self.tags.is_empty() {
+            let kept = super::tag::holders(cx, "role", &self.tags)?;
+            roles.retain(|r| kept.contains(r.id.as_str()));
+        }
+        roles.retain(|r| self.linked.is_none_or(|linked| r.service.is_some() == linked));
         Ok(Page::cut(roles, max, |r| r.name.to_string()))
     }
 }

@@ -49,6 +49,11 @@ const ALL: &[ServiceRole] = &[
 ];
 
 impl ServiceRole {
+    /// The roles of all services.
+    pub fn all() -> &'static [Self] {
+        ALL
+    }
+
     /// The trust policy: the service, nobody else.
     pub(super) fn trust(&self) -> String {
         format!(

@@ -218,7 +218,7 @@ impl SecurityPreference {
 }
 
 /// A network, or an address as the network of itself.
-fn network(text: &str) -> Option<IpNet> {
+pub(super) fn network(text: &str) -> Option<IpNet> {
     let text = text.trim();
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }

@@ -75,6 +75,10 @@ pub(super) fn refusal(lang: Lang, refusal: &Refusal) -> String {
         RefusalKind::ImplicitDeny { phase: Phase::Trust } => {
             format!("`{object}` 的信任策略不允许您扮演该角色")
         }
+        RefusalKind::KeyNetwork => {
+            "此 AccessKey 不允许从您的网络使用；请从其策略或账号策略所列的网络调用，或联系您的管理员"
+                .to_owned()
+        }
         RefusalKind::SignInUnfinished => "登录尚未完成；请先出示第二因素或设置新口令".to_owned(),
         RefusalKind::ImplicitDeny { .. } => {
             format!("您的策略均未允许对 `{object}` 执行 `{action}`；请联系您的管理员")

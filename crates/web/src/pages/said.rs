@@ -82,6 +82,16 @@ fn label(field: &str) -> &str {
         "PasswordReusePrevention" => "历史口令检查",
         "MaxLoginAttemps" => "登录尝试次数",
         "MinimumPasswordDifferentCharacter" => "不同字符数",
+        "AccessKeyPolicy.Format" => "网络设置",
+        "IssuerUrl.Format" => "颁发者地址",
+        "ClientIds" => "客户端 ID",
+        "Fingerprints.Format" => "证书指纹",
+        "IssuanceLimitTime" => "令牌签发时限",
+        "MetadataDocument" | "MetadataDocument.Format" => "元数据文档",
+        "Tag" => "标签",
+        "CustomSuffix" => "名称后缀",
+        "VirtualMFADeviceName.Length" | "VirtualMFADeviceName.InvalidChars" => "设备名称",
+        "AuthenticationCode.Format" => "验证码",
         "action" => "操作",
         "resource" => "资源",
         other => other,
@@ -120,6 +130,24 @@ fn reason(why: &str) -> String {
         }
         "must be addresses or networks such as 10.0.0.0/8, separated by `;`" => {
             "须为地址或网段（如 10.0.0.0/8），以 `;` 分隔".into()
+        }
+        "must be 1 to 168 hours" => "须为 1 至 168 小时".into(),
+        "must have six digits" => "须为六位数字".into(),
+        "must have at most 100 KiB" => "最多 100 KiB".into(),
+        "must be an https address without query and fragment (http only for this machine)" => {
+            "须为不含查询参数与片段的 https 地址（仅本机可用 http）".into()
+        }
+        "must be 1 to 50 names of at most 64 characters" => "须为 1 至 50 个，每个最多 64 个字符".into(),
+        "must be at most 5 SHA-1 fingerprints of 40 hex digits" => {
+            "最多 5 个，每个为 40 位十六进制的 SHA-1 指纹".into()
+        }
+        "needs a key of 1 to 128 characters and a value of at most 128" => {
+            "键须为 1 至 128 个字符，值最多 128 个字符".into()
+        }
+        "keys must not begin with aliyun or acs:" => "键不得以 aliyun 或 acs: 开头".into(),
+        "is not allowed: the service has one role only" => "不可填写：该服务只能有一个角色".into(),
+        "must have 1 to 64 of A-Z, a-z, 0-9, `.`, `_`, hyphen" => {
+            "须为 1 至 64 位的 A-Z、a-z、0-9、`.`、`_`、连字符".into()
         }
         "must be one action such as oss:GetObject, without wildcards" => {
             "须为单个操作，如 oss:GetObject，不含通配符".into()

@@ -42,6 +42,7 @@ pub(super) fn of(failure: Failure, house: &House, caller: &Caller) -> RpcError {
     let text = sentence(&failure.to_string());
     let (explicit, phase) = match refusal.kind() {
         RefusalKind::NotYours => return RpcError::new(404, "EntityNotExist", text),
+        RefusalKind::KeyNetwork => return RpcError::new(403, "Forbidden.AccessKeyNetwork", text),
         RefusalKind::ExplicitDeny { phase, .. } => (true, *phase),
         RefusalKind::ImplicitDeny { phase } => (false, *phase),
         _ => return RpcError::new(403, "NoPermission", text),

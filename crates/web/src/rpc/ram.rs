@@ -8,15 +8,16 @@ use bailee_rooms::identity::{
     CreateSamlProvider, CreateServiceLinkedRole, CreateUser, CreateVirtualMfaDevice, DecodeDiagnostic,
     Decoded, DeleteAccessKey, DeleteGroup, DeleteLoginProfile, DeleteOidcProvider, DeletePolicy,
     DeletePolicyVersion, DeleteRole, DeleteSamlProvider, DeleteUser, DeleteVirtualMfaDevice, DetachPolicy,
-    Entity, GetAccessKeyLastUsed, GetAccountAlias, GetAccountMfaInfo, GetAccountSummary, GetCredentialReport,
-    GetDefaultDomain, GetGroup, GetLoginProfile, GetOidcProvider, GetPasswordPolicy, GetPolicy,
-    GetPolicyVersion, GetRole, GetSamlProvider, GetSecurityPractice, GetSecurityPreference,
-    GetServiceLinkedRoleTemplate, GetUser, GetUserMfaInfo, ListAccessKeys, ListEntitiesForPolicy, ListGroups,
-    ListGroupsForUser, ListOidcProviders, ListPolicies, ListPoliciesFor, ListPolicyVersions, ListRoles,
-    ListSamlProviders, ListTagResources, ListUsers, ListUsersForGroup, ListVirtualMfaDevices, OidcChange,
-    OidcSettings, OnNobody, Owner, Paging, PasswordPolicy, PolicyType, RemoveUserFromGroup, SetAccountAlias,
-    SetDefaultDomain, SetDefaultPolicyVersion, SetPasswordPolicy, SetSecurityPreference, TagResources,
-    Tagged, UnbindMfaDevice, UntagResources, UpdateAccessKey, UpdateGroup, UpdateLoginProfile,
+    Entity, GetAccessKeyLastUsed, GetAccountAlias, GetAccountKeyNetworks, GetAccountMfaInfo,
+    GetAccountSummary, GetCredentialReport, GetDefaultDomain, GetGroup, GetKeyNetworks, GetLoginProfile,
+    GetOidcProvider, GetPasswordPolicy, GetPolicy, GetPolicyVersion, GetRole, GetSamlProvider,
+    GetSecurityPractice, GetSecurityPreference, GetServiceLinkedRoleTemplate, GetUser, GetUserMfaInfo,
+    KeyNetworks, ListAccessKeys, ListEntitiesForPolicy, ListGroups, ListGroupsForUser, ListOidcProviders,
+    ListPolicies, ListPoliciesFor, ListPolicyVersions, ListRoles, ListSamlProviders, ListTagResources,
+    ListUsers, ListUsersForGroup, ListVirtualMfaDevices, OidcChange, OidcSettings, OnNobody, Owner, Paging,
+    PasswordPolicy, PolicyType, RemoveUserFromGroup, SetAccountAlias, SetAccountKeyNetworks,
+    SetDefaultDomain, SetDefaultPolicyVersion, SetKeyNetworks, SetPasswordPolicy, SetSecurityPreference,
+    TagResources, Tagged, UnbindMfaDevice, UntagResources, UpdateAccessKey, UpdateGroup, UpdateLoginProfile,
     UpdateOidcProvider, UpdatePolicyDescription, UpdateRole, UpdateSamlProvider, UpdateUser, mfa_serial,
 };
 use bailee_types::{
@@ -362,6 +363,18 @@ impl Ram<'_> {
                 }
                 json!({ "AccessKeyLastUsed": used })
             }
+            "GetAccessKeyPolicy" if self.show.is_ims() => {
+                let (owner, id) = (self.owner().await?, self.key_id()?);
+                let policy = self.act(GetKeyNetworks { owner, id: id.clone() }).await?;
+                let document = policy.document().map_err(failure::of_room)?;
+                json!({ "AccessKeyId": id.as_str(), "AccessKeyPolicy": document })
+            }
+            "SetAccessKeyPolicy" if self.show.is_ims() => {
+                let (owner, id, to) = (self.owner().await?, self.key_id()?, self.key_networks()?);
+                let policy = self.act(SetKeyNetworks { owner, id: id.clone(), to }).await?;
+                let document = policy.document().map_err(failure::of_room)?;
+                json!({ "AccessKeyId": id.as_str(), "AccessKeyPolicy": document })
+            }
             "CreateLoginProfile" => {
                 let act = CreateLoginProfile::new(self.user().await?, request.secret("Password")?)
                     .demanding(
@@ -470,6 +483,10 @@ impl Ram<'_> {
         }))
     }
 
+    fn key_networks(&self) -> Result<KeyNetworks, RpcError> {
+        KeyNetworks::parse(self.cx.request.required("AccessKeyPolicy")?).map_err(failure::of_room)
+    }
+
     fn status(&self) -> Result<Option<bool>, RpcError> {
         match self.cx.request.text("Status").as_str() {
             "" => Ok(None),
@@ -483,6 +500,15 @@ impl Ram<'_> {
         let request = self.cx.request;
         let ims = self.show.is_ims();
         Ok(Some(match name {
+            "GetAccessKeyPolicyForAccount" if ims => {
+                let policy = self.act(GetAccountKeyNetworks).await?;
+                json!({ "AccessKeyPolicy": policy.document().map_err(failure::of_room)? })
+            }
+            "SetAccessKeyPolicyForAccount" if ims => {
+                let to = self.key_networks()?;
+                let policy = self.act(SetAccountKeyNetworks { to }).await?;
+                json!({ "AccessKeyPolicy": policy.document().map_err(failure::of_room)? })
+            }
             "GetAccountAlias" => match self.act(GetAccountAlias).await? {
                 Some(alias) => json!({ "AccountAlias": alias }),
                 None => json!({ "AccountAlias": "" }),
@@ -873,7 +899,9 @@ impl Ram<'_> {
                 empty()
             }
             "ListRoles" => {
-                let found = self.act(ListRoles { page: self.paging(1000)?, tags: request.tags()? }).await?;
+                let found = self
+                    .act(ListRoles { page: self.paging(1000)?, tags: request.tags()?, linked: None })
+                    .await?;
                 let tags = self.tags("role").await?;
                 let roles = found.items.iter().map(|r| self.show.role_in_list(r, &tags)).collect();
                 page("Roles", "Role", roles, found.marker)

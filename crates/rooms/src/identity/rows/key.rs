@@ -97,6 +97,22 @@ pub(in crate::identity) fn all(tx: &mut TenantTx<'_, '_>) -> Result<Vec<(String,
         .collect()
 }
 
+/// All keys of the tenant with the users' names (none for root's), the oldest first.
+pub(in crate::identity) fn all_named(
+    tx: &mut TenantTx<'_, '_>,
+) -> Result<Vec<(Option<UserName>, AccessKey)>, StoreError> {
+    tx.query(
+        "SELECT k.access_key_id, k.status, k.created_at_ms, k.updated_at_ms, k.last_used_at_ms, k.last_used_service, \
+         k.last_used_scheme, u.user_name FROM access_key k \
+         LEFT JOIN ram_user u ON u.tenant_id = k.tenant_id AND u.user_id = k.owner \
+         WHERE k.tenant_id = $1 ORDER BY k.created_at_ms, k.access_key_id",
+        &[],
+    )?
+    .iter()
+    .map(|r| Ok((r.opt_text(7)?.is_some().then(|| r.parsed(7, UserName::parse)).transpose()?, read(r)?)))
+    .collect()
+}
+
 pub(in crate::identity) fn set_status(
     tx: &mut TenantTx<'_, '_>,
     id: &AccessKeyId,

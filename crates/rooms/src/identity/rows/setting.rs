@@ -32,6 +32,10 @@ pub(in crate::identity) fn store<T: Serialize>(
     .map(drop)
 }
 
+pub(in crate::identity) fn delete(tx: &mut TenantTx<'_, '_>, name: &str) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM tenant_setting WHERE tenant_id = $1 AND name = $2", &[name.into()]).map(drop)
+}
+
 pub(in crate::identity) fn account_alias(tx: &mut TenantTx<'_, '_>) -> Result<Option<String>, StoreError> {
     let row = tx.query_opt("SELECT account_alias FROM tenant WHERE tenant_id = $1", &[])?;
     Ok(row.map(|r| r.opt_text(0).map(|t| t.map(str::to_owned))).transpose()?.flatten())

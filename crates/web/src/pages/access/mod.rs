@@ -4,13 +4,20 @@
 //! INVARIANT: a secret is in the body of one answer to one POST, never in an address or a form that comes back.
 
 mod attach;
+mod devices;
 mod groups;
+mod keyring;
 mod keys;
+mod linked;
 mod logins;
 mod parts;
 mod policies;
+mod provider;
+mod providers;
+mod report;
 mod roles;
 mod settings;
+mod tags;
 mod users;
 mod versions;
 mod who_can;
@@ -19,6 +26,7 @@ mod why;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
 use axum::routing::{get, post};
 use bailee_rooms::gate::Principal;
@@ -84,7 +92,45 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route(&at("/settings/alias"), post(settings::alias))
         .route(&at("/settings/passwords"), post(settings::passwords))
         .route(&at("/settings/preference"), post(settings::preference));
-    people.merge(rules)
+    people.merge(rules).merge(credentials()).merge(trust())
+}
+
+/// AccessKeys of everybody, second factors, the report, tags.
+fn credentials() -> Router<Arc<Site>> {
+    let at = |rest: &str| format!("/console/access{rest}");
+    Router::new()
+        .route(&at("/keys"), get(keyring::list))
+        .route(&at("/keys/networks"), post(keyring::set_account))
+        .route(&at("/keys/{owner}/{id}/networks"), get(keyring::one).post(keyring::set_one))
+        .route(&at("/mfa"), get(devices::list).post(devices::create))
+        .route(&at("/mfa/{name}/bind"), get(devices::ask_codes).post(devices::bind))
+        .route(&at("/mfa/{name}/delete"), get(devices::confirm_delete).post(devices::delete))
+        .route(&at("/report"), get(report::show).post(report::download))
+        .route(&at("/users/{name}/tags"), post(tags::add_to_user))
+        .route(&at("/users/{name}/tags/remove"), post(tags::take_off_user))
+        .route(&at("/roles/{name}/tags"), post(tags::add_to_role))
+        .route(&at("/roles/{name}/tags/remove"), post(tags::take_off_role))
+        .route(&at("/policies/{kind}/{name}/tags"), post(tags::add_to_policy))
+        .route(&at("/policies/{kind}/{name}/tags/remove"), post(tags::take_off_policy))
+}
+
+/// A metadata document of 100 KiB, each byte of it as `%XX`, and the rest of its form.
+const METADATA_FORM_BYTES_MAX: usize = 400 * 1024;
+
+/// Whose word counts from outside: identity providers and services.
+fn trust() -> Router<Arc<Site>> {
+    let at = |rest: &str| format!("/console/access{rest}");
+    let wide = || DefaultBodyLimit::max(METADATA_FORM_BYTES_MAX);
+    Router::new()
+        .route(&at("/providers"), get(providers::list))
+        .route(&at("/providers/oidc"), post(providers::create_oidc))
+        .route(&at("/providers/saml"), post(providers::create_saml).layer(wide()))
+        .route(&at("/providers/oidc/{name}"), get(provider::oidc).post(provider::update_oidc))
+        .route(&at("/providers/oidc/{name}/list/{which}/{what}"), post(provider::change_list))
+        .route(&at("/providers/saml/{name}"), get(provider::saml).post(provider::update_saml).layer(wide()))
+        .route(&at("/providers/{kind}/{name}/delete"), get(provider::confirm_delete).post(provider::delete))
+        .route(&at("/service-roles"), get(linked::list).post(linked::create))
+        .route(&at("/service-roles/{name}/delete"), get(linked::confirm_delete).post(linked::delete))
 }
 
 async fn overview(s: Signed<Tenant>) -> Response {
@@ -107,6 +153,8 @@ async fn overview(s: Signed<Tenant>) -> Response {
         section { div.head { h2 { (t("Look closer", "进一步查看")) } } ul.card.rows {
             li { div { a href="/console/access/who-can" { (t("Who can do something?", "谁可以做某件事？")) } p { (t("Everybody who may do one act on one resource, operators by your grants first.", "可以对某个资源执行某个操作的所有人，经您授权的运维人员排在最前。")) } } }
             li { div { a href="/console/access/why" { (t("Why may somebody do something, or why not?", "某人为什么可以或不可以？")) } p { (t("The statements that decide, and those that nearly did.", "起决定作用的语句，以及只差一点的语句。")) } } }
+            li { div { a #to-report href="/console/access/report" { (t("Credential report", "凭证报告")) } p { (t("Passwords, keys and second factors of everybody, as CSV.", "所有人的口令、密钥与第二因素，CSV 格式。")) } } }
+            li { div { a #to-mfa href="/console/access/mfa" { (t("MFA devices", "MFA 设备")) } p { (t("Whose is whose; bind one for somebody else.", "查看归属；为他人绑定。")) } } }
             @if let Principal::User { name, .. } = s.caller.principal() { li { div { a #own-keys href={ (users::address(name)) "#keys" } { (t("Your own AccessKeys", "您自己的 AccessKey")) } p { (t("For the programs that work in your name.", "供以您的名义工作的程序使用。")) } } } }
             li { div { a #root-keys href="/console/access/account" { (t("AccessKeys of root", "主账号的 AccessKey")) } p { (t("Root may do everything; it should have none.", "主账号可以做任何事；它最好没有任何 AccessKey。")) } } }
         } }
@@ -163,7 +211,7 @@ fn findings(lang: Lang, p: &SecurityPractice) -> Markup {
             bad: p.old_keys > 0,
             is: format!("{}{}", t("Active keys older than 90 days: ", "超过 90 天的有效密钥："), p.old_keys),
             next: t("Rotate them: the page of each user tells how.", "请轮换：每个用户的页面上有步骤说明。"),
-            to: users,
+            to: "/console/access/keys?bad=1",
         },
         Finding {
             bad: p.unused_keys > 0,
@@ -173,7 +221,7 @@ fn findings(lang: Lang, p: &SecurityPractice) -> Markup {
                 p.unused_keys
             ),
             next: t("Switch them off; delete them when nothing fails.", "请先停用；确认没有影响后删除。"),
-            to: users,
+            to: "/console/access/keys?bad=1",
         },
         Finding {
             bad: p.users_without_mfa > 0,

@@ -21,6 +21,8 @@ pub(super) enum Tab {
     Groups,
     Roles,
     Policies,
+    Keys,
+    Providers,
     Why,
     WhoCan,
     Settings,
@@ -39,6 +41,8 @@ pub(super) fn page(visit: &Visit, status: StatusCode, title: &str, here: Tab, ma
             (tab("/console/access/groups", Tab::Groups, t("Groups", "用户组")))
             (tab("/console/access/roles", Tab::Roles, t("Roles", "角色")))
             (tab("/console/access/policies", Tab::Policies, t("Policies", "策略")))
+            (tab("/console/access/keys", Tab::Keys, "AccessKeys"))
+            (tab("/console/access/providers", Tab::Providers, t("Providers", "身份提供商")))
             (tab("/console/access/why", Tab::Why, t("Why", "为什么")))
             (tab("/console/access/who-can", Tab::WhoCan, t("Who can", "谁可以")))
             (tab("/console/access/settings", Tab::Settings, t("Settings", "设置")))

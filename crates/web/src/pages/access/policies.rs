@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::identity::{
     CreatePolicy, DeletePolicy, Entities, GetPolicy, GetPolicyVersion, Lint, ListEntitiesForPolicy,
-    ListPolicies, ListPolicyVersions, Paging, PolicyInfo, PolicyType, PolicyVersion, UpdatePolicyDescription,
-    check_policy, policy_lints,
+    ListPolicies, ListPolicyVersions, Paging, PolicyInfo, PolicyType, PolicyVersion, Tagged,
+    UpdatePolicyDescription, check_policy, policy_lints,
 };
 use bailee_types::PolicyName;
 use http::StatusCode;
@@ -19,7 +19,7 @@ use super::super::frame::{csrf, enc, icon, time};
 use super::super::visit::{Posted, Signed, Tenant, Visit};
 use super::attach::{address, kind_chip};
 use super::parts::{Confirm, Field, Said, Tab, ask, lines, page, part, tick};
-use super::versions;
+use super::{tags, versions};
 
 const PER_PAGE: u32 = 50;
 const SAMPLE: &str = r#"{
@@ -177,6 +177,7 @@ async fn build(
     let versions = part(visit, ask(s, ListPolicyVersions { kind, name: name.clone() }).await)?;
     let holders = part(visit, ask(s, ListEntitiesForPolicy { kind, policy: name.clone() }).await)?;
     let is_own = kind == PolicyType::Custom;
+    let tagged = if is_own { Some(tags::load(s, Tagged::Policy(name.clone())).await?) } else { None };
     let base = address(kind, name.as_str());
     let main = html! {
         p.crumb { a href="/console/access/policies" { (t("Policies", "策略")) } " / " (info.name) }
@@ -188,6 +189,7 @@ async fn build(
         @if is_own {
             section #versions { div.head { h2 { (t("Versions", "版本")) } p { (t("Five at most; one counts.", "最多五个，只有一个生效。")) } } div.card { @match &versions { Err(why) => (why), Ok(all) => (versions::list(visit, &base, all, shown.version)) } } }
             section { h2 { (t("Description", "说明")) } (describe_form(visit, &base, &info, said)) }
+            @if let Some(tagged) = &tagged { (tags::section(visit, &base, tagged, said)) }
         }
     };
     Ok(page(visit, said.status, &info.name, Tab::Policies, &main))

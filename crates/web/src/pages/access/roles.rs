@@ -6,7 +6,7 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::identity::{
-    CreateRole, DeleteRole, Entity, GetRole, ListRoles, Paging, RevokeRoleSessions, Role, UpdateRole,
+    CreateRole, DeleteRole, Entity, GetRole, ListRoles, Paging, RevokeRoleSessions, Role, Tagged, UpdateRole,
     check_trust_policy, trust_policy_lints,
 };
 use bailee_types::RoleName;
@@ -19,6 +19,7 @@ use super::super::visit::{Posted, Signed, Tenant, Visit};
 use super::attach as policies;
 use super::parts::{Confirm, Field, Said, Tab, ask, lines, name_in, page, seg, tick};
 use super::policies::hints;
+use super::tags;
 use super::users::wrong_name;
 
 const PER_PAGE: u32 = 50;
@@ -54,12 +55,12 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
 async fn show_list(s: &Signed<Tenant>, q: &HashMap<String, String>, said: &Said) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
     let paging = Paging { marker: q.get("after").cloned(), items_max: PER_PAGE };
-    let roles = match ask(s, ListRoles { page: paging, tags: Vec::new() }).await {
+    let roles = match ask(s, ListRoles { page: paging, tags: Vec::new(), linked: Some(false) }).await {
         Ok(roles) => roles,
         Err(e) => return failure::page(&s.visit, &e),
     };
     let main = html! {
-        div.title { div { h1 { (t("Roles", "角色")) } p { (t("A role is taken on for a time, with keys that end by themselves. Programs, services and people of other accounts work so.", "角色在一段时间内被扮演，其密钥会自动失效。程序、服务和其他账号的人以此方式工作。")) } } a.btn href="#create-role" { (t("New role", "新建角色")) } }
+        div.title { div { h1 { (t("Roles", "角色")) } p { (t("A role is taken on for a time, with keys that end by themselves. Programs, services and people of other accounts work so.", "角色在一段时间内被扮演，其密钥会自动失效。程序、服务和其他账号的人以此方式工作。")) } } div.acts { a.btn.low #to-service-roles href="/console/access/service-roles" { (t("Roles of services", "服务关联角色")) } a.btn href="#create-role" { (t("New role", "新建角色")) } } }
         (said.notice())
         div.card {
             @if roles.items.is_empty() { div.empty { h3 { (t("No role", "没有角色")) } p { (t("Nobody from outside can take anything on here.", "外部没有人能在此扮演任何角色。")) } } }
@@ -158,11 +159,12 @@ async fn build(s: &Signed<Tenant>, name: &RoleName, said: &Said) -> Result<Respo
     let t = |en, zh| visit.lang.t(en, zh);
     let r = ask(s, GetRole { name: name.clone() }).await.map_err(|e| failure::page(visit, &e))?;
     let attached = policies::load(s, Entity::Role(name.clone())).await?;
+    let tagged = tags::load(s, Tagged::Role(name.clone())).await?;
     let base = address(name);
     let main = html! {
         p.crumb { a href="/console/access/roles" { (t("Roles", "角色")) } " / " (r.name) }
         div.title { div { h1 { (r.name) } p { (r.description) } }
-            div.acts { a.btn #ask-why href={ "/console/access/why?who=role/" (r.name) } { (t("What may it do?", "它可以做什么？")) } a.btn.stop #to-delete href={ (base) "/delete" } { (t("Delete", "删除")) } } }
+            div.acts { a.btn #ask-why href={ "/console/access/why?who=role/" (r.name) } { (t("What may it do?", "它可以做什么？")) } a.btn.stop #to-delete href={ @if r.service.is_some() { "/console/access/service-roles/" (r.name) } @else { (base) } "/delete" } { (t("Delete", "删除")) } } }
         (said.notice())
         div.card { dl.facts.pad {
             dt { "ARN" } dd.mono { (r.arn(&s.who.id)) }
@@ -184,11 +186,12 @@ async fn build(s: &Signed<Tenant>, name: &RoleName, said: &Said) -> Result<Respo
             p.acts { a.btn.stop #to-revoke href={ (base) "/revoke" } { (t("Revoke all sessions", "撤销全部会话")) } }
         } }
         (policies::section(visit, &base, &attached))
+        (tags::section(visit, &base, &tagged, said))
     };
     Ok(page(visit, said.status, r.name.as_str(), Tab::Roles, &main))
 }
 
-async fn again(p: &Posted<Tenant>, name: &RoleName, which: &'static str, e: &Failure) -> Response {
+pub(super) async fn again(p: &Posted<Tenant>, name: &RoleName, which: &'static str, e: &Failure) -> Response {
     match Said::failed(p, which, e) {
         Ok(said) if which == "delete" && said.status == StatusCode::NOT_FOUND => {
             failure::missing(&p.signed.visit)

@@ -8,7 +8,7 @@ use bailee_rooms::Failure;
 use bailee_rooms::gate::Principal;
 use bailee_rooms::identity::{
     AddUserToGroup, CreateUser, DeleteUser, Entity, GetUser, Group, ListGroups, ListGroupsForUser, ListUsers,
-    Owner, Paging, RemoveUserFromGroup, UpdateUser, User,
+    Owner, Paging, RemoveUserFromGroup, Tagged, UpdateUser, User,
 };
 use bailee_types::{GroupName, Timestamp, UserName};
 use http::StatusCode;
@@ -18,7 +18,7 @@ use super::super::failure;
 use super::super::frame::{csrf, enc, icon, time};
 use super::super::visit::{Posted, Signed, Tenant, Visit};
 use super::parts::{Confirm, Field, Said, Tab, ask, button, fresh, name_in, page, part, seg};
-use super::{attach as policies, keys, logins};
+use super::{attach as policies, keys, logins, tags};
 
 const PER_PAGE: u32 = 50;
 
@@ -154,6 +154,7 @@ async fn build(s: &Signed<Tenant>, name: &UserName, said: &Said) -> Result<Respo
     let attached = policies::load(s, Entity::User(name.clone())).await?;
     let keys = keys::load(s, Owner::User(name.clone())).await?;
     let login = logins::load(s, name).await?;
+    let tagged = tags::load(s, Tagged::User(name.clone())).await?;
     let base = address(name);
     let main = html! {
         p.crumb { a href="/console/access/users" { (t("Users", "用户")) } " / " (u.name) }
@@ -179,6 +180,7 @@ async fn build(s: &Signed<Tenant>, name: &UserName, said: &Said) -> Result<Respo
         (policies::section(visit, &base, &attached))
         (keys::section(visit, &Owner::User(name.clone()), &keys))
         (logins::section(visit, name, &login, said))
+        (tags::section(visit, &base, &tagged, said))
     };
     Ok(page(visit, said.status, u.name.as_str(), Tab::Users, &main))
 }
