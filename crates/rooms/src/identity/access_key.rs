@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::act::{Act, Cx, head};
 use super::rows::{key, user as user_rows};
-use super::settings::SelfService;
 use super::{policy, rows, still_fresh, user};
 use crate::gate::{Caller, Origin, Principal};
 use crate::house::Counters;
@@ -317,15 +316,6 @@ impl Owner {
         }
         detail
     }
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        match (self, caller.principal()) {
-            (Self::User(wanted), Principal::User { name, .. }) if wanted == name => {
-                Some(SelfService::AccessKeys)
-            }
-            _ => None,
-        }
-    }
 }
 
 /// Creates an AccessKey.
@@ -386,10 +376,6 @@ impl Act for CreateAccessKey {
         .owner
         .detail());
 
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
-
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<NewAccessKey, Failure> {
         let owner = self.owner.id(cx)?;
         if key::count(cx.tx, &owner)? >= PER_USER_MAX {
@@ -410,10 +396,6 @@ impl Act for ListAccessKeys {
     type Output = Vec<AccessKey>;
     head!("ACS::RAM::AccessKey", read, "ram:ListAccessKeys", |s| [s.owner.relative()], |s| s.owner.detail());
 
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
-
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Vec<AccessKey>, Failure> {
         let owner = self.owner.id(cx)?;
         Ok(key::list(cx.tx, &owner)?)
@@ -425,10 +407,6 @@ impl Act for UpdateAccessKey {
     head!("ACS::RAM::AccessKey", write, "ram:UpdateAccessKey", |s| [s.owner.relative()], |s| s
         .owner
         .with_key(&s.id));
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<(), Failure> {
         found(cx, &self.owner, &self.id)?;
@@ -443,10 +421,6 @@ impl Act for DeleteAccessKey {
         .owner
         .with_key(&s.id));
 
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
-
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<(), Failure> {
         found(cx, &self.owner, &self.id)?;
         key::delete(cx.tx, &self.id)?;
@@ -459,10 +433,6 @@ impl Act for GetAccessKeyLastUsed {
     head!("ACS::RAM::AccessKey", read, "ram:GetAccessKeyLastUsed", |s| [s.owner.relative()], |s| s
         .owner
         .with_key(&s.id));
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<AccessKey, Failure> {
         found(cx, &self.owner, &self.id)
