@@ -3,7 +3,9 @@
 import base64
 import csv
 import io
+import json
 import pathlib
+import re
 
 import pytest
 
@@ -57,8 +59,20 @@ def test_users_have_principal_names_and_tags(shared, ims, ram, account, upn):
     rest = ims("ListUsers", Marker=page["Marker"], MaxItems=1000)
     assert upn("page-2") in names(rest, "Users", "User", "UserPrincipalName") and not rest["IsTruncated"]
     assert names(ims("ListUsers", Tag=[{"Key": "team", "Value": "ci"}]), "Users", "User", "UserPrincipalName") == [upn("lina2")]
+    for act, outer, inner in (("ListUsers", "Users", "User"), ("ListUserBasicInfos", "UserBasicInfos", "UserBasicInfo")):
+        def listed(**ask):
+            return names(ims(act, MaxItems=1000, **ask), outer, inner, "UserPrincipalName")
+        assert listed(Tag=[{"Key": "team", "Value": "ci"}]) == listed(Tag=[{"Key": "team", "Value": ""}]) == [upn("lina2")]
+        assert listed(Tag=[{"Key": "team", "Value": "x"}]) == []
+        assert listed(Tag=[{"Key": "team", "Value": "ci"}, {"Key": "other", "Value": ""}]) == []
+        # Nobody can be frozen here.
+        assert listed() == listed(Status="active") == listed(Status="active,freeze") and upn("page-0") in listed()
+        assert listed(Status="freeze") == []
+        for bad in ({"Status": "asleep"}, {"Status": "active", "Tag": [{"Key": "team", "Value": "ci"}]}):
+            with refused("InvalidParameter.Status"):
+                listed(**bad)
     basic = ims("ListUserBasicInfos", MaxItems=1000)["UserBasicInfos"]["UserBasicInfo"]
-    assert {"UserPrincipalName": upn("page-0"), "DisplayName": "P0", "Status": "Active",
+    assert {"UserPrincipalName": upn("page-0"), "DisplayName": "P0", "Status": "active",
             "UserId": next(b["UserId"] for b in basic if b["DisplayName"] == "P0")} in basic
     for bad, code in [("lina", "Format"), (f"li@{shared.tenant('globex')['id']}.onaliyun.com", "Format"), ("li@example.com", "Format"),
                       (upn("a b"), "InvalidChars"), (upn("x" * 65), "Length")]:
@@ -345,9 +359,14 @@ def test_ims_asks_the_same_policies_as_ram(shared, ims, ram, upn):
                 {"UserAccessKeyId": shared.key("globex")[0]}):
         with refused("NoPermission"):
             own("GetUser", **way)
-    for act, more in [("DeleteUser", {}), ("UpdateUser", {"NewDisplayName": "x"})]:
-        with refused("NoPermission"):
-            own(act, UserId="299999999999999999", **more)
+    for act, more in [("GetUser", {}), ("DeleteUser", {}), ("UpdateUser", {"NewDisplayName": "x"})]:
+        said = set()
+        for one in (some_id, "299999999999999999"):
+            with refused("NoPermission") as no:
+                own(act, UserId=one, **more)
+            detail = {k: len(v) if k == "EncodedDiagnosticMessage" else v for k, v in no.detail.items()}
+            said.add((re.sub(r"[0-9A-F]{8}-[0-9A-F-]{27}", "", no.message), json.dumps(detail, sort_keys=True)))
+        assert len(said) == 1, said
 
 
 def test_keys_are_bound_to_networks(shared, ims, ram, upn):

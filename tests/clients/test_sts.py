@@ -198,6 +198,8 @@ def test_both_sides_must_agree(shared, root, account, taker):
     with refused("NoPermission") as said:
         take(taker, trusts_one)
     assert said.detail["PolicyType"] == "AssumeRolePolicy" and said.detail["AuthAction"] == "sts:AssumeRole"
+    told = root("DecodeDiagnosticMessage", EncodedDiagnosticMessage=said.detail["EncodedDiagnosticMessage"])
+    assert "trust policy of for-friend" in json.dumps(told)
     trusts_all = make_role(root, account, "for-all", "ReadOnlyAccess")
     friend = Sdk("Sts", shared, make_user(root, "friend-2"))
     with refused("NoPermission") as said:
@@ -229,8 +231,9 @@ def test_conditions_see_who_the_session_is(shared, root, account, taker):
 
 def test_root_takes_on_no_role(shared, root, account):
     arn = make_role(root, account, "not-for-root", "ReadOnlyAccess")
-    with refused("NoPermission"):
+    with refused("NoPermission") as said:
         take(Sdk("Sts", shared, shared.key("acme")), arn)
+    assert said.detail["EncodedDiagnosticMessage"]
 
 
 def test_the_external_id_must_be_the_agreed_one(root, account, taker):
@@ -360,6 +363,7 @@ def test_another_accounts_role_is_taken_on_if_it_trusts_and_else_is_not_known(sh
     for role in ("internal", "nothing1", "INTERNAL"):
         with refused("NoPermission") as no:
             take(taker, f"acs:ram::{theirs}:role/{role}")
+        assert no.detail["EncodedDiagnosticMessage"]
         detail = {k: v for k, v in no.detail.items() if k != "EncodedDiagnosticMessage"}
         text = re.sub(r"request id: .*|[0-9A-F]{8}-[0-9A-F-]{27}", "", no.message).replace(role, "ROLE")
         said[role] = (text, json.dumps(detail).replace(role, "ROLE"), " ".join(sorted(no.detail)))

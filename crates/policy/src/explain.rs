@@ -22,12 +22,37 @@ pub struct Explanation {
     pub verdict: &'static str,
     /// Which phase decided.
     pub phase: Phase,
+    /// What allowed it although no statement does, in plain words: a leave that needs no policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leave: Option<String>,
     /// The statement that decided first, then the others that would have decided the same.
     pub deciding: Vec<DecidedBy>,
     /// When nothing allows it: Allow statements of which exactly one element failed, the likeliest to be meant first.
     pub nearest: Vec<NearMiss>,
     /// Every statement of the phases that limit or grant here, also of those behind the deciding one.
     pub statements: Vec<StatementOutcome>,
+}
+
+impl Explanation {
+    /// A no of a phase of which nothing may be told, or nothing is there to tell.
+    pub fn bare_refusal(phase: Phase) -> Self {
+        Self {
+            verdict: "implicitDeny",
+            phase,
+            leave: None,
+            deciding: Vec::new(),
+            nearest: Vec::new(),
+            statements: Vec::new(),
+        }
+    }
+
+    /// The same as an allow, for what needs no policy and is denied by none.
+    pub fn with_leave(mut self, words: String) -> Self {
+        self.verdict = "allow";
+        self.leave = Some(words);
+        self.nearest.clear();
+        self
+    }
 }
 
 /// A statement that decided.
@@ -300,7 +325,7 @@ fn finish(verdict: Verdict<'_>, statements: Vec<StatementOutcome>) -> Explanatio
         nearest.sort_by_key(|n| n.failed.element);
         nearest.truncate(NEAREST_MAX);
     }
-    Explanation { verdict: word, phase, deciding, nearest, statements }
+    Explanation { verdict: word, phase, leave: None, deciding, nearest, statements }
 }
 
 fn near_miss(outcome: &StatementOutcome) -> Option<NearMiss> {

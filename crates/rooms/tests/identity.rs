@@ -7,10 +7,10 @@ use bailee_rooms::gate::{Caller, RefusalKind};
 use bailee_rooms::identity::{
     Act, AddUserToGroup, AssumeRole, AttachPolicy, AuthError, Can, ChangePassword, CreateAccessKey,
     CreateGroup, CreateLoginProfile, CreateOperator, CreatePolicy, CreateRole, CreateUser, Credentials,
-    DeleteAccessKey, DeleteLoginProfile, DeleteRole, DeleteUser, DetachPolicy, Entity, GetCallerIdentity,
-    GetUser, KeyNetworks, ListAccessKeys, NewAccessKey, Owner, PolicyType, Presented, RemoveUserFromGroup,
-    RevokeRoleSessions, RoleWish, SetAccountAlias, SetAccountKeyNetworks, SetKeyNetworks,
-    SetSecurityPreference, SignIn, Stage, UpdateUser, WhoCan,
+    DecodeDiagnostic, DeleteAccessKey, DeleteLoginProfile, DeleteRole, DeleteUser, DetachPolicy, Entity,
+    GetCallerIdentity, GetUser, KeyNetworks, ListAccessKeys, NewAccessKey, Owner, PolicyType, Presented,
+    RemoveUserFromGroup, RevokeRoleSessions, RoleWish, SetAccountAlias, SetAccountKeyNetworks,
+    SetKeyNetworks, SetSecurityPreference, SignIn, Stage, UpdateUser, WhoCan, Whom, Why,
 };
 use bailee_rooms::{Failure, SignInProblem};
 use bailee_testkit::{TestHouse, TestTenant, on_each_engine, origin};
@@ -719,5 +719,92 @@ fn a_key_is_refused_from_elsewhere_and_its_own_networks_stand_in_place_of_the_ac
             SetKeyNetworks { owner: Owner::User(user("li")), id: key.id.clone(), to: networks("10.0.0.1") };
         let foreign = t.house.perform(other.root.clone(), set.of(&other.id)).await;
         assert!(matches!(foreign, Err(Failure::NotFound { .. })));
+    });
+}
+
+/// What users may do to themselves, asked three ways: the gate, `why` and `who-can`.
+#[test]
+fn why_and_who_can_know_what_users_may_do_to_themselves() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let (li, wu) = (make_user(&t, &acme, "li", &[]).await, make_user(&t, &acme, "wu", &[]).await);
+        let deny =
+            r#"{"Version":"1","Statement":[{"Effect":"Deny","Action":"ram:*AccessKey*","Resource":"*"}]}"#;
+        custom(&t, &acme, "no-keys", deny).await;
+        attach(&t, &acme, Entity::User(user("wu")), PolicyType::Custom, "no-keys").await;
+        for preferred in [false, true] {
+            let prefer = SetSecurityPreference { manage_access_keys: Some(preferred), ..Default::default() };
+            t.house.perform(acme.root.clone(), prefer.of(&acme.id)).await.unwrap();
+            for owner in ["li", "wu"] {
+                let resource = Arn::user(&acme.id, &user(owner));
+                let ask = WhoCan {
+                    tenant: acme.id.clone(),
+                    action: "ram:ListAccessKeys".into(),
+                    resource: resource.clone(),
+                };
+                let can: Vec<Can> = t.house.perform(acme.root.clone(), ask).await.unwrap();
+                for (name, key) in [("root", None), ("li", Some(&li)), ("wu", Some(&wu))] {
+                    let caller = match key {
+                        None => acme.root.clone(),
+                        Some(key) => as_user(&t, key).await,
+                    };
+                    let list = ListAccessKeys { owner: Owner::User(user(owner)) };
+                    let may = t.house.perform(caller, list.of(&acme.id)).await.is_ok();
+                    let (whom, principal) = match key {
+                        None => (Whom::Root, "root".to_owned()),
+                        Some(_) => (Whom::User(user(name)), format!("user/{name}")),
+                    };
+                    let why = Why {
+                        tenant: acme.id.clone(),
+                        whom,
+                        action: "ram:ListAccessKeys".into(),
+                        resource: resource.clone(),
+                        source_ip: None,
+                        mfa: false,
+                        conditions: Vec::new(),
+                    };
+                    let why = t.house.perform(acme.root.clone(), why).await.unwrap();
+                    let listed = can.iter().any(|c| c.principal == principal);
+                    assert_eq!(may, why.verdict == "allow", "{name} on {owner}, {preferred}");
+                    assert_eq!(may, listed, "{name} on {owner}, {preferred}: {can:#?}");
+                    assert_eq!(why.leave.is_some(), preferred && name == "li" && owner == "li");
+                }
+            }
+        }
+        // Another account's things are nobody's here, not even root's.
+        let other = Arn::parse("acs:ram::1000000000000099:user/li").unwrap();
+        let ask = WhoCan { tenant: acme.id.clone(), action: "ram:GetUser".into(), resource: other };
+        assert_eq!(t.house.perform(acme.root.clone(), ask).await.unwrap(), []);
+        // Everybody may ask who he is.
+        let me = Arn::parse(&format!("acs:ram::{}:*", acme.id)).unwrap();
+        let ask = WhoCan { tenant: acme.id.clone(), action: "sts:GetCallerIdentity".into(), resource: me };
+        let can = t.house.perform(acme.root.clone(), ask).await.unwrap();
+        assert!(["user/li", "user/wu"].iter().all(|n| can.iter().any(|c| c.principal == *n)), "{can:#?}");
+    });
+}
+
+/// A refusal by a trust policy says why to the role's own account, and nothing to another.
+#[test]
+fn a_trust_refusal_carries_its_reasons_at_home_only() {
+    on_each_engine(async |t| {
+        let (acme, globex) = (t.tenant("acme").await, t.tenant("globex").await);
+        let li = make_user(&t, &acme, "li", &["AliyunSTSAssumeRoleAccess"]).await;
+        let li = as_user(&t, &li).await;
+        role(&t, &acme, "home", &trust(&format!("acs:ram::{}:user/wu", acme.id)), &[]).await;
+        role(&t, &globex, "away", &trust(&format!("acs:ram::{}:user/wu", globex.id)), &[]).await;
+        let reasons = async |account: &TenantId, name: &str| {
+            let Err(Failure::Refused(no)) = assume(&t, &li, wish(account, name)).await else {
+                panic!("{name}")
+            };
+            let sealed = t.house.sealed_diagnostic(&li, &no).unwrap();
+            let open = DecodeDiagnostic { tenant: acme.id.clone(), message: sealed };
+            t.house.perform(acme.root.clone(), open).await.unwrap()
+        };
+        let home = reasons(&acme.id, "home").await;
+        assert_eq!((home.phase.as_str(), home.explicit), ("trust", false));
+        assert!(home.explanation["nearest"].to_string().contains("trust policy of home"), "{home:?}");
+        let (away, nothing) = (reasons(&globex.id, "away").await, reasons(&globex.id, "none").await);
+        assert_eq!(away.explanation, nothing.explanation);
+        assert!(!away.explanation.to_string().contains("user/wu"), "{away:?}");
     });
 }

@@ -138,6 +138,9 @@ fn shown(e: &Explanation, all: bool) -> String {
         _ => "not allowed: no statement allows it",
     };
     let mut out = format!("{verdict}\n");
+    if let Some(leave) = &e.leave {
+        out.push_str(&format!("  without a policy: {leave}\n"));
+    }
     for d in e.deciding.iter().filter(|d| !d.policy.is_empty()) {
         out.push_str(&format!("  decided by policy {}, statement {}\n", d.policy, d.statement));
     }

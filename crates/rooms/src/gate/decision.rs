@@ -1,14 +1,54 @@
 //! What the policies say: the caller and the act in the words of the policy language.
 
 use bailee_policy::{Context, Explanation, Phases, PolicySet, Request, Verdict, decide, explain};
-use bailee_types::{Arn, TenantId, Timestamp};
+use bailee_types::{Arn, Timestamp};
 
 use super::{Asked, Caller, Principal, RefusalKind};
 use crate::identity::SelfService;
 use crate::{Failure, House};
 
+/// What lets somebody do without a policy what no policy denies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// A password is the leave to sign in, a signature the leave to ask who one is.
+    Everybody,
+    /// The account's preference, if it is so set, lets a user do this to himself.
+    Preferred {
+        /// Which preference.
+        what: SelfService,
+        /// Whether a second factor must have been shown.
+        with_mfa: bool,
+    },
+}
+
+/// What lets a caller (`user` is his name, if he is a user) do this without a policy. The gate, `why` and `who-can` all
+/// ask here, so that they cannot disagree.
+pub(crate) fn leave(action: &str, resource: &Arn, user: Option<&str>) -> Option<Leave> {
+    if needs_no_policy(action) {
+        return Some(Leave::Everybody);
+    }
+    // A user may make the MFA device that he then binds to himself: it has his name.
+    let (kind, what, with_mfa) = match action {
+        "ram:CreateAccessKey"
+        | "ram:ListAccessKeys"
+        | "ram:UpdateAccessKey"
+        | "ram:DeleteAccessKey"
+        | "ram:GetAccessKeyLastUsed" => ("user/", SelfService::AccessKeys, false),
+        "ram:CreateVirtualMFADevice" | "ram:DeleteVirtualMFADevice" => {
+            ("mfa/", SelfService::MfaDevices, false)
+        }
+        "ram:BindMFADevice" | "ram:GetUserMFAInfo" => ("user/", SelfService::MfaDevices, false),
+        // Somebody at an unlocked desk must not be able to take the second factor away with the first.
+        "ram:UnbindMFADevice" | "ram:DisableVirtualMFA" => ("user/", SelfService::MfaDevices, true),
+        "ram:ChangePassword" => ("user/", SelfService::ChangePassword, false),
+        _ => return None,
+    };
+    let own = resource.service() == "ram" && resource.relative().strip_prefix(kind)? == user?;
+    own.then_some(Leave::Preferred { what, with_mfa })
+}
+
 /// Acts that everybody with a password or a key may do, unless a policy denies them.
-pub(super) fn needs_no_policy(action: &str) -> bool {
+fn needs_no_policy(action: &str) -> bool {
     matches!(
         action,
         "bailee:SignIn"
@@ -100,11 +140,17 @@ pub(crate) fn of_verdict(verdict: &Verdict<'_>) -> Option<RefusalKind> {
 }
 
 impl House {
-    /// Whether a tenant lets its users do this to themselves.
-    pub(super) async fn prefers(&self, tenant: &TenantId, own: Option<SelfService>) -> Result<bool, Failure> {
-        match own {
+    /// Whether a caller may do without a policy what no policy denies him.
+    pub(super) async fn has_leave(&self, caller: &Caller, asked: &Asked) -> Result<bool, Failure> {
+        let user = match caller.principal() {
+            Principal::User { name, .. } => Some(name.as_str()),
+            _ => None,
+        };
+        match leave(asked.action, &asked.resource, user) {
             None => Ok(false),
-            Some(what) => self.self_service_allowed(tenant, what).await,
+            Some(Leave::Everybody) => Ok(true),
+            Some(Leave::Preferred { with_mfa, .. }) if with_mfa && !caller.mfa_present() => Ok(false),
+            Some(Leave::Preferred { what, .. }) => self.self_service_allowed(&asked.tenant, what).await,
         }
     }
 }

@@ -28,7 +28,7 @@ pub use bailee_policy::{Explanation, Phase};
 pub(crate) use caller::Nonce;
 pub use caller::{Caller, Origin, Principal};
 pub use count::ContentReads;
-pub(crate) use decision::{of_verdict, phases, words};
+pub(crate) use decision::{Leave, leave, of_verdict, phases, words};
 pub(crate) use intent::InFlight;
 pub use intent::{Intent, KeyRelease};
 pub use refusal::{Refusal, RefusalKind};
@@ -36,7 +36,6 @@ pub(crate) use sweeper::{close_lost, register_instance, sweep};
 
 use crate::consent::Coverage;
 use crate::house::Counters;
-use crate::identity::SelfService;
 use crate::trail::Kind;
 use crate::{Failure, House, consent, tickets};
 
@@ -110,11 +109,6 @@ pub trait Operation: Send + 'static {
     /// What it asks for. Called once, before anything else.
     fn asks(&self) -> Asked;
 
-    /// The preference of the tenant under which a user may do this to himself without a policy.
-    fn self_service(&self, _caller: &Caller) -> Option<SelfService> {
-        None
-    }
-
     /// The act itself. Needs an [`Intent`], which only [`House::perform`] can make.
     fn act(
         self,
@@ -168,8 +162,7 @@ impl House {
         caller: Caller,
         op: O,
     ) -> Result<O::Output, Failure> {
-        let own = op.self_service(&caller);
-        let permit = self.authorize(caller, op.asks(), own).await?;
+        let permit = self.authorize(caller, op.asks()).await?;
         let cleared = self.clear(permit).await?;
         let intent = self.log_intent(cleared).await?;
         let result = op.act(self, &intent).await;
@@ -178,12 +171,7 @@ impl House {
         result
     }
 
-    async fn authorize(
-        self: &Arc<Self>,
-        caller: Caller,
-        asked: Asked,
-        own: Option<SelfService>,
-    ) -> Result<Permit, Failure> {
+    async fn authorize(self: &Arc<Self>, caller: Caller, asked: Asked) -> Result<Permit, Failure> {
         let no = match caller.principal() {
             _ if !caller::stage_allows(caller.stage(), asked.action) => Some(RefusalKind::SignInUnfinished),
             Principal::System { .. } => None,
@@ -196,14 +184,8 @@ impl House {
             Principal::Federated { .. } => Some(RefusalKind::ImplicitDeny { phase: Phase::Identity }),
             _ => match decision::refuses(&caller, &asked, self.now()) {
                 None => None,
-                // A password is the leave to sign in, a signature the leave to ask who one is; a policy may deny it.
                 Some(RefusalKind::ImplicitDeny { phase: Phase::Identity })
-                    if decision::needs_no_policy(asked.action) =>
-                {
-                    None
-                }
-                Some(RefusalKind::ImplicitDeny { phase: Phase::Identity })
-                    if self.prefers(&asked.tenant, own).await? =>
+                    if self.has_leave(&caller, &asked).await? =>
                 {
                     None
                 }
@@ -369,9 +351,9 @@ impl House {
     }
 
     /// A no that an act found out while it ran; its outcome says so.
-    pub(crate) fn refused(&self, intent: &Intent, kind: RefusalKind) -> Failure {
+    pub(crate) fn refused(&self, intent: &Intent, kind: RefusalKind, why: Explanation) -> Failure {
         Counters::add(&self.counters().refusals, 1);
-        Failure::Refused(Refusal::recorded(intent.asked(), kind, intent.record()))
+        Failure::Refused(Refusal::recorded(intent.asked(), kind, intent.record()).explained(Some(why)))
     }
 
     /// Records a no and answers it. If even the no cannot be recorded, it is a no all the same.

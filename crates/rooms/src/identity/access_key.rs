@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::act::{Act, Cx, head};
 use super::rows::{key, user as user_rows};
-use super::settings::SelfService;
 use super::{key_network, policy, rows, still_fresh, user};
 use crate::gate::{Caller, Origin, Principal};
 use crate::house::Counters;
@@ -330,15 +329,6 @@ impl Owner {
         }
         detail
     }
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        match (self, caller.principal()) {
-            (Self::User(wanted), Principal::User { name, .. }) if wanted == name => {
-                Some(SelfService::AccessKeys)
-            }
-            _ => None,
-        }
-    }
 }
 
 /// Creates an AccessKey.
@@ -399,10 +389,6 @@ impl Act for CreateAccessKey {
         .owner
         .detail());
 
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
-
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<NewAccessKey, Failure> {
         let owner = self.owner.id(cx)?;
         if key::count(cx.tx, &owner)? >= PER_USER_MAX {
@@ -423,10 +409,6 @@ impl Act for ListAccessKeys {
     type Output = Vec<AccessKey>;
     head!("ACS::RAM::AccessKey", read, "ram:ListAccessKeys", |s| [s.owner.relative()], |s| s.owner.detail());
 
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
-
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Vec<AccessKey>, Failure> {
         let owner = self.owner.id(cx)?;
         Ok(key::list(cx.tx, &owner)?)
@@ -438,10 +420,6 @@ impl Act for UpdateAccessKey {
     head!("ACS::RAM::AccessKey", write, "ram:UpdateAccessKey", |s| [s.owner.relative()], |s| s
         .owner
         .with_key(&s.id));
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<(), Failure> {
         found(cx, &self.owner, &self.id)?;
@@ -456,10 +434,6 @@ impl Act for DeleteAccessKey {
         .owner
         .with_key(&s.id));
 
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
-
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<(), Failure> {
         found(cx, &self.owner, &self.id)?;
         key::delete(cx.tx, &self.id)?;
@@ -473,10 +447,6 @@ impl Act for GetAccessKeyLastUsed {
     head!("ACS::RAM::AccessKey", read, "ram:GetAccessKeyLastUsed", |s| [s.owner.relative()], |s| s
         .owner
         .with_key(&s.id));
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.owner.self_service(caller)
-    }
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<AccessKey, Failure> {
         found(cx, &self.owner, &self.id)

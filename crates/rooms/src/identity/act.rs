@@ -7,9 +7,8 @@ use bailee_store::TenantTx;
 use bailee_types::{Arn, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::settings::SelfService;
 use crate::consent::parameters;
-use crate::gate::{Asked, Caller, Class, Intent, Operation, Touches};
+use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::{Failure, House};
 
 /// One act on a tenant's identities. [`Act::of`] makes it an [`Operation`] of that tenant.
@@ -30,11 +29,6 @@ pub trait Act: Clone + Send + Sync + 'static {
     /// Parameters for the event; never secrets.
     fn detail(&self) -> Value {
         json!({})
-    }
-
-    /// The preference under which a user may do this to himself without a policy.
-    fn self_service(&self, _caller: &Caller) -> Option<SelfService> {
-        None
     }
 
     /// What must be done before the transaction, e.g. hashing a password.
@@ -100,10 +94,6 @@ impl<A: Act> Operation for Of<A> {
             also: on.collect(),
             conditions: Vec::new(),
         }
-    }
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        self.act.self_service(caller)
     }
 
     async fn act(mut self, house: &Arc<House>, _intent: &Intent) -> Result<A::Output, Failure> {

@@ -7,10 +7,9 @@ use serde_json::json;
 
 use super::act::{Act, Cx, head};
 use super::rows::{device, login, session, user as user_rows};
-use super::settings::{PasswordPolicy, SelfService};
+use super::settings::PasswordPolicy;
 use super::throttle::FREE_ATTEMPTS;
 use super::user;
-use crate::gate::{Caller, Principal};
 use crate::{Failure, House, Thing};
 
 /// A user's leave to sign in to the console with a password.
@@ -293,11 +292,6 @@ impl Act for ChangePassword {
         |s| [format!("user/{}", s.user)],
         |s| json!({ "UserName": s.user.as_str() })
     );
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        matches!(caller.principal(), Principal::User { name, .. } if *name == self.user)
-            .then_some(SelfService::ChangePassword)
-    }
 
     async fn prepare(&mut self, house: &Arc<House>, tenant: &TenantId) -> Result<(), Failure> {
         let label = format!("t:{tenant}:change:{}", self.user);

@@ -7,9 +7,7 @@ use serde_json::{Value, json};
 
 use super::act::{Act, Cx, head};
 use super::rows::{device, mfa, user as user_rows};
-use super::settings::SelfService;
 use super::user::{self, User};
-use crate::gate::{Caller, Principal};
 use crate::{Failure, House, Thing};
 
 /// Devices that wait to be bound, beside one a user: more than anybody needs.
@@ -125,11 +123,6 @@ fn holder(user: &User) -> String {
     format!("user/{}", user.id)
 }
 
-fn own(caller: &Caller, user: &UserName) -> Option<SelfService> {
-    matches!(caller.principal(), Principal::User { name, .. } if name == user)
-        .then_some(SelfService::MfaDevices)
-}
-
 fn clip(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(128).collect()
 }
@@ -148,11 +141,6 @@ impl Act for CreateVirtualMfaDevice {
         |s| [format!("mfa/{}", clip(&s.name))],
         |s| json!({ "VirtualMFADeviceName": clip(&s.name) })
     );
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        // A user may make the device that he then binds to himself: it has his name.
-        own(caller, &UserName::parse(&self.name).ok()?)
-    }
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<NewMfaDevice, Failure> {
         let field = if !(1..=64).contains(&self.name.len()) {
@@ -223,10 +211,6 @@ impl Act for DeleteVirtualMfaDevice {
         |s| json!({ "SerialNumber": clip(&s.serial) })
     );
 
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        own(caller, &UserName::parse(self.serial.rsplit_once(":mfa/")?.1).ok()?)
-    }
-
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<(), Failure> {
         let row = found(cx, &self.serial)?;
         if row.device.holder.is_some() {
@@ -259,10 +243,6 @@ impl Act for BindMfaDevice {
         |s| [format!("user/{}", s.user), on_device(&s.serial)],
         |s| json!({ "UserName": s.user.as_str(), "SerialNumber": clip(&s.serial) })
     );
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        own(caller, &self.user)
-    }
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<(), Failure> {
         for code in [&self.first, &self.second] {
@@ -306,11 +286,6 @@ impl Act for UnbindMfaDevice {
         json!({ "UserName": self.user.as_str() })
     }
 
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        // Somebody at an unlocked desk must not be able to take the second factor away with the first.
-        own(caller, &self.user).filter(|_| caller.mfa_present())
-    }
-
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<String, Failure> {
         let user = user::found(cx, &self.user)?;
         let row = mfa::of_holder(cx.tx, &holder(&user))?
@@ -337,10 +312,6 @@ impl Act for GetUserMfaInfo {
         |s| [format!("user/{}", s.user)],
         |s| json!({ "UserName": s.user.as_str() })
     );
-
-    fn self_service(&self, caller: &Caller) -> Option<SelfService> {
-        own(caller, &self.user)
-    }
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Option<MfaDevice>, Failure> {
         let user = user::found(cx, &self.user)?;

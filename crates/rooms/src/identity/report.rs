@@ -163,7 +163,7 @@ fn for_each_user(
 ) -> Result<(), Failure> {
     let mut after = String::new();
     loop {
-        let page = user::page(cx.tx, &after, PAGE)?;
+        let page = user::page(cx.tx, &[], &after, PAGE)?;
         for u in &page {
             f(cx, u)?;
         }

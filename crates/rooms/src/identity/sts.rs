@@ -8,7 +8,9 @@
 
 use std::sync::Arc;
 
-use bailee_policy::{Kind, Phase, Policy, PolicySet, Request, decide_assume_role};
+use bailee_policy::{
+    Explanation, Kind, Phase, Policy, PolicySet, Request, decide_assume_role, explain_assume_role,
+};
 use bailee_types::{
     AccessKeyId, Arn, RoleId, RoleName, SecretText, SessionName, TenantAlias, TenantId, Timestamp,
 };
@@ -226,7 +228,7 @@ impl Operation for AssumeRole {
         // if a role elsewhere names it.
         if matches!(caller.principal(), Principal::Federated { .. }) && caller.tenant() != Some(&wish.account)
         {
-            return Err(house.refused(intent, NOT_TRUSTED));
+            return Err(house.refused(intent, NOT_TRUSTED, Explanation::bare_refusal(Phase::Trust)));
         }
         let (account, name) = (wish.account.clone(), wish.role.clone());
         let found = house
@@ -244,12 +246,14 @@ impl Operation for AssumeRole {
             if caller.tenant() == Some(&wish.account) {
                 return Err(Failure::not_found(Thing::Role, &wish.role));
             }
-            return Err(house.refused(intent, NOT_TRUSTED));
+            return Err(house.refused(intent, NOT_TRUSTED, Explanation::bare_refusal(Phase::Trust)));
         };
-        if let Some(kind) = refuses(&role, caller, &wish, intent.asked(), house.now())? {
+        if let Some((kind, why)) = refuses(&role, caller, &wish, intent.asked(), house.now())? {
             // Why a role of another tenant does not trust him is not his to know.
             let own = caller.tenant() == Some(&wish.account);
-            return Err(house.refused(intent, if own { kind } else { NOT_TRUSTED }));
+            let bare = || (NOT_TRUSTED, Explanation::bare_refusal(Phase::Trust));
+            let (kind, why) = if own { (kind, why) } else { bare() };
+            return Err(house.refused(intent, kind, why));
         }
         let (chained, mfa, inherited) = match caller.principal() {
             Principal::Session(s) => (true, s.mfa, s.source_identity.clone()),
@@ -370,10 +374,10 @@ fn refuses(
     wish: &RoleWish,
     asked: &Asked,
     now: Timestamp,
-) -> Result<Option<RefusalKind>, Failure> {
+) -> Result<Option<(RefusalKind, Explanation)>, Failure> {
     // An account's root is everything already; a role would only hide who acts.
     if matches!(caller.principal(), Principal::Root { .. }) {
-        return Ok(Some(NOT_TRUSTED));
+        return Ok(Some((NOT_TRUSTED, Explanation::bare_refusal(Phase::Trust))));
     }
     let trust = Policy::parse_as(Kind::Trust, &role.trust).map_err(|e| {
         Failure::Damaged(format!("the trust policy of role `{}` cannot be read: {e}", role.name))
@@ -390,7 +394,10 @@ fn refuses(
     }
     Ok(gate::words(caller, &asked, now, |context| {
         let request = Request { action: "sts:AssumeRole", resource: &resource, context };
-        gate::phases(caller, |phases| gate::of_verdict(&decide_assume_role(&trust, phases, &request)))
+        gate::phases(caller, |phases| {
+            let no = gate::of_verdict(&decide_assume_role(&trust, phases, &request))?;
+            Some((no, explain_assume_role(&trust, phases, &request)))
+        })
     }))
 }
 

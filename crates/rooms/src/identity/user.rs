@@ -105,6 +105,8 @@ pub struct DeleteUser {
 pub struct ListUsers {
     /// Which page.
     pub page: Paging,
+    /// Only users with all of these tags; an empty value means any.
+    pub tags: Vec<(String, String)>,
 }
 
 /// The names of several users by their ids.
@@ -248,7 +250,7 @@ impl Act for ListUsers {
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Page<User>, Failure> {
         let max = self.page.max();
-        let users = user::page(cx.tx, self.page.after(), max + 1)?;
+        let users = user::page(cx.tx, &self.tags, self.page.after(), max + 1)?;
         Ok(Page::cut(users, max, |u| u.name.to_string()))
     }
 }

@@ -16,9 +16,10 @@ use serde_json::json;
 
 use super::policy::PolicyType;
 use super::rows::{group, policy as policy_rows, role as role_rows, user as user_rows};
+use super::settings::{SecurityPreference, SelfService};
 use super::{policy, role};
 use crate::consent::{self, parameters};
-use crate::gate::{Asked, Caller, Class, Intent, Operation, Refusal, Touches};
+use crate::gate::{Asked, Caller, Class, Intent, Leave, Operation, Phase, Refusal, Touches, leave};
 use crate::{Failure, House};
 
 /// How many roles a chain may have before its further ends are not followed.
@@ -96,6 +97,7 @@ impl Operation for Why {
             .read(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
                 let account = self.tenant.as_str();
+                let prefers = SecurityPreference::load(&mut tx)?;
                 let values: Vec<Vec<&str>> =
                     self.conditions.iter().map(|(_, v)| v.iter().map(String::as_str).collect()).collect();
                 let extra: Vec<(&str, &[&str])> = self
@@ -115,7 +117,22 @@ impl Operation for Why {
                     };
                     let request =
                         Request { action: &self.action, resource: &self.resource, context: &context };
-                    explain(&Phases { identity: &[set], ..Phases::default() }, &request)
+                    let why = explain(&Phases { identity: &[set], ..Phases::default() }, &request);
+                    let user = match subject {
+                        Subject::User { name, .. } => Some(name),
+                        _ => None,
+                    };
+                    // As the gate: only what no policy says anything about.
+                    let open = why.verdict == "implicitDeny" && why.phase == Phase::Identity;
+                    match leave(&self.action, &self.resource, user).filter(|_| open) {
+                        Some(Leave::Everybody) => why.with_leave(EVERYBODY.into()),
+                        Some(Leave::Preferred { what, with_mfa })
+                            if prefers.allows(what) && (self.mfa || !with_mfa) =>
+                        {
+                            why.with_leave(preferred(what).into())
+                        }
+                        _ => why,
+                    }
                 };
                 match &self.whom {
                     Whom::Root => Ok(answer(Subject::Root { account }, &PolicySet::default())),
@@ -140,6 +157,17 @@ impl Operation for Why {
                 }
             })
             .await
+    }
+}
+
+const EVERYBODY: &str = "everybody may do this to himself";
+
+/// The preference in plain words.
+fn preferred(what: SelfService) -> &'static str {
+    match what {
+        SelfService::ChangePassword => "security preference: users change their own passwords",
+        SelfService::AccessKeys => "security preference: users manage their own AccessKeys",
+        SelfService::MfaDevices => "security preference: users manage their own MFA devices",
     }
 }
 
@@ -197,8 +225,14 @@ impl Operation for WhoCan {
             .read(move |tx| {
                 let mut all = {
                     let mut tx = tx.tenant(&self.tenant);
-                    let world = World::load(&mut tx)?;
-                    world.who_can(&mut tx, &self.action, &self.resource, CHAIN_MAX)?
+                    // No policy of this account, and not root, reaches another account's resource.
+                    let theirs = self.resource.account();
+                    if matches!(theirs, "" | "*" | "system") || theirs == self.tenant.as_str() {
+                        let world = World::load(&mut tx)?;
+                        world.who_can(&mut tx, &self.action, &self.resource, CHAIN_MAX)?
+                    } else {
+                        Vec::new()
+                    }
                 };
                 for (pseudonym, grant, until) in
                     consent::live_for(tx, &self.tenant, &self.action, &self.resource, now)?
@@ -284,6 +318,7 @@ impl World {
             only_if: Vec::new(),
             unless: Vec::new(),
         }];
+        self.hear_leave(tx, action, resource, &mut users, &mut roles)?;
         for (id, says) in users {
             if says.denied || says.allows.is_empty() {
                 continue;
@@ -317,6 +352,41 @@ impl World {
             out.extend(own);
         }
         Ok(out)
+    }
+
+    /// Adds what needs no policy; a policy that denies it wins all the same.
+    fn hear_leave(
+        &self,
+        tx: &mut bailee_store::TenantTx<'_, '_>,
+        action: &str,
+        resource: &Arn,
+        users: &mut BTreeMap<String, Says>,
+        roles: &mut BTreeMap<String, Says>,
+    ) -> Result<(), Failure> {
+        let own = resource.relative().split_once('/').map(|(_, name)| name);
+        match leave(action, resource, own) {
+            None => {}
+            Some(Leave::Everybody) => {
+                let way = || (vec![EVERYBODY.to_owned()], Vec::new());
+                for user in user_rows::page(tx, &[], "", u32::MAX)? {
+                    users.entry(user.id.to_string()).or_default().allows.push(way());
+                }
+                for role in role_rows::page(tx, "", u32::MAX)? {
+                    roles.entry(role.id.to_string()).or_default().allows.push(way());
+                }
+            }
+            Some(Leave::Preferred { what, with_mfa }) => {
+                if !SecurityPreference::load(tx)?.allows(what) {
+                    return Ok(());
+                }
+                let Some(name) = own.and_then(|n| UserName::parse(n).ok()) else { return Ok(()) };
+                let Some(user) = user_rows::by_name(tx, &name)? else { return Ok(()) };
+                let only_if = with_mfa.then(|| "`acs:MFAPresent` is `true`".to_owned());
+                let way = (vec![preferred(what).to_owned()], only_if.into_iter().collect());
+                users.entry(user.id.to_string()).or_default().allows.push(way);
+            }
+        }
+        Ok(())
     }
 
     /// Who may take a role on: both the role must trust him and his policies must allow it.

@@ -38,23 +38,14 @@ pub(super) async fn answer(cx: &Cx<'_>) -> Result<Option<Value>, RpcError> {
     let domains =
         if ims { Some(cx.house.domains(&cx.tenant).await.map_err(failure::of_room)?) } else { None };
     let ram = Ram { cx, show: Dialect { tenant: cx.tenant.clone(), domains } };
-    let name = cx.request.operation().name;
-    if let Some(answer) = ram.users(name).await? {
-        return Ok(Some(answer));
+    match ram.answer(ims).await {
+        // A refusal names the user by his name, which the id must not reveal: it is answered as if he were not there.
+        Err(e) if e.code() == "NoPermission" => match ram.named_by_id()? {
+            Some((thing, id)) => Err(ram.nobody(thing, &id).await),
+            None => Err(e),
+        },
+        other => other,
     }
-    if let Some(answer) = ram.credentials(name).await? {
-        return Ok(Some(answer));
-    }
-    if let Some(answer) = ram.account(name).await? {
-        return Ok(Some(answer));
-    }
-    if ims {
-        return ram.providers(name).await;
-    }
-    if let Some(answer) = ram.policies(name).await? {
-        return Ok(Some(answer));
-    }
-    ram.roles(name).await
 }
 
 struct Ram<'a> {
@@ -67,6 +58,43 @@ fn empty() -> Value {
 }
 
 impl Ram<'_> {
+    async fn answer(&self, ims: bool) -> Result<Option<Value>, RpcError> {
+        let name = self.cx.request.operation().name;
+        if let Some(answer) = self.users(name).await? {
+            return Ok(Some(answer));
+        }
+        if let Some(answer) = self.credentials(name).await? {
+            return Ok(Some(answer));
+        }
+        if let Some(answer) = self.account(name).await? {
+            return Ok(Some(answer));
+        }
+        if ims {
+            return self.providers(name).await;
+        }
+        if let Some(answer) = self.policies(name).await? {
+            return Ok(Some(answer));
+        }
+        self.roles(name).await
+    }
+
+    /// The id by which an Ims request names somebody, if it does not name him by his name.
+    fn named_by_id(&self) -> Result<Option<(Thing, String)>, RpcError> {
+        let request = self.cx.request;
+        if !self.show.is_ims() || request.filled("UserPrincipalName").is_some() {
+            return Ok(None);
+        }
+        let name = request.operation().name;
+        if let Some(key) = request.filled("UserAccessKeyId").filter(|_| name == "GetUser") {
+            return Ok(Some((Thing::AccessKey, key)));
+        }
+        if let Some(id) = request.filled("UserId") {
+            return Ok(Some((Thing::User, id)));
+        }
+        let resource = request.list("ResourceId")?.into_iter().next();
+        Ok(resource.filter(|_| name.ends_with("TagResources")).map(|id| (Thing::User, id)))
+    }
+
     async fn act<A: Act>(&self, act: A) -> Result<A::Output, RpcError> {
         self.cx.perform(act.of(&self.cx.tenant)).await
     }
@@ -227,24 +255,17 @@ impl Ram<'_> {
                 empty()
             }
             "ListUsers" => {
-                let found = self.act(ListUsers { page: self.paging(1000)? }).await?;
+                let found = self.list_users().await?;
                 let tags = self.user_tags().await?;
-                let wanted = if self.show.is_ims() { request.tags()? } else { Vec::new() };
-                let fits = |id: &str| {
-                    wanted.iter().all(|(k, v)| {
-                        tags.iter().any(|t| t.id == id && t.key == *k && (v.is_empty() || t.value == *v))
-                    })
-                };
-                let users =
-                    found.items.iter().filter(|u| fits(u.id.as_str())).map(|u| self.show.user(u, &tags));
+                let users = found.items.iter().map(|u| self.show.user(u, &tags));
                 page("Users", "User", users.collect(), found.marker)
             }
             "ListUserBasicInfos" if self.show.is_ims() => {
-                let found = self.act(ListUsers { page: self.paging(1000)? }).await?;
+                let found = self.list_users().await?;
                 let basic = found.items.iter().map(|u| {
                     let mut shown = self.show.named(u.id.as_str(), u.name.as_str(), &u.display_name, None);
                     if let Some(out) = shown.as_object_mut() {
-                        out.insert("Status".into(), "Active".into());
+                        out.insert("Status".into(), "active".into());
                     }
                     shown
                 });
@@ -308,6 +329,37 @@ impl Ram<'_> {
             }
             _ => return Ok(None),
         }))
+    }
+
+    /// A page of users, in Ims of those with the tags and the status that are asked for. Nobody can be frozen here, so
+    /// all are `active`. With tags no status may be named; without either, all with the tags are meant.
+    async fn list_users(
+        &self,
+    ) -> Result<bailee_rooms::identity::Page<bailee_rooms::identity::User>, RpcError> {
+        let page = self.paging(1000)?;
+        if !self.show.is_ims() {
+            return self.act(ListUsers { page, tags: Vec::new() }).await;
+        }
+        let tags = self.cx.request.tags()?;
+        let status = self.cx.request.filled("Status");
+        let wrong = |text: &str| Err(RpcError::invalid("Status", text));
+        let mut active = status.is_none();
+        for word in status.iter().flat_map(|s| s.split(',')) {
+            match word.trim() {
+                "active" => active = true,
+                "freeze" => {}
+                _ => return wrong("The parameter Status must be active, freeze, or active,freeze."),
+            }
+        }
+        if status.is_some() && !tags.is_empty() {
+            return wrong("The parameter Status cannot be used together with Tag.");
+        }
+        let mut found = self.act(ListUsers { page, tags }).await?;
+        if !active {
+            found.items.clear();
+            found.marker = None;
+        }
+        Ok(found)
     }
 
     async fn user_tags(&self) -> Result<Vec<bailee_rooms::identity::TagRow>, RpcError> {

@@ -36,16 +36,24 @@ pub(in crate::identity) fn by_text_id(
 
 pub(in crate::identity) fn page(
     tx: &mut TenantTx<'_, '_>,
+    tags: &[(String, String)],
     after: &str,
     limit: u32,
 ) -> Result<Vec<User>, StoreError> {
-    tx.query(
-        &format!("{USER} WHERE u.tenant_id = $1 AND u.user_name > $2 ORDER BY u.user_name LIMIT $3"),
-        &[after.into(), i64::from(limit).into()],
-    )?
-    .iter()
-    .map(read)
-    .collect()
+    let mut statement = format!("{USER} WHERE u.tenant_id = $1 AND u.user_name > $2");
+    let mut values: Vec<bailee_store::Value<'_>> = vec![after.into(), i64::from(limit).into()];
+    for (key, value) in tags {
+        let n = values.len() + 2;
+        statement.push_str(&format!(
+            " AND EXISTS (SELECT 1 FROM ram_tag t WHERE t.tenant_id = $1 AND t.resource_type = 'user' \
+             AND t.resource_id = u.user_id AND t.tag_key = ${n} AND (${m} = '' OR t.tag_value = ${m}))",
+            m = n + 1
+        ));
+        values.push(key.into());
+        values.push(value.into());
+    }
+    statement.push_str(" ORDER BY u.user_name LIMIT $3");
+    tx.query(&statement, &values)?.iter().map(read).collect()
 }
 
 fn read(r: &Row) -> Result<User, StoreError> {

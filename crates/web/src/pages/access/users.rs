@@ -31,7 +31,7 @@ async fn show_list(s: &Signed<Tenant>, q: &HashMap<String, String>, said: &Said)
     let begin = q.get("begin").map_or("", |b| b.trim());
     let mut paging = Paging::beginning_with(begin, PER_PAGE);
     paging.marker = q.get("after").cloned().or(paging.marker);
-    let mut users = match ask(s, ListUsers { page: paging }).await {
+    let mut users = match ask(s, ListUsers { page: paging, tags: Vec::new() }).await {
         Ok(users) => users,
         Err(e) => return failure::page(&s.visit, &e),
     };

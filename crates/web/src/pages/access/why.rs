@@ -119,6 +119,15 @@ fn verdict(visit: &Visit, found: &Explanation) -> Markup {
             t("Allowed", "允许"),
             t("Root owns the account; no policy is asked.", "主账号拥有该账号，不查询任何策略。"),
         ),
+        "allow" if found.leave.is_some() => (
+            "ok",
+            "check",
+            t("Allowed", "允许"),
+            t(
+                "No policy is needed: the account lets users do this to themselves, and no statement denies it.",
+                "无需策略：账号允许用户对自己这样做，且没有语句拒绝。",
+            ),
+        ),
         "allow" => (
             "ok",
             "check",
