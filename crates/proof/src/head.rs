@@ -121,7 +121,7 @@ mod tests {
         let key = WatchKey::new(std::array::from_fn(|i| 0x60 + i as u8));
         let signer =
             crate::note::Signer::from_seed("example.com/trail", &std::array::from_fn(|i| i as u8)).unwrap();
-        let public = signer.verifier().public();
+        let public = signer.verifier().ed25519().unwrap();
         assert_eq!(
             hex::encode(enrol_entry("example.com/trail", &key, public)),
             "02cba8f2226b3ee5fe7d9b1d0cd82b4fa49ad7542d38fd8dca23b6047f54cae0f719f4fc8ebf8fc55d8748fcb7c03f9a006f76cabad4514551331a0bb50b85538d"
