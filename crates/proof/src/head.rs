@@ -270,7 +270,8 @@ mod tests {
     #[test]
     fn an_entry_reads_and_prints_and_another_type_or_length_is_refused() {
         let key = WatchKey::new([9; 32]);
-        let head = Head { origin: "o", version: 3, size: 4, root: leaf_hash(b"r"), previous: leaf_hash(b"p") };
+        let head =
+            Head { origin: "o", version: 3, size: 4, root: leaf_hash(b"r"), previous: leaf_hash(b"p") };
         let entries = [
             enrol_entry("o", &key, &[7; 32]).to_vec(),
             head_entry(&key, &head).to_vec(),

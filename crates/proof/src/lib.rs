@@ -15,6 +15,7 @@ pub mod note;
 pub mod offline;
 pub mod policy;
 pub mod record;
+pub mod rotation;
 pub mod tile;
 pub mod tree;
 pub mod witness;

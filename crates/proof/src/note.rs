@@ -77,7 +77,9 @@ pub enum NoteError {
         found: String,
     },
     /// The text to be signed does not end in a newline, or holds what a note must not; or the key signs other things.
-    #[error("this key cannot sign this: only text that ends in a newline and has no other control characters, and only checkpoints by a cosigner")]
+    #[error(
+        "this key cannot sign this: only text that ends in a newline and has no other control characters, and only checkpoints by a cosigner"
+    )]
     Unsignable,
 }
 

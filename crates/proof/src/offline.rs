@@ -205,10 +205,16 @@ quorum w
     fn another_form_is_refused_with_its_line() {
         let cases = [
             (PROOF.replace("@v1", "@v2"), "line 1 of the proof must be `c2sp.org/tlog-proof@v1`"),
-            (PROOF.replace("aGVsbG8=", "aGVsbG9="), "line 2 of the proof must be `extra` and at most 65536 bytes in base64"),
+            (
+                PROOF.replace("aGVsbG8=", "aGVsbG9="),
+                "line 2 of the proof must be `extra` and at most 65536 bytes in base64",
+            ),
             (PROOF.replace("index 3", "index 03"), "line 3 of the proof must be `index` and a number"),
             (PROOF.replace("v3w=", "v3x="), "line 4 of the proof must be one of at most 64 hashes in base64"),
-            (PROOF.replace("extra aGVsbG8=\n", "extra aGVsbG8=\nextra aGVsbG8=\n"), "line 3 of the proof must be `index` and a number"),
+            (
+                PROOF.replace("extra aGVsbG8=\n", "extra aGVsbG8=\nextra aGVsbG8=\n"),
+                "line 3 of the proof must be `index` and a number",
+            ),
             ("x".into(), "line 1 of the proof must be followed by a blank line and a checkpoint"),
         ];
         for (text, why) in cases {

@@ -236,15 +236,13 @@ mod tests {
         server.extend(4, leaf_hash(b"4")).unwrap();
         let accept = |size, root: &[u8], version| {
             // The dishonest server commits to what it shows.
-            let head = Head { origin: "o", version: 1, size, root: leaf_hash(root), previous: server.previous };
+            let head =
+                Head { origin: "o", version: 1, size, root: leaf_hash(root), previous: server.previous };
             let commit = head_commit(&server.key, &head);
             let line = HeadLine { version, size, root: leaf_hash(root) };
             server.clone().accept(line, &commit).unwrap_err().to_string()
         };
-        assert_eq!(
-            accept(3, b"3", 1),
-            "head 1 has 3 records, the one before it had 4: records were removed"
-        );
+        assert_eq!(accept(3, b"3", 1), "head 1 has 3 records, the one before it had 4: records were removed");
         assert_eq!(
             accept(4, b"x", 1),
             "head 1 has the size of the one before it and another root: the log was rewritten"

@@ -199,7 +199,9 @@ fn an_mldsa_line_covers_origin_size_root_time_and_the_signers_name() {
     let verified = read.verify(&[second.verifier()]);
     assert_eq!(verified, Ok(vec![Verified { key: 0, timestamp: Some(1_700_000_000) }]));
     // Another size, root, origin or time: the line does not hold.
-    for (from, to) in [("\n7\n", "\n8\n"), ("\nWmH8", "\nWmH9"), ("example.com/trail\n7", "example.com/trial\n7")] {
+    for (from, to) in
+        [("\n7\n", "\n8\n"), ("\nWmH8", "\nWmH9"), ("example.com/trail\n7", "example.com/trial\n7")]
+    {
         let changed = note.replacen(from, to, 1);
         assert_ne!(changed, note);
         assert!(Note::parse(changed.as_bytes()).unwrap().verify(&[second.verifier()]).is_err(), "{from}");

@@ -1,6 +1,8 @@
 //! Reading a policy file, line by line.
 
-use super::{Group, Member, POLICY_BYTES_MAX, POLICY_ITEMS_MAX, Policy, PolicyError, PolicyLog, PolicyWitness};
+use super::{
+    Group, Member, POLICY_BYTES_MAX, POLICY_ITEMS_MAX, Policy, PolicyError, PolicyLog, PolicyWitness,
+};
 use crate::note::{KeyKind, VerifierKey};
 
 #[derive(Default)]
@@ -27,7 +29,9 @@ pub(super) fn policy(bytes: &[u8]) -> Result<Policy, PolicyError> {
         parser.line(line)?;
     }
     let Some((quorum, _)) = parser.quorum else {
-        return Err(parser.wrong("there is no quorum line: end the file with `quorum <name>` or `quorum none`"));
+        return Err(
+            parser.wrong("there is no quorum line: end the file with `quorum <name>` or `quorum none`")
+        );
     };
     let Parser { logs, witnesses, groups, .. } = parser;
     Ok(Policy { logs, witnesses, groups, quorum })
@@ -38,8 +42,7 @@ impl Parser {
         if let Some(byte) = line.iter().find(|b| (**b < 0x20 && **b != b'\t') || **b == 0x7f) {
             return Err(self.wrong(format!("the control character {byte:02x} may not stand in a policy")));
         }
-        let words: Vec<&[u8]> =
-            line.split(|b| matches!(b, b' ' | b'\t')).filter(|w| !w.is_empty()).collect();
+        let words: Vec<&[u8]> = line.split(|b| matches!(b, b' ' | b'\t')).filter(|w| !w.is_empty()).collect();
         if words.first().is_none_or(|w| w.starts_with(b"#")) {
             return Ok(());
         }
@@ -102,15 +105,22 @@ impl Parser {
         let needed = match *needed {
             "any" => 1,
             "all" => count,
-            k => k.parse::<usize>().ok().filter(|n| n.to_string() == k && (1..=count).contains(n)).ok_or_else(
-                || self.wrong(format!("`{k}` must be any, all or a number from 1 to {count}, the number of members")),
-            )?,
+            k => {
+                k.parse::<usize>().ok().filter(|n| n.to_string() == k && (1..=count).contains(n)).ok_or_else(
+                    || {
+                        self.wrong(format!(
+                            "`{k}` must be any, all or a number from 1 to {count}, the number of members"
+                        ))
+                    },
+                )?
+            }
         };
         let mut found = Vec::with_capacity(count);
         for member in members {
             let member_is = self.defined(member)?;
             if let Some((_, line)) = self.used.iter().find(|(used, _)| *used == member_is) {
-                let why = format!("`{member}` is a member of the group on line {line} already; once is allowed");
+                let why =
+                    format!("`{member}` is a member of the group on line {line} already; once is allowed");
                 return Err(self.wrong(why));
             }
             self.used.push((member_is, self.line));
@@ -123,7 +133,9 @@ impl Parser {
     }
 
     fn quorum(&mut self, words: &[&str]) -> Result<(), PolicyError> {
-        let [name] = words else { return Err(self.wrong("a quorum line is `quorum <name>` or `quorum none`")) };
+        let [name] = words else {
+            return Err(self.wrong("a quorum line is `quorum <name>` or `quorum none`"));
+        };
         if let Some((_, line)) = self.quorum {
             return Err(self.wrong(format!("the quorum is defined on line {line} already")));
         }
@@ -137,7 +149,11 @@ impl Parser {
         // A log's key as a witness's would let the log cosign itself: the message does not name the witness.
         let known = self.logs.iter().map(|l| &l.key).chain(self.witnesses.iter().map(|w| &w.key));
         if let Some(same) = known.into_iter().find(|k| k.same_public(&key)) {
-            return Err(self.wrong(format!("the public key of `{}` is that of `{}`", key.name(), same.name())));
+            return Err(self.wrong(format!(
+                "the public key of `{}` is that of `{}`",
+                key.name(),
+                same.name()
+            )));
         }
         Ok(key)
     }

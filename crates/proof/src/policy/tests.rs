@@ -14,7 +14,7 @@ fn witness(n: u8) -> Signer {
     let name = format!("witness.example/{n}");
     let seed = [0x10 + n; 32];
     // Every other one is post-quantum.
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         Signer::mldsa44_from_seed(&name, &seed).unwrap()
     } else {
         Signer::witness_from_seed(&name, &seed).unwrap()
@@ -96,10 +96,7 @@ fn a_wrong_line_an_unknown_log_and_a_log_under_anothers_origin_are_refused() {
     let other = Signer::from_seed("example.com/other", &[1; 32]).unwrap();
     let head = Checkpoint { origin: "example.com/other".into(), size: 1, root: leaf_hash(b"x") };
     let unknown = head.sign(&other).unwrap();
-    assert_eq!(
-        policy.evaluate(unknown.as_bytes(), NOW),
-        Err(PolicyRefusal::Log("example.com/other".into()))
-    );
+    assert_eq!(policy.evaluate(unknown.as_bytes(), NOW), Err(PolicyRefusal::Log("example.com/other".into())));
     // Witnesses alone do not make a checkpoint.
     let mut cosigned = format!("{head}\n");
     cosigned.push_str(&cosign(&head.to_string(), &witness(1), NOW).unwrap());
