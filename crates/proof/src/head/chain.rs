@@ -82,6 +82,11 @@ impl HeadChain {
         Self { origin: origin.to_owned(), key, next: 0, size: 0, root: None, previous }
     }
 
+    /// The log's origin.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The label of the next head: what to look for in the head log.
     pub fn next_label(&self) -> Hash {
         self.key.label(self.next)
