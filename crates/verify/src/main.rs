@@ -1,5 +1,6 @@
 //! `bailee-verify FILE`: checks a bundle without network or database. `bailee-verify witness` and `watch` are what others
-//! run beside a provider; they live in the crate `bailee-witness`.
+//! run beside a provider; they live in the crate `bailee-witness`, and a program built without the feature `outside` has no
+//! network in it at all.
 //!
 //! Exit codes: 0 it holds, 1 could not tell, 3 it does not verify.
 
@@ -9,19 +10,23 @@ use std::process::ExitCode;
 
 use bailee_proof::note::VerifierKey;
 use bailee_verify::{Expect, Problem, verify};
-use clap::{Parser, Subcommand, ValueEnum};
+#[cfg(feature = "outside")]
+use clap::Subcommand;
+use clap::{Parser, ValueEnum};
 
 /// Check a tenant's bundle offline: integrity, order, completeness up to the signed head, signature, consent.
 #[derive(Parser)]
 #[command(name = "bailee-verify", version, about)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
+    #[cfg(feature = "outside")]
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
     bundle: Bundle,
 }
 
+#[cfg(feature = "outside")]
 #[derive(Subcommand)]
 enum Command {
     Witness(bailee_witness::cli::WitnessArgs),
@@ -65,6 +70,7 @@ fn main() -> ExitCode {
             return if e.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
+    #[cfg(feature = "outside")]
     match cli.command {
         Some(Command::Witness(args)) => return args.run(),
         Some(Command::Watch(args)) => return args.run(),

@@ -134,14 +134,11 @@ impl WitnessArgs {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::bind(self.listen).await?;
-            println!(
-                "witness at http://{} for {} log keys\n{}",
-                listener.local_addr()?,
-                logs.len(),
-                vkeys.trim_end()
-            );
-            // A supervisor that reads the address through a pipe waits for it.
-            std::io::stdout().flush()?;
+            let said =
+                format!("witness at http://{} for {} log keys\n{vkeys}", listener.local_addr()?, logs.len());
+            // A supervisor reads the address through a pipe; one that then closes it is no reason to stop.
+            let mut out = std::io::stdout();
+            let _ = out.write_all(said.as_bytes()).and_then(|()| out.flush());
             serve(listener, witness, Limits::default(), now, stopped()).await
         })?;
         Ok(())
@@ -177,11 +174,8 @@ impl WatchArgs {
         let log = Web::new(&self.url);
         loop {
             let round = watch.round(&log, now())?;
-            if self.json {
-                println!("{}", serde_json::to_string(&round)?);
-            } else {
-                println!("{round}");
-            }
+            let said = if self.json { serde_json::to_string(&round)? } else { round.to_string() };
+            writeln!(std::io::stdout(), "{said}")?;
             if self.once {
                 return Ok(round.exit_code());
             }

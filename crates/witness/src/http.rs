@@ -9,7 +9,7 @@ use bailee_proof::witness::REQUEST_BYTES_MAX;
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -118,12 +118,14 @@ async fn answer(
 }
 
 async fn add(witness: Arc<Witness>, request: Request<Incoming>, body_time: Duration, clock: Clock) -> Answer {
+    let too_long = || Answer::text(413, "the request is longer than a checkpoint and its proof can be");
+    if request.body().size_hint().lower() > REQUEST_BYTES_MAX as u64 {
+        return too_long();
+    }
     let body = Limited::new(request.into_body(), REQUEST_BYTES_MAX);
     let body = match tokio::time::timeout(body_time, body.collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
-            return Answer::text(413, "the request is longer than a checkpoint and its proof can be");
-        }
+        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => return too_long(),
         Ok(Err(_)) => return Answer::text(400, "the body could not be read"),
         Err(_) => return Answer::text(408, "the body did not come in time"),
     };

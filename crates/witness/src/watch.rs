@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use bailee_proof::head::Receipt;
 use bailee_proof::policy::Policy;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryError;
 pub use source::{Source, SourceError, Web};
@@ -64,7 +64,7 @@ pub struct Round {
     pub quorum_time: Option<u64>,
     /// The own log, if one is watched.
     pub own: Option<OwnRound>,
-    /// What cannot be of an honest provider.
+    /// What cannot be of an honest provider. What stands in the log for good is named again in each round.
     pub alarms: Vec<Alarm>,
     /// What could not be asked.
     pub unknown: Vec<String>,
@@ -84,7 +84,7 @@ pub struct OwnRound {
 }
 
 /// One alarm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// What kind.
     pub kind: AlarmKind,
@@ -93,7 +93,7 @@ pub struct Alarm {
 }
 
 /// Kinds of alarms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlarmKind {
     /// A signature is missing or wrong (cheat 16).
@@ -148,12 +148,12 @@ impl Watch {
     /// When the memory cannot be read or written: then nothing is known.
     pub fn round(&self, log: &dyn Source, now: u64) -> Result<Round, MemoryError> {
         let mut memory = memory::Memory::open(&self.state, self.own.as_ref())?;
-        let mut round = Round { time: now, ..Round::default() };
+        let mut round = Round { time: now, alarms: memory.kept.alarms.clone(), ..Round::default() };
         if let Some(next) = scan::scan(self, log, &memory.kept, &memory.labels, now, &mut round) {
             let own = self.own.as_ref().zip(next.kept.own.clone());
             let mut kept = next.kept;
             if let Some((own, state)) = own {
-                kept.own = Some(own::check(own, state, &next.own_heads, now, &mut round));
+                kept.own = Some(own::check(own, state, &next.own_heads, &mut round));
             }
             memory.keep(kept, &next.labels)?;
         }

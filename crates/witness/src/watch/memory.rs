@@ -18,7 +18,7 @@ use bailee_proof::head::{HeadChain, HeadLine};
 use bailee_proof::tree::Frontier;
 use serde::{Deserialize, Serialize};
 
-use super::Own;
+use super::{Alarm, Own};
 use crate::disk;
 
 /// Bytes of a label that are kept.
@@ -78,6 +78,8 @@ pub(super) struct Kept {
     /// When a round first saw that nothing had ended yet, POSIX seconds.
     pub(super) began: u64,
     pub(super) own: Option<OwnKept>,
+    /// What is wrong with entries that are remembered.
+    pub(super) alarms: Vec<Alarm>,
 }
 
 /// What is remembered of the own log.
@@ -105,6 +107,7 @@ struct Stored {
     since_epoch: u64,
     began: u64,
     own: Option<StoredOwn>,
+    alarms: Vec<Alarm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -212,6 +215,7 @@ impl Stored {
             since_epoch: kept.since_epoch,
             began: kept.began,
             own,
+            alarms: kept.alarms.clone(),
         }
     }
 
@@ -236,6 +240,7 @@ impl Stored {
             since_epoch: self.since_epoch,
             began: self.began,
             own,
+            alarms: self.alarms,
         })
     }
 }

@@ -16,13 +16,7 @@ use super::{AlarmKind, Own, OwnRound, Round, Source, SourceError, source};
 const KEYS_MAX: u32 = 1000;
 
 /// Opens new heads and compares them with the log; answers what is to be remembered.
-pub(super) fn check(
-    own: &Own,
-    mut kept: OwnKept,
-    new: &[(Hash, u64)],
-    _now: u64,
-    round: &mut Round,
-) -> OwnKept {
+pub(super) fn check(own: &Own, mut kept: OwnKept, new: &[(Hash, u64)], round: &mut Round) -> OwnKept {
     kept.found(new);
     if !kept.enrolled {
         round.alarm(AlarmKind::Enrolment, "the own log is not enrolled in the head log".to_owned());
@@ -35,10 +29,8 @@ pub(super) fn check(
         }
         let before = kept.root.map(|root| HeadLine { version: 0, size: kept.size, root });
         let last = kept.chain.last();
-        let holds = [before, last.filter(|_| opened.is_empty())]
-            .iter()
-            .flatten()
-            .fold(true, |all, head| fits(head, &checkpoint, &mut tiles, round) && all);
+        let others = [before, last.filter(|_| opened.is_empty())];
+        let holds = others.iter().flatten().all(|head| fits(head, &checkpoint, &mut tiles, round));
         if holds {
             (kept.size, kept.root) = (checkpoint.size, Some(checkpoint.root));
         }

@@ -13,7 +13,7 @@ use super::{AlarmKind, Round, Source, Watch, source};
 /// Own labels beyond the next one that are looked for: a head that comes before its turn is found too.
 const LABELS_AHEAD: u64 = 64;
 
-/// Alarms of one kind per round; a log full of rubbish must not fill the memory with complaints.
+/// Alarms of one kind; a log full of rubbish must not fill the memory with complaints.
 const ALARMS_MAX: usize = 100;
 
 /// What a verified round adds.
@@ -60,6 +60,7 @@ pub(super) fn scan(
         round.alarm(AlarmKind::Rewritten, why);
         return None;
     }
+    let remembered = round.alarms.len();
     let mut scan = Scan::new(watch, before, known, now, round);
     for tile in new_entry_bundles(before.size(), size) {
         let (bytes, width) = match source::tile(log, tile) {
@@ -94,6 +95,8 @@ pub(super) fn scan(
         return None;
     }
     round.new_entries = size - before.size();
+    // The entries are signed and stay: so does what is wrong with them.
+    next.kept.alarms.extend(round.alarms.iter().skip(remembered).cloned());
     next.kept.note = String::from_utf8_lossy(&note).into_owned();
     if before.began == 0 {
         next.kept.began = now;
