@@ -170,4 +170,7 @@ fn main() {
     if wanted("verifier") {
         verifier();
     }
+    if wanted("proofs") {
+        proofs();
+    }
 }
