@@ -92,7 +92,7 @@ pub enum HeadLogEntry {
     },
     /// Type 3: an epoch ends.
     EpochEnd {
-        /// Its number: one more than that of the epoch end before it.
+        /// Its number: larger than that of the epoch end before it (an epoch in which nothing happened has no end).
         epoch: u64,
         /// When it ended: milliseconds since 1970, UTC.
         time_ms: u64,
