@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::hash::{Hash, empty_root};
-use crate::note::{self, Note, NoteError, Signer, VerifierKey};
+use crate::note::{self, KeyKind, Note, NoteError, Signer, VerifierKey};
 
 /// The head of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,6 +96,26 @@ impl Checkpoint {
         let text = self.to_string();
         Self::parse(&text)?;
         Ok(note::sign(&text, &[signer])?)
+    }
+
+    /// As [`Checkpoint::sign`], with a second line by the log's ML-DSA-44 key (type 06), which carries a time (POSIX
+    /// seconds) and says: as of then, this is the largest tree of this log.
+    ///
+    /// # Errors
+    /// When a key is that of another log, or of the wrong type.
+    pub fn sign_both(
+        &self,
+        signer: &Signer,
+        second: &Signer,
+        timestamp: u64,
+    ) -> Result<String, CheckpointError> {
+        self.expect_origin(second.verifier())?;
+        if second.verifier().kind() != KeyKind::MlDsa44 {
+            return Err(NoteError::Unsignable.into());
+        }
+        let mut signed = self.sign(signer)?;
+        signed.push_str(&note::cosign(&self.to_string(), second, timestamp)?);
+        Ok(signed)
     }
 
     /// Reads a note, verifies the log's signature, and reads the checkpoint in it.

@@ -6,9 +6,16 @@
 //! Nothing is built: the members that a verifier needs are borrowed from the bytes, so a million records cost no tree.
 //! INVARIANT: what is accepted here is accepted by `serde_json` with the same values (a property test compares them).
 
+mod forms;
 mod scan;
 
+use std::borrow::Cow;
+
 use crate::record::Kind;
+
+pub use forms::{
+    ERASED_MAX, Erasure, Finding, Form, Found, Heartbeat, KEPT_MS_MIN, NotErasable, TEXT_BYTES_MAX, may_erase,
+};
 
 /// Bytes of an event, at most.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024;
@@ -47,6 +54,16 @@ pub struct EventView<'a> {
     pub management: Option<&'a str>,
     /// `detail`: for an outcome, what came of the act.
     pub detail: Option<&'a str>,
+    /// `erasure`: see [`Form`], as the next four.
+    pub erasure: Option<&'a str>,
+    /// `rotation`.
+    pub rotation: Option<&'a str>,
+    /// `policy`.
+    pub policy: Option<&'a str>,
+    /// `heartbeat`.
+    pub heartbeat: Option<&'a str>,
+    /// `finding`.
+    pub finding: Option<&'a str>,
 }
 
 /// The members that each event has, decoded.
@@ -199,6 +216,16 @@ impl Ended {
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Done, Self::Refused, Self::Failed, Self::Unknown].into_iter().find(|e| e.word() == word)
     }
+}
+
+/// A text as a JSON string: for writers of events.
+pub fn quoted(text: &str) -> String {
+    scan::quoted(text)
+}
+
+/// What a JSON string (a member of [`EventView`]) says; `None` when it is no string.
+pub fn unquoted(json: &str) -> Option<Cow<'_, str>> {
+    scan::text(json)
 }
 
 /// Whether a text is a tenant's id: 16 digits.

@@ -33,6 +33,26 @@ impl std::fmt::Debug for Hash {
     }
 }
 
+/// Reads 64 lower-case hex digits, the one spelling that [`Hash`] prints.
+pub fn from_hex(text: &str) -> Option<Hash> {
+    let mut bytes = [0; 32];
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != bytes.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        for digit in pair {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            *byte = *byte << 4 | value;
+        }
+    }
+    Some(Hash(bytes))
+}
+
 /// SHA-256 over the parts, one after the other.
 pub fn sha256(parts: &[&[u8]]) -> Hash {
     let mut hasher = Sha256::new();

@@ -6,6 +6,7 @@
 //! INVARIANT: the text is everything before the *last* blank line; it may hold blank lines itself.
 
 mod keys;
+mod mldsa;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -75,8 +76,10 @@ pub enum NoteError {
         /// The names and key ids of the lines, or `none`.
         found: String,
     },
-    /// The text to be signed does not end in a newline, or holds what a note must not.
-    #[error("only text that ends in a newline and has no other control characters can be signed")]
+    /// The text to be signed does not end in a newline, or holds what a note must not; or the key signs other things.
+    #[error(
+        "this key cannot sign this: only text that ends in a newline and has no other control characters, and only checkpoints by a cosigner"
+    )]
     Unsignable,
 }
 
@@ -195,14 +198,15 @@ impl std::fmt::Display for SignatureLine<'_> {
 /// ```
 ///
 /// # Errors
-/// [`NoteError::Unsignable`] when the text does not end in a newline or holds control characters.
+/// [`NoteError::Unsignable`] when the text does not end in a newline or holds control characters, or a signer makes
+/// cosignatures.
 pub fn sign(text: &str, signers: &[&Signer]) -> Result<String, NoteError> {
     if !text.ends_with('\n') || !is_plain(text) {
         return Err(NoteError::Unsignable);
     }
     let mut note = format!("{text}\n");
     for signer in signers {
-        note.push_str(&signer.line(text).to_string());
+        note.push_str(&signer.line(text).ok_or(NoteError::Unsignable)?.to_string());
     }
     Ok(note)
 }
@@ -211,7 +215,7 @@ pub fn sign(text: &str, signers: &[&Signer]) -> Result<String, NoteError> {
 /// appended to the checkpoint's note.
 ///
 /// # Errors
-/// [`NoteError::Unsignable`] when the text cannot be signed or the signer is not a witness's.
+/// [`NoteError::Unsignable`] when the text cannot be signed or the signer makes no cosignatures.
 pub fn cosign(text: &str, signer: &Signer, timestamp: u64) -> Result<String, NoteError> {
     if !text.ends_with('\n') || !is_plain(text) {
         return Err(NoteError::Unsignable);

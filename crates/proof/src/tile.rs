@@ -138,7 +138,9 @@ pub fn new_entry_bundles(old: u64, new: u64) -> impl Iterator<Item = Tile> {
 
 /// The bytes of a tile: its hashes one after the other.
 pub fn tile_bytes(hashes: &[Hash]) -> Vec<u8> {
-    hashes.iter().flat_map(|h| h.0).collect()
+    let mut bytes = Vec::with_capacity(hashes.len() * 32);
+    hashes.iter().for_each(|h| bytes.extend_from_slice(&h.0));
+    bytes
 }
 
 /// Reads the bytes of a tile of `width` hashes.
@@ -197,7 +199,8 @@ pub fn read_bundle(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, TileError> {
 /// Turns an accessor of tiles into one of complete subtrees for [`crate::tree`]'s proofs over a tree of `size` leaves.
 ///
 /// `fetch(tile)` returns the hashes of a tile of hashes, as many as its width says; the partial tiles asked for are
-/// those that a tree of `size` leaves has. A proof asks for at most two tiles a level; cache them if that matters.
+/// those that a tree of `size` leaves has. The last tile of each level is kept, so a proof fetches two tiles a level at
+/// most.
 ///
 /// # Errors
 /// What the accessor returns.
@@ -205,6 +208,7 @@ pub fn subtrees<E>(
     size: u64,
     mut fetch: impl FnMut(Tile) -> Result<Vec<Hash>, E>,
 ) -> impl FnMut(u32, u64) -> Result<Hash, E> {
+    let mut kept: Vec<(Tile, Vec<Hash>)> = Vec::new();
     move |level, index| {
         // A level of tiles is eight levels of the tree.
         let tile_level = u8::try_from(level / 8).unwrap_or(u8::MAX);
@@ -213,9 +217,15 @@ pub fn subtrees<E>(
         let number = first / u64::from(TILE_WIDTH);
         let there = hashes_at(tile_level, size).saturating_sub(number * u64::from(TILE_WIDTH));
         let width = u16::try_from(there.min(u64::from(TILE_WIDTH))).unwrap_or(TILE_WIDTH);
-        let hashes = fetch(Tile { kind: TileKind::Hashes(tile_level), index: number, width })?;
+        let tile = Tile { kind: TileKind::Hashes(tile_level), index: number, width };
+        if !kept.iter().any(|(known, _)| *known == tile) {
+            kept.retain(|(known, _)| known.level() != tile_level);
+            kept.push((tile, fetch(tile)?));
+        }
+        let hashes = kept.iter().find(|(known, _)| *known == tile).map(|(_, hashes)| hashes.as_slice());
         let begin = usize::try_from(first % u64::from(TILE_WIDTH)).unwrap_or(usize::MAX);
-        let mut row: Vec<Hash> = hashes.into_iter().skip(begin).take(1 << height).collect();
+        let mut row: Vec<Hash> =
+            hashes.unwrap_or_default().iter().skip(begin).take(1 << height).copied().collect();
         while row.len() > 1 {
             row = row.chunks(2).map(fold).collect();
         }

@@ -1,4 +1,6 @@
-//! `bailee-verify FILE`: checks a bundle without network or database.
+//! `bailee-verify FILE`: checks a bundle without network or database. `bailee-verify witness` and `watch` are what others
+//! run beside a provider; they live in the crate `bailee-witness`, and a program built without the feature `outside` has no
+//! network in it at all.
 //!
 //! Exit codes: 0 it holds, 1 could not tell, 3 it does not verify.
 
@@ -8,14 +10,34 @@ use std::process::ExitCode;
 
 use bailee_proof::note::VerifierKey;
 use bailee_verify::{Expect, Problem, verify};
+#[cfg(feature = "outside")]
+use clap::Subcommand;
 use clap::{Parser, ValueEnum};
 
 /// Check a tenant's bundle offline: integrity, order, completeness up to the signed head, signature, consent.
 #[derive(Parser)]
 #[command(name = "bailee-verify", version, about)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
+    #[cfg(feature = "outside")]
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    bundle: Bundle,
+}
+
+#[cfg(feature = "outside")]
+#[derive(Subcommand)]
+enum Command {
+    Witness(bailee_witness::cli::WitnessArgs),
+    Watch(bailee_witness::cli::WatchArgs),
+}
+
+#[derive(clap::Args)]
+struct Bundle {
     /// The bundle that `bailee trail export` or the console gave.
-    bundle: PathBuf,
+    #[arg(required = true)]
+    bundle: Option<PathBuf>,
     /// The log's public key (vkey), as the provider published it.
     #[arg(long, value_name = "VKEY")]
     key: Option<String>,
@@ -48,6 +70,13 @@ fn main() -> ExitCode {
             return if e.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
+    #[cfg(feature = "outside")]
+    match cli.command {
+        Some(Command::Witness(args)) => return args.run(),
+        Some(Command::Watch(args)) => return args.run(),
+        None => {}
+    }
+    let cli = cli.bundle;
     match check(&cli) {
         Ok(report) => {
             match cli.output {
@@ -71,7 +100,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(cli: &Cli) -> Result<bailee_verify::Report, Problem> {
+fn check(cli: &Bundle) -> Result<bailee_verify::Report, Problem> {
     let unreadable = |what: &dyn std::fmt::Display, why: &dyn std::fmt::Display| {
         Problem::Unreadable(format!("{what}: {why}"))
     };
@@ -80,6 +109,8 @@ fn check(cli: &Cli) -> Result<bailee_verify::Report, Problem> {
         None => None,
         Some(path) => Some(std::fs::read(path).map_err(|e| unreadable(&path.display(), &e))?),
     };
-    let file = File::open(&cli.bundle).map_err(|e| unreadable(&cli.bundle.display(), &e))?;
+    // The command line asks for one.
+    let path = cli.bundle.clone().unwrap_or_default();
+    let file = File::open(&path).map_err(|e| unreadable(&path.display(), &e))?;
     verify(file, &Expect { key, tenant: cli.tenant.clone(), head })
 }

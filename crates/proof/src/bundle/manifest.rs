@@ -2,7 +2,7 @@
 
 use super::MANIFEST_BYTES_MAX;
 use crate::event::is_tenant;
-use crate::hash::Hash;
+use crate::hash::{Hash, from_hex};
 use crate::note::{self, KeyError, Note, NoteError, Signer, VerifierKey};
 
 /// What a bundle is: of which log and tenant, when it was made, and the digest of its body.
@@ -110,7 +110,7 @@ impl Manifest {
         let exported =
             line("exported ", "`exported` and a time like 2026-01-02T03:04:05Z", is_time)?.to_owned();
         let records = line("records ", "`records` and a number", |n| canonical(n).is_some())?;
-        let body = line("body ", "`body` and 64 lower-case hex digits", |h| digest(h).is_some())?;
+        let body = line("body ", "`body` and 64 lower-case hex digits", |h| from_hex(h).is_some())?;
         let key = VerifierKey::parse(line("key ", "`key` and a verifier key", |_| true)?)?;
         if let Some((number, _)) = lines.next() {
             return Err(ManifestError::Line { line: number + 1, wanted: "absent" });
@@ -119,7 +119,7 @@ impl Manifest {
             return Err(ManifestError::OtherLog { origin, key: key.name().to_owned() });
         }
         let (records, body) = canonical(records)
-            .zip(digest(body))
+            .zip(from_hex(body))
             .ok_or(ManifestError::Line { line: 5, wanted: "`records` and a number" })?;
         Ok(Self { origin, tenant, exported, records, body, key })
     }
@@ -144,25 +144,6 @@ fn one_signature(bytes: &[u8]) -> Result<Note<'_>, ManifestError> {
 
 fn canonical(text: &str) -> Option<u64> {
     text.parse::<u64>().ok().filter(|n| n.to_string() == text)
-}
-
-fn digest(text: &str) -> Option<Hash> {
-    let mut bytes = [0; 32];
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != bytes.len() || !rest.is_empty() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        for digit in pair {
-            let value = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return None,
-            };
-            *byte = *byte << 4 | value;
-        }
-    }
-    Some(Hash(bytes))
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ` with fields in their ranges; whether February has that day is not asked.

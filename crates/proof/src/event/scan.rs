@@ -9,7 +9,7 @@ const PAIRWISE_MAX: usize = 16;
 
 /// Reads the text as one object.
 pub(super) fn object(text: &str) -> Result<EventView<'_>, EventError> {
-    let mut scanner = Scanner { text, at: 0, names: Vec::with_capacity(16), view: EventView::default() };
+    let mut scanner = Scanner::new(text);
     scanner.space();
     if scanner.peek() != Some(b'{') {
         return Err(scanner.wanted("an object"));
@@ -20,6 +20,56 @@ pub(super) fn object(text: &str) -> Result<EventView<'_>, EventError> {
         return Err(scanner.wanted("nothing after the event"));
     }
     Ok(scanner.view)
+}
+
+/// The members of one object, which a whole event that was read holds: name and value, the value as it stands.
+pub(super) fn members(json: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+    let mut scanner = Scanner::new(json);
+    let mut found = Vec::new();
+    scanner.expect(b'{', "an object").ok()?;
+    scanner.space();
+    while scanner.peek()? != b'}' {
+        let name = scanner.string().ok()?;
+        scanner.space();
+        scanner.expect(b':', "a colon").ok()?;
+        found.push((name, scanner.kept()?));
+    }
+    (scanner.at + 1 == json.len()).then_some(found)
+}
+
+/// The elements of one array, which a whole event that was read holds.
+pub(super) fn elements(json: &str) -> Option<Vec<&str>> {
+    let mut scanner = Scanner::new(json);
+    let mut found = Vec::new();
+    scanner.expect(b'[', "an array").ok()?;
+    scanner.space();
+    while scanner.peek()? != b']' {
+        found.push(scanner.kept()?);
+    }
+    (scanner.at + 1 == json.len()).then_some(found)
+}
+
+/// What a JSON string says.
+pub(super) fn text(json: &str) -> Option<Cow<'_, str>> {
+    let mut scanner = Scanner::new(json);
+    let text = scanner.string().ok()?;
+    (scanner.at == json.len()).then_some(text)
+}
+
+/// A text as a JSON string.
+pub(super) fn quoted(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    json.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => json.extend(['\\', character]),
+            '\n' => json.push_str("\\n"),
+            c if u32::from(c) < 0x20 => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => json.push(c),
+        }
+    }
+    json.push('"');
+    json
 }
 
 struct Scanner<'a> {
@@ -38,6 +88,22 @@ struct Name<'a> {
 }
 
 impl<'a> Scanner<'a> {
+    fn new(text: &'a str) -> Self {
+        Scanner { text, at: 0, names: Vec::with_capacity(16), view: EventView::default() }
+    }
+
+    /// One value and the comma after it, if there is one; it is followed by another value or the end.
+    fn kept(&mut self) -> Option<&'a str> {
+        self.space();
+        let begin = self.at;
+        self.value(1).ok()?;
+        let value = self.text.get(begin..self.at);
+        self.space();
+        self.skip_if(|b| b == b',');
+        self.space();
+        value
+    }
+
     fn object(&mut self, depth: usize) -> Result<(), EventError> {
         self.enter(depth)?;
         let first = self.names.len();
@@ -269,6 +335,11 @@ impl<'a> Scanner<'a> {
             "platform" => &mut self.view.platform,
             "management" => &mut self.view.management,
             "detail" => &mut self.view.detail,
+            "erasure" => &mut self.view.erasure,
+            "rotation" => &mut self.view.rotation,
+            "policy" => &mut self.view.policy,
+            "heartbeat" => &mut self.view.heartbeat,
+            "finding" => &mut self.view.finding,
             _ => return,
         };
         *place = self.text.get(begin..self.at);

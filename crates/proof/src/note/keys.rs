@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 use super::SignatureLine;
+use super::mldsa;
+use crate::checkpoint::Checkpoint;
 use crate::hash::{Hash, sha256};
 
 /// Bytes of a key name, at most.
@@ -17,6 +19,8 @@ pub enum KeyKind {
     Ed25519,
     /// Type 04: an Ed25519 cosignature of a checkpoint, with a time.
     Cosignature,
+    /// Type 06: an ML-DSA-44 cosignature of a checkpoint, with a time; witnesses and logs both have such keys.
+    MlDsa44,
 }
 
 /// A public key that verifies lines of notes; its text form is the *vkey*, `name+hex8+base64(type ‖ key)`.
@@ -25,13 +29,18 @@ pub struct VerifierKey {
     name: String,
     id: u32,
     kind: KeyKind,
-    public: [u8; 32],
+    public: Box<[u8]>,
 }
 
 /// A private key that signs notes. Its `Debug` shows the public half only.
 pub struct Signer {
-    pair: Ed25519KeyPair,
+    secret: Secret,
     verifier: VerifierKey,
+}
+
+enum Secret {
+    Ed25519(Ed25519KeyPair),
+    MlDsa44(Box<mldsa::Secret>),
 }
 
 /// Why a key was refused.
@@ -57,7 +66,7 @@ pub enum KeyError {
     },
     /// A kind of key that is not understood here.
     #[error(
-        "the verifier key `{name}` has type {kind:02x}: only 01 (Ed25519) and 04 (cosignature) are understood"
+        "the verifier key `{name}` has type {kind:02x}: only 01 (Ed25519), 04 (Ed25519 cosignature) and 06 (ML-DSA-44 cosignature) are understood"
     )]
     Kind {
         /// The key's name.
@@ -65,8 +74,8 @@ pub enum KeyError {
         /// The type byte.
         kind: u8,
     },
-    /// The seed is not one of an Ed25519 key.
-    #[error("the seed does not make an Ed25519 key")]
+    /// The seed makes no key.
+    #[error("the seed does not make a key")]
     Seed,
 }
 
@@ -75,6 +84,23 @@ impl KeyKind {
         match self {
             Self::Ed25519 => 1,
             Self::Cosignature => 4,
+            Self::MlDsa44 => 6,
+        }
+    }
+
+    const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            1 => Self::Ed25519,
+            4 => Self::Cosignature,
+            6 => Self::MlDsa44,
+            _ => return None,
+        })
+    }
+
+    const fn public_bytes(self) -> usize {
+        match self {
+            Self::Ed25519 | Self::Cosignature => 32,
+            Self::MlDsa44 => mldsa::PUBLIC_BYTES,
         }
     }
 }
@@ -100,12 +126,14 @@ impl VerifierKey {
         if id != computed {
             return Err(KeyError::Id { name: shown(name), given: shown(id), computed });
         }
-        let kind = match code {
-            1 => KeyKind::Ed25519,
-            4 => KeyKind::Cosignature,
-            _ => return Err(KeyError::Kind { name: shown(name), kind: *code }),
-        };
-        let public = public.try_into().map_err(|_| form())?;
+        let kind =
+            KeyKind::from_code(*code).ok_or_else(|| KeyError::Kind { name: shown(name), kind: *code })?;
+        if public.len() != kind.public_bytes() {
+            return Err(form());
+        }
+        if kind == KeyKind::MlDsa44 && !mldsa::name_fits(name) {
+            return Err(KeyError::Name(shown(name)));
+        }
         Ok(Self::new(name, kind, public))
     }
 
@@ -124,9 +152,19 @@ impl VerifierKey {
         self.kind
     }
 
-    /// The public key, without its type.
-    pub const fn public(&self) -> &[u8; 32] {
+    /// The public key, without its type: 32 bytes for Ed25519, 1,312 for ML-DSA-44.
+    pub fn public(&self) -> &[u8] {
         &self.public
+    }
+
+    /// The public key of a type 01 or 04; `None` for any other.
+    pub fn ed25519(&self) -> Option<&[u8; 32]> {
+        self.public.as_ref().try_into().ok()
+    }
+
+    /// Whether both wrap the same public key, whatever their names: for a policy they are one and the same.
+    pub fn same_public(&self, other: &Self) -> bool {
+        self.public == other.public
     }
 
     /// SHA-256 over name, newline, type and key: the value to compare with the one on an enrolment receipt.
@@ -136,20 +174,26 @@ impl VerifierKey {
 
     /// Checks a signature line's payload; the time, if it is a cosignature. `None`: it does not verify.
     pub(super) fn check(&self, text: &str, payload: &[u8]) -> Option<Option<u64>> {
-        let key = UnparsedPublicKey::new(&ED25519, &self.public);
+        let ed25519 = |message: &[u8], signature: &[u8]| {
+            UnparsedPublicKey::new(&ED25519, &self.public).verify(message, signature).ok()
+        };
+        if self.kind == KeyKind::Ed25519 {
+            return ed25519(text.as_bytes(), payload).map(|()| None);
+        }
+        let (time, signature) = payload.split_first_chunk::<8>()?;
+        let time = u64::from_be_bytes(*time);
         match self.kind {
-            KeyKind::Ed25519 => key.verify(text.as_bytes(), payload).ok().map(|()| None),
-            KeyKind::Cosignature => {
-                let (time, signature) = payload.split_first_chunk::<8>()?;
-                let time = u64::from_be_bytes(*time);
-                let message = cosigned(text, time)?;
-                key.verify(message.as_bytes(), signature).ok().map(|()| Some(time))
+            KeyKind::Ed25519 | KeyKind::Cosignature => ed25519(cosigned(text, time)?.as_bytes(), signature)?,
+            KeyKind::MlDsa44 => {
+                let message = subtree(&self.name, text, time)?;
+                mldsa::verify(&self.public, &message, signature)?;
             }
         }
+        Some(Some(time))
     }
 
-    fn new(name: &str, kind: KeyKind, public: [u8; 32]) -> Self {
-        Self { name: name.to_owned(), id: key_id(name, kind.code(), &public), kind, public }
+    fn new(name: &str, kind: KeyKind, public: &[u8]) -> Self {
+        Self { name: name.to_owned(), id: key_id(name, kind.code(), public), kind, public: public.into() }
     }
 }
 
@@ -180,27 +224,48 @@ impl Signer {
         Self::of_kind(name, seed, KeyKind::Cosignature)
     }
 
+    /// An ML-DSA-44 key (type 06) from its 32-byte seed (FIPS 204, `ML-DSA.KeyGen_internal`). As a log's key it is the
+    /// second signature beside the Ed25519 one; as a witness's it stands alone. The signed message names the signer.
+    ///
+    /// # Errors
+    /// When the name cannot name such a key: here it has at most 255 bytes.
+    pub fn mldsa44_from_seed(name: &str, seed: &[u8; 32]) -> Result<Self, KeyError> {
+        if !name_is_valid(name) || !mldsa::name_fits(name) {
+            return Err(KeyError::Name(shown(name)));
+        }
+        let (secret, public) = mldsa::from_seed(seed);
+        Ok(Self {
+            verifier: VerifierKey::new(name, KeyKind::MlDsa44, &public),
+            secret: Secret::MlDsa44(Box::new(secret)),
+        })
+    }
+
     /// The public half.
     pub const fn verifier(&self) -> &VerifierKey {
         &self.verifier
     }
 
-    /// Signs a text. A witness's line has time 0, which no policy accepts: use [`super::cosign`].
-    pub(super) fn line(&self, text: &str) -> SignatureLine<'_> {
-        if let Some(line) = self.cosignature(text, 0) {
-            return line;
+    /// Signs a text; `None` when this key makes cosignatures, which have a time: see [`super::cosign`].
+    pub(super) fn line(&self, text: &str) -> Option<SignatureLine<'_>> {
+        match &self.secret {
+            Secret::Ed25519(pair) if self.verifier.kind == KeyKind::Ed25519 => {
+                Some(self.with(pair.sign(text.as_bytes()).as_ref().to_vec()))
+            }
+            _ => None,
         }
-        self.with(self.pair.sign(text.as_bytes()).as_ref().to_vec())
     }
 
-    /// Cosigns a checkpoint's text; `None` when this is not a witness's key or the time does not fit 63 bits.
+    /// Cosigns a checkpoint's text; `None` when this key makes no cosignatures, the time does not fit 63 bits, or (for
+    /// ML-DSA-44) the text is not a checkpoint.
     pub(super) fn cosignature(&self, text: &str, time: u64) -> Option<SignatureLine<'_>> {
-        if self.verifier.kind != KeyKind::Cosignature {
-            return None;
-        }
-        let mut payload = time.to_be_bytes().to_vec();
-        payload.extend_from_slice(self.pair.sign(cosigned(text, time)?.as_bytes()).as_ref());
-        Some(self.with(payload))
+        let signature = match &self.secret {
+            Secret::Ed25519(pair) if self.verifier.kind == KeyKind::Cosignature => {
+                pair.sign(cosigned(text, time)?.as_bytes()).as_ref().to_vec()
+            }
+            Secret::Ed25519(_) => return None,
+            Secret::MlDsa44(secret) => mldsa::sign(secret, &subtree(&self.verifier.name, text, time)?)?,
+        };
+        Some(self.with([time.to_be_bytes().as_slice(), &signature].concat()))
     }
 
     fn with(&self, signature: Vec<u8>) -> SignatureLine<'_> {
@@ -212,8 +277,8 @@ impl Signer {
             return Err(KeyError::Name(shown(name)));
         }
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| KeyError::Seed)?;
-        let public = pair.public_key().as_ref().try_into().map_err(|_| KeyError::Seed)?;
-        Ok(Self { verifier: VerifierKey::new(name, kind, public), pair })
+        let verifier = VerifierKey::new(name, kind, pair.public_key().as_ref());
+        Ok(Self { verifier, secret: Secret::Ed25519(pair) })
     }
 }
 
@@ -232,6 +297,12 @@ pub(super) fn name_is_valid(name: &str) -> bool {
 fn key_id(name: &str, code: u8, public: &[u8]) -> u32 {
     let Hash([a, b, c, d, ..]) = sha256(&[name.as_bytes(), b"\n", &[code], public]);
     u32::from_be_bytes([a, b, c, d])
+}
+
+/// What an ML-DSA-44 key signs of a checkpoint: the tree from 0 to its size, not the lines below the root.
+fn subtree(name: &str, text: &str, time: u64) -> Option<Vec<u8>> {
+    let checkpoint = Checkpoint::parse(text).ok()?;
+    mldsa::message(name, time, &checkpoint.origin, checkpoint.size, &checkpoint.root)
 }
 
 fn cosigned(text: &str, time: u64) -> Option<String> {

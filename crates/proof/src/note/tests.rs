@@ -160,10 +160,10 @@ fn another_form_of_a_key_is_refused() {
     );
     let short = sha256_id("n", &[1, 2]);
     assert!(VerifierKey::parse(&format!("n+{short}+AQI=")).is_err());
-    let mldsa = sha256_id("n", &[6, 2]);
+    let rfc6962 = sha256_id("n", &[5, 2]);
     assert_eq!(
-        text(&format!("n+{mldsa}+BgI=")),
-        "the verifier key `n` has type 06: only 01 (Ed25519) and 04 (cosignature) are understood"
+        text(&format!("n+{rfc6962}+BQI=")),
+        "the verifier key `n` has type 05: only 01 (Ed25519), 04 (Ed25519 cosignature) and 06 (ML-DSA-44 cosignature) are understood"
     );
     assert!(Signer::from_seed("a b", &[0; 32]).is_err());
 }
@@ -184,6 +184,39 @@ fn each_changed_byte_of_a_signed_note_is_refused_or_ignored_never_accepted_as_an
             assert!(!accepted, "byte {at} bit {bit}");
         }
     }
+}
+
+#[test]
+fn an_mldsa_line_covers_origin_size_root_time_and_the_signers_name() {
+    let second = Signer::mldsa44_from_seed("example.com/trail", &seed(0x80)).unwrap();
+    let vkey = second.verifier().to_string();
+    assert_eq!(VerifierKey::parse(&vkey).as_ref(), Ok(second.verifier()));
+    assert_eq!(second.verifier().public().len(), 1312);
+    let line = cosign(TEXT, &second, 1_700_000_000).unwrap();
+    let note = format!("{}{line}", sign(TEXT, &[&log()]).unwrap());
+    let read = Note::parse(note.as_bytes()).unwrap();
+    assert_eq!(read.lines()[1].signature().len(), 8 + 2420);
+    let verified = read.verify(&[second.verifier()]);
+    assert_eq!(verified, Ok(vec![Verified { key: 0, timestamp: Some(1_700_000_000) }]));
+    // Another size, root, origin or time: the line does not hold.
+    for (from, to) in
+        [("\n7\n", "\n8\n"), ("\nWmH8", "\nWmH9"), ("example.com/trail\n7", "example.com/trial\n7")]
+    {
+        let changed = note.replacen(from, to, 1);
+        assert_ne!(changed, note);
+        assert!(Note::parse(changed.as_bytes()).unwrap().verify(&[second.verifier()]).is_err(), "{from}");
+    }
+    let mut payload = read.lines()[1].signature().to_vec();
+    payload[7] ^= 1;
+    assert_eq!(second.verifier().check(TEXT, &payload), None);
+    let renamed = Signer::mldsa44_from_seed("example.com/other", &seed(0x80)).unwrap();
+    assert!(renamed.verifier().same_public(second.verifier()));
+    assert_eq!(renamed.verifier().check(TEXT, read.lines()[1].signature()), None);
+    // It signs checkpoints only, and no key of this type makes a plain line.
+    assert_eq!(cosign("hello\n", &second, 1), Err(NoteError::Unsignable));
+    assert_eq!(sign(TEXT, &[&second]), Err(NoteError::Unsignable));
+    assert_eq!(sign(TEXT, &[&witness()]), Err(NoteError::Unsignable));
+    assert!(Signer::mldsa44_from_seed(&"n".repeat(256), &seed(0)).is_err());
 }
 
 proptest! {
