@@ -1,9 +1,10 @@
 //! Configuration: flags before environment before `bailee.toml` in the data folder before defaults.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use bailee_rooms::trail::WitnessPolicy;
 use bailee_rooms::{House, HouseConfig};
 use bailee_store::DbConfig;
 use bailee_types::SystemClock;
@@ -61,6 +62,10 @@ pub(crate) struct Listen {
     /// Certificates (PEM) that OIDC issuers are trusted by, in place of the public list: for issuers of a private CA.
     #[arg(long, env = "BAILEE_ISSUER_ROOTS", value_name = "FILE")]
     pub(crate) issuer_roots: Option<PathBuf>,
+    /// Who cosigns the heads of this house: a file in the form of C2SP tlog-policy, with `witness` lines that name the
+    /// address of each, groups, and a quorum.
+    #[arg(long, env = "BAILEE_WITNESS_POLICY", value_name = "FILE")]
+    pub(crate) witness_policy: Option<PathBuf>,
     /// How logs are printed on standard error.
     #[arg(long, env = "BAILEE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -84,6 +89,7 @@ struct File {
     object_host: Option<Vec<String>>,
     behind_tls_proxy: Option<bool>,
     origin: Option<Vec<String>>,
+    witness_policy: Option<PathBuf>,
     database: Option<String>,
 }
 
@@ -108,8 +114,10 @@ impl Common {
     }
 
     /// The open house of a server, which fetches documents from elsewhere.
-    pub(crate) fn open_serving(&self, local_issuers: bool, roots: Option<&Path>) -> Result<Arc<House>, Stop> {
+    pub(crate) fn open_serving(&self, flags: &Listen, local_issuers: bool) -> Result<Arc<House>, Stop> {
         let mut config = self.house()?;
+        let roots = flags.issuer_roots.as_deref();
+        let witnesses = self.witnesses(flags)?;
         let roots = match roots {
             None => None,
             Some(path) => Some(
@@ -118,7 +126,27 @@ impl Common {
             ),
         };
         config.outside = Arc::new(Network::new(local_issuers, roots));
-        Ok(House::open(&config)?)
+        let house = House::open(&config)?;
+        if let Some(policy) = witnesses {
+            house.witnessed_by(policy);
+        }
+        Ok(house)
+    }
+
+    fn witnesses(&self, flags: &Listen) -> Result<Option<WitnessPolicy>, Stop> {
+        let Some(path) = flags.witness_policy.clone().or(self.file()?.witness_policy) else {
+            return Ok(None);
+        };
+        let wrong = |why: String| Stop::unable(format!("--witness-policy {}: {why}", path.display()));
+        let bytes = std::fs::read(&path).map_err(|e| wrong(e.to_string()))?;
+        let policy = WitnessPolicy::parse(&bytes).map_err(|e| wrong(e.to_string()))?;
+        match policy.witnesses().iter().find(|w| w.url.is_none()) {
+            None => Ok(Some(policy)),
+            Some(nowhere) => Err(wrong(format!(
+                "witness `{}` has no address: put the prefix of its add-checkpoint after its key",
+                nowhere.name
+            ))),
+        }
     }
 
     /// The listening addresses with the file's and the defaults filled in.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bailee_rooms::outside::{ANSWER_BYTES_MAX, Outside};
+use bailee_rooms::outside::{ANSWER_BYTES_MAX, Answer, Outside, Post};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
@@ -20,6 +20,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Fetches over HTTPS.
 pub(crate) struct Network {
+    tenants: Reach,
+    /// For addresses that the provider named.
+    provider: Reach,
+}
+
+/// How far a fetch may reach.
+#[derive(Clone)]
+struct Reach {
     agent: ureq::Agent,
     local: bool,
 }
@@ -28,6 +36,16 @@ impl Network {
     /// `local` allows addresses of this machine and its networks, and plain HTTP to this machine. `roots` are trusted in
     /// place of the public list.
     pub(crate) fn new(local: bool, roots: Option<RootCerts>) -> Self {
+        Self { tenants: Reach::new(local, roots.clone()), provider: Reach::new(true, roots) }
+    }
+
+    fn reach(&self, trusted: bool) -> &Reach {
+        if trusted { &self.provider } else { &self.tenants }
+    }
+}
+
+impl Reach {
+    fn new(local: bool, roots: Option<RootCerts>) -> Self {
         let tls = TlsConfig::builder().root_certs(roots.unwrap_or(RootCerts::WebPki)).build();
         let config = Config::builder()
             .timeout_global(Some(TIMEOUT))
@@ -77,7 +95,7 @@ impl Outside for Network {
     async fn get(&self, address: &str) -> Result<Vec<u8>, String> {
         let url = address.to_owned();
         let get = move |agent: &ureq::Agent| agent.get(&url).header("accept", "application/json").call();
-        match self.fetch(address, get).await? {
+        match self.tenants.fetch(address, get).await? {
             (200, bytes) => Ok(bytes),
             (status, _) => Err(format!("it answered with status {status}")),
         }
@@ -91,17 +109,40 @@ impl Outside for Network {
     ) -> Result<(u16, Vec<u8>), String> {
         let (url, form, authorization) =
             (address.to_owned(), form.to_owned(), authorization.map(str::to_owned));
-        self.fetch(address, move |agent| {
-            let mut request = agent
-                .post(&url)
-                .header("accept", "application/json")
-                .header("content-type", "application/x-www-form-urlencoded");
-            if let Some(value) = &authorization {
-                request = request.header("authorization", value);
+        self.tenants
+            .fetch(address, move |agent| {
+                let mut request = agent
+                    .post(&url)
+                    .header("accept", "application/json")
+                    .header("content-type", "application/x-www-form-urlencoded");
+                if let Some(value) = &authorization {
+                    request = request.header("authorization", value);
+                }
+                request.send(&form)
+            })
+            .await
+    }
+
+    async fn submit(&self, post: Post) -> Result<Answer, String> {
+        let Post { address, headers, body, trusted } = post;
+        let url = address.clone();
+        let send = move |agent: &ureq::Agent| {
+            let mut request = agent.post(&url);
+            for (name, value) in headers {
+                request = request.header(name, value);
             }
-            request.send(&form)
-        })
-        .await
+            request.send(&body)
+        };
+        let (status, body) = self.reach(trusted).fetch(&address, send).await?;
+        Ok(Answer { status, body })
+    }
+
+    async fn fetch_at(&self, address: &str, trusted: bool) -> Result<Vec<u8>, String> {
+        let url = address.to_owned();
+        match self.reach(trusted).fetch(address, move |agent| agent.get(&url).call()).await? {
+            (200, bytes) => Ok(bytes),
+            (status, _) => Err(format!("it answered with status {status}")),
+        }
     }
 }
 

@@ -208,6 +208,7 @@ impl House {
             provider,
             counters: Counters::default(),
         });
+        trail::open_head_log(&house)?;
         trail::check_heads(&house)?;
         crate::gate::register_instance(&house)?;
         Ok(house)
@@ -217,9 +218,10 @@ impl House {
     /// `stop` turns true, after a last checkpoint.
     pub async fn run_workers(self: &Arc<Self>, stop: tokio::sync::watch::Receiver<bool>) {
         let signer = tokio::spawn(trail::sign_heads(Arc::clone(self), stop.clone()));
+        let witnesses = tokio::spawn(trail::collect_cosignatures(Arc::clone(self), stop.clone()));
         let sweeper = tokio::spawn(crate::gate::sweep(Arc::clone(self), stop.clone()));
         let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop));
-        for worker in [signer, sweeper, cleaner] {
+        for worker in [signer, witnesses, sweeper, cleaner] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
             }

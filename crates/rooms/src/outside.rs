@@ -6,6 +6,8 @@ use async_trait::async_trait;
 /// Bytes of an answer, at most.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+const NOWHERE: &str = "this process does not fetch from elsewhere";
+
 /// Fetches documents over HTTP. An implementation refuses addresses that are not meant for it: a tenant names them.
 #[async_trait]
 pub trait Outside: Send + Sync {
@@ -25,6 +27,44 @@ pub trait Outside: Send + Sync {
         form: &str,
         authorization: Option<&str>,
     ) -> Result<(u16, Vec<u8>), String>;
+
+    /// Posts bytes and answers whatever status came.
+    ///
+    /// # Errors
+    /// Why there is no answer, for people.
+    async fn submit(&self, _post: Post) -> Result<Answer, String> {
+        Err(NOWHERE.into())
+    }
+
+    /// As [`Outside::get`], with `trusted` as in [`Post`].
+    ///
+    /// # Errors
+    /// As [`Outside::get`].
+    async fn fetch_at(&self, _address: &str, _trusted: bool) -> Result<Vec<u8>, String> {
+        Err(NOWHERE.into())
+    }
+}
+
+/// What is posted where.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// The address.
+    pub address: String,
+    /// Further headers, by their lower-case names.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Whether the provider named the address, not a tenant: then it may be of this machine and its networks, without TLS.
+    pub trusted: bool,
+}
+
+/// An answer of any status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, at most [`ANSWER_BYTES_MAX`] bytes.
+    pub body: Vec<u8>,
 }
 
 /// No outside at all: every fetch is refused.
@@ -33,7 +73,7 @@ pub struct NoOutside;
 #[async_trait]
 impl Outside for NoOutside {
     async fn get(&self, _address: &str) -> Result<Vec<u8>, String> {
-        Err("this process does not fetch from elsewhere".into())
+        Err(NOWHERE.into())
     }
 
     async fn post(
@@ -42,6 +82,6 @@ impl Outside for NoOutside {
         _form: &str,
         _authorization: Option<&str>,
     ) -> Result<(u16, Vec<u8>), String> {
-        Err("this process does not fetch from elsewhere".into())
+        Err(NOWHERE.into())
     }
 }

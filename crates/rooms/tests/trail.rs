@@ -88,7 +88,7 @@ fn tiles_give_the_signed_root() {
             }
         }
         assert_eq!((tree.size(), tree.root().0), (head.size, head.root));
-        let LogPart::Checkpoint(note) = t.house.log_part(&id, "checkpoint").await.unwrap() else { panic!() };
+        let LogPart::Growing(note) = t.house.log_part(&id, "checkpoint").await.unwrap() else { panic!() };
         assert_eq!(note, head.note);
         let beyond = Tile { kind: TileKind::Hashes(0), index: 9, width: 256 }.to_string();
         assert!(t.house.log_part(&id, &beyond).await.is_err());

@@ -1,4 +1,5 @@
-//! `/log/<log id>/…`: checkpoint, tiles and entry bundles of a log (C2SP tlog-tiles), for anybody.
+//! Checkpoint, tiles and entry bundles of logs (C2SP tlog-tiles), for anybody: `/trail/<log id>/…` (also as
+//! `/log/<log id>/…`), and the public head log at `/heads/…`. A log's origin is its address without the scheme.
 
 use std::sync::Arc;
 
@@ -12,13 +13,25 @@ use bailee_types::LogId;
 use http::{HeaderValue, StatusCode, header};
 
 pub(crate) fn router(house: Arc<House>) -> Router {
-    Router::new().route("/log/{id}/{*part}", get(part)).with_state(house)
+    Router::new()
+        .route("/trail/{id}/{*part}", get(part))
+        .route("/log/{id}/{*part}", get(part))
+        .route("/heads/{*part}", get(head_log_part))
+        .with_state(house)
 }
 
 async fn part(State(house): State<Arc<House>>, Path((id, part)): Path<(String, String)>) -> Response {
     let Ok(id) = LogId::parse(&id) else { return missing() };
-    match house.log_part(&id, &part).await {
-        Ok(LogPart::Checkpoint(note)) => answer(note.into_bytes(), "text/plain; charset=utf-8", "no-cache"),
+    answered(house.log_part(&id, &part).await)
+}
+
+async fn head_log_part(State(house): State<Arc<House>>, Path(part): Path<String>) -> Response {
+    answered(house.head_log_part(&part).await)
+}
+
+fn answered(part: Result<LogPart, Failure>) -> Response {
+    match part {
+        Ok(LogPart::Growing(text)) => answer(text.into_bytes(), "text/plain; charset=utf-8", "no-cache"),
         Ok(LogPart::Immutable(bytes)) => {
             answer(bytes, "application/octet-stream", "public, max-age=31536000, immutable")
         }
@@ -27,7 +40,7 @@ async fn part(State(house): State<Arc<House>>, Path((id, part)): Path<(String, S
             (StatusCode::SERVICE_UNAVAILABLE, "the log cannot be read now; try again\n").into_response()
         }
         Err(e) => {
-            tracing::error!(log.id = %id, "a part of a log cannot be served: {e}");
+            tracing::error!("a part of a log cannot be served: {e}");
             (StatusCode::INTERNAL_SERVER_ERROR, "the log cannot be served\n").into_response()
         }
     }

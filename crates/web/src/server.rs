@@ -130,7 +130,7 @@ impl Front {
             };
         }
         let path = parts.uri.path();
-        let (router, kind) = if path.starts_with("/log/") {
+        let (router, kind) = if is_of_a_log(path) {
             (&self.log, Part::Log)
         } else if matches!(path, "/healthz" | "/readyz" | "/metrics") {
             (&self.ops, Part::Ops)
@@ -173,4 +173,8 @@ async fn collect(mut incoming: Incoming, max: usize) -> Option<Bytes> {
         Some(out.freeze())
     };
     tokio::time::timeout(BODY_TIMEOUT, whole).await.ok().flatten()
+}
+
+fn is_of_a_log(path: &str) -> bool {
+    ["/trail/", "/log/", "/heads/"].iter().any(|prefix| path.starts_with(prefix))
 }

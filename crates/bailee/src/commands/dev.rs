@@ -125,7 +125,7 @@ pub(crate) fn run(common: &Common, c: Dev) -> Result<ExitCode, Stop> {
         House::init(&config, &sample)?;
     }
     let _lock = lock(common)?;
-    let house = common.open_serving(true, c.listen.issuer_roots.as_deref())?;
+    let house = common.open_serving(&c.listen, true)?;
     let as_json = c.json || common.output == Output::Json;
     let data = common.data.display().to_string();
     on_runtime(async move {

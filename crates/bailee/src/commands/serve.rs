@@ -27,7 +27,7 @@ pub(crate) fn run(common: &Common, c: Serve) -> Result<ExitCode, Stop> {
     logs(c.listen.log_format);
     let addresses = common.listen(&c.listen)?;
     let _lock = lock(common)?;
-    let house = common.open_serving(c.listen.allow_local_issuers, c.listen.issuer_roots.as_deref())?;
+    let house = common.open_serving(&c.listen, c.listen.allow_local_issuers)?;
     on_runtime(async move {
         house.take_over_if_embedded().await?;
         let bound = Bound::bind(&addresses).await?;

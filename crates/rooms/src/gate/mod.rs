@@ -165,7 +165,10 @@ impl House {
         let permit = self.authorize(caller, op.asks()).await?;
         let cleared = self.clear(permit).await?;
         let intent = self.log_intent(cleared).await?;
-        let result = op.act(self, &intent).await;
+        let result = match self.witnessed(&intent).await {
+            Ok(()) => op.act(self, &intent).await,
+            Err(e) => Err(e),
+        };
         let ended = Ended::of::<O>(&result);
         self.log_outcome(intent, ended).await;
         result
@@ -298,6 +301,24 @@ impl House {
                 Err(Failure::Refused(Refusal::recorded(&asked, kind, Some(index))))
             }
             Err(e) => Err(e.into_failure(&asked)),
+        }
+    }
+
+    /// An operator's act on a tenant's things waits for witnesses where the tenant wants it.
+    async fn witnessed(self: &Arc<Self>, intent: &Intent) -> Result<(), Failure> {
+        if !intent.caller().is_operator() || intent.asked().touches == Touches::Nothing {
+            return Ok(());
+        }
+        if self.is_behind_its_witnesses() {
+            return Err(Failure::Unavailable(
+                "a witness has a larger head log of this house than its database; operators wait until the newest \
+                 backup is restored"
+                    .into(),
+            ));
+        }
+        match intent.record() {
+            Some(record) => self.await_witnesses(&intent.asked().tenant, record).await,
+            None => Ok(()),
         }
     }
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::hash::Hash;
+use bailee_proof::note::VerifierKey;
 use bailee_proof::record::{Entry, commitment};
-use bailee_proof::tile::{TILE_WIDTH, hashes_at, parent};
 use bailee_proof::tree::Frontier;
-use bailee_store::{TenantTx, Tx};
+use bailee_store::Tx;
 use bailee_types::{TenantId, Timestamp};
 use tokio::sync::watch;
 
-use super::{LogKeys, rows};
+use super::{LogKeys, TenantRows, heads, rows, tree};
 use crate::{Failure, House, Thing};
 
 /// Records that arrive within this time share a checkpoint; the promise is "within a second".
@@ -94,6 +94,7 @@ impl House {
             .db
             .write(move |tx| {
                 let log = keys;
+                log.expect_current(tx)?;
                 let mut tx = tx.tenant(&log.tenant);
                 let head = rows::head(&mut tx)?;
                 if rows::checkpoint(&mut tx, head.size)?.is_some() {
@@ -104,12 +105,16 @@ impl House {
                 let root = frontier.root();
                 let checkpoint = Checkpoint { origin: log.origin.clone(), size: head.size, root };
                 let note = checkpoint.sign(&log.signer).map_err(|e| Failure::Bug(e.to_string()))?;
-                derive_nodes(&mut tx, head.size)?;
+                tree::derive_nodes(&mut TenantRows(&mut tx), head.size)?;
                 rows::insert_checkpoint(&mut tx, head.size, &root.0, &note, now)?;
                 Ok::<_, Failure>(Some(note))
             })
-            .await?;
-        if let Some(note) = signed {
+            .await;
+        if signed.is_err() {
+            // The likeliest reason is another key: read it again the next time.
+            self.forget_log_keys(&log.tenant);
+        }
+        if let Some(note) = signed? {
             self.known_heads.remember(log, &note);
         }
         Ok(())
@@ -127,13 +132,17 @@ impl KnownHeads {
         Self { folder: data.join("heads") }
     }
 
-    fn path(&self, log: &LogKeys) -> PathBuf {
-        self.folder.join(log.origin.rsplit('/').next().unwrap_or_default())
+    fn name(log: &LogKeys) -> &str {
+        log.origin.rsplit('/').next().unwrap_or_default()
+    }
+
+    fn remember(&self, log: &LogKeys, note: &str) {
+        self.remember_note(Self::name(log), note);
     }
 
     /// Not synced: after a power cut an older head may stand here, which only finds less.
-    fn remember(&self, log: &LogKeys, note: &str) {
-        let path = self.path(log);
+    pub(super) fn remember_note(&self, name: &str, note: &str) {
+        let path = self.folder.join(name);
         let partial = path.with_extension("partial");
         let written = std::fs::create_dir_all(&self.folder)
             .and_then(|()| std::fs::write(&partial, note))
@@ -143,35 +152,16 @@ impl KnownHeads {
         }
     }
 
-    /// The head that was seen last; none when none was, or when the file is not what we wrote.
+    /// The head that was seen last; none when none was, or when the file is not what we wrote. After a change of the
+    /// log's key only heads by the new key count.
     fn last(&self, log: &LogKeys) -> Option<Checkpoint> {
-        let note = std::fs::read(self.path(log)).ok()?;
-        Checkpoint::open(&note, log.signer.verifier()).ok()
+        self.last_note(Self::name(log), log.signer.verifier())
     }
-}
 
-/// Writes the roots of subtrees that became complete since the last head.
-fn derive_nodes(tx: &mut TenantTx<'_, '_>, size: u64) -> Result<(), Failure> {
-    let width = u64::from(TILE_WIDTH);
-    for level in 1..8u8 {
-        let complete = hashes_at(level, size);
-        let mut next = rows::node_count(tx, level)?;
-        if complete == 0 {
-            return Ok(());
-        }
-        while next < complete {
-            let below: Vec<Hash> = if level == 1 {
-                rows::entries(tx, next * width, width)?.into_iter().map(|(_, _, leaf)| Hash(leaf)).collect()
-            } else {
-                rows::nodes(tx, level - 1, next * width, width)?
-            };
-            let root =
-                parent(&below).ok_or_else(|| Failure::Damaged("a complete subtree has gaps".into()))?;
-            rows::insert_node(tx, level, next, &root.0)?;
-            next += 1;
-        }
+    pub(super) fn last_note(&self, name: &str, key: &VerifierKey) -> Option<Checkpoint> {
+        let note = std::fs::read(self.folder.join(name)).ok()?;
+        Checkpoint::open(&note, key).ok()
     }
-    Ok(())
 }
 
 /// The signer: a checkpoint for each log that grew, until `stop`; then a last round.
@@ -187,6 +177,12 @@ pub(crate) async fn sign_heads(house: Arc<House>, mut stop: watch::Receiver<bool
         }
         if let Err(e) = sign_all(&house).await {
             tracing::error!("checkpoints could not be signed: {e}");
+        }
+        if let Err(e) = house.publish_heads().await {
+            tracing::error!("heads could not be published: {e}");
+        }
+        if let Err(e) = house.beat_logs().await {
+            tracing::error!("heartbeats could not be written: {e}");
         }
         if stopping {
             return;
@@ -212,6 +208,7 @@ pub(crate) fn check_heads(house: &Arc<House>) -> Result<(), Failure> {
             let log = inner.log_keys_blocking(tx, &tenant)?;
             check_head(tx, &log, &inner.known_heads, false)?;
         }
+        heads::check_head_log(tx, &inner, false)?;
         Ok(())
     })
 }
@@ -229,7 +226,7 @@ impl House {
                 let log = inner.log_keys_blocking(tx, &tenant)?;
                 checked += check_head(tx, &log, &inner.known_heads, true)?;
             }
-            Ok(checked)
+            Ok(checked + heads::check_head_log(tx, &inner, true)?)
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bailee_types::{Arn, TenantId};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Act, ActFilter, ActPage};
 use crate::consent::parameters;
@@ -58,15 +58,25 @@ impl Operation for GetAct {
 }
 
 fn asked(tenant: &TenantId, action: &'static str, record: Option<u64>) -> Asked {
+    trail_asked(tenant, action, Class::Data, parameters(json!({ "record": record })))
+}
+
+/// What an act on a tenant's trail asks for.
+pub(super) fn trail_asked(
+    tenant: &TenantId,
+    action: &'static str,
+    class: Class,
+    parameters: Map<String, Value>,
+) -> Asked {
     Asked {
         tenant: tenant.clone(),
         action,
         resource: Arn::own(tenant, "trail"),
         resource_type: "ACS::Bailee::Trail",
-        class: Class::Data,
+        class,
         touches: Touches::Nothing,
         ticket: None,
-        parameters: parameters(json!({ "record": record })),
+        parameters,
         continues: None,
         also: Vec::new(),
         conditions: Vec::new(),

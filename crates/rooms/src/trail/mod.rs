@@ -5,14 +5,15 @@
 //!
 //! INVARIANT: a record's index is its position; time never falls; both hold in the transaction that writes it.
 //! INVARIANT: a checkpoint is committed before anybody sees it, and only for a tree that the rows give.
-//! The public head log, witnesses and the monitor come with the trail issue: a head is signed in [`head`],
-//! which is where it will be handed on.
+//! Each head goes on into the public head log and to its witnesses: [`heads`].
 
 mod bundle;
 mod head;
+mod heads;
 mod look;
 mod publish;
 mod rows;
+mod tree;
 mod view;
 
 use std::collections::HashMap;
@@ -20,19 +21,28 @@ use std::sync::Arc;
 
 use bailee_crypto::seal::{SealingKey, aad};
 use bailee_proof::event::EVENT_BYTES_MAX;
-use bailee_proof::note::Signer;
+use bailee_proof::hash::Hash;
+use bailee_proof::head::WatchKey;
+use bailee_proof::note::{Signer, VerifierKey};
 use bailee_proof::record::{self, Entry};
+use bailee_proof::rotation::Rotation;
 use bailee_proof::tree::Frontier;
-use bailee_store::{StoreError, Tx};
+use bailee_store::{StoreError, TenantTx, Tx};
 use bailee_types::{LogId, SecretBytes, TenantId, Timestamp, random_bytes};
 use parking_lot::RwLock;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
+pub use bailee_proof::policy::Policy as WitnessPolicy;
 pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
 pub use head::Head;
 pub(crate) use head::{KnownHeads, check_heads, sign_heads};
+pub use heads::{
+    Enrolment, HeadProof, RotateLogKey, SetWitnessing, ShowEnrolment, ShowWitnessing, WitnessState,
+    Witnessing,
+};
+pub(crate) use heads::{collect_cosignatures, open_head_log};
 pub use look::{GetAct, ListActs};
 pub use publish::LogPart;
 pub use view::{Act, ActEnd, ActFilter, ActPage, Family};
@@ -47,6 +57,7 @@ pub(crate) struct TrailState {
     logs: RwLock<HashMap<TenantId, Arc<LogKeys>>>,
     /// Rung after each append; the signer listens.
     pub(crate) changed: Notify,
+    heads: heads::HeadsState,
 }
 
 /// The keys of one log.
@@ -56,6 +67,9 @@ pub(crate) struct LogKeys {
     vkey: String,
     event_key: SealingKey,
     signer: Signer,
+    /// The log's first key, which its enrolment names.
+    first: VerifierKey,
+    watch: WatchKey,
 }
 
 /// Makes a tenant's log. The log id says nothing about the tenant.
@@ -113,7 +127,9 @@ pub(crate) fn append(
     frontier.append(leaf).map_err(|e| StoreError::Corrupt(e.to_string()))?;
     let sealed = log.event_key.seal(&opening_aad(&log.origin, index), &[&nonce[..], &event].concat());
     rows::insert_record(&mut tx, index, &entry, &leaf.0, &sealed)?;
-    rows::advance(&mut tx, index + 1, time, &frontier.to_bytes())?;
+    // Acts of operators, refusals and words about the log itself go into the head log at once.
+    let urgent = !matches!(kind, Kind::Management | Kind::Outcome | Kind::Heartbeat);
+    rows::advance(&mut tx, index + 1, time, &frontier.to_bytes(), urgent)?;
     Ok(index)
 }
 
@@ -136,6 +152,19 @@ fn event_bytes(
 }
 
 impl LogKeys {
+    fn first_key(&self) -> Result<&[u8; 32], Failure> {
+        self.first.ed25519().ok_or_else(|| Failure::Damaged("a log's first key is not Ed25519".into()))
+    }
+
+    /// Another process may have changed the log's key: what is signed with the old one would be refused.
+    fn expect_current(&self, tx: &mut Tx<'_>) -> Result<(), Failure> {
+        let row = rows::log(&mut tx.tenant(&self.tenant))?;
+        if row.is_some_and(|row| row.vkey == self.vkey) {
+            return Ok(());
+        }
+        Err(Failure::Unavailable("the key of this log was changed a moment ago; try again".into()))
+    }
+
     /// Opens a record's nonce and event.
     fn open(&self, index: u64, sealed: &[u8]) -> Result<([u8; 32], Vec<u8>), Failure> {
         let damaged = || Failure::Damaged(format!("record {index} of log `{}` does not open", self.origin));
@@ -156,7 +185,7 @@ impl House {
         let id = tenant.clone();
         let row = self
             .db
-            .read(move |tx| rows::log(&mut tx.tenant(&id)).map_err(Failure::from))
+            .read(move |tx| log_rows(tx, &id))
             .await?
             .ok_or_else(|| Failure::not_found(Thing::Log, tenant))?;
         self.remember_log(tenant, &key, row)
@@ -164,15 +193,19 @@ impl House {
 
     fn log_keys_blocking(&self, tx: &mut Tx<'_>, tenant: &TenantId) -> Result<Arc<LogKeys>, Failure> {
         let key = self.tenant_key_blocking(tx, tenant)?;
-        let row = rows::log(&mut tx.tenant(tenant))?.ok_or_else(|| Failure::not_found(Thing::Log, tenant))?;
+        let row = log_rows(tx, tenant)?.ok_or_else(|| Failure::not_found(Thing::Log, tenant))?;
         self.remember_log(tenant, &key, row)
+    }
+
+    fn forget_log_keys(&self, tenant: &TenantId) {
+        self.trail.logs.write().remove(tenant);
     }
 
     fn remember_log(
         &self,
         tenant: &TenantId,
         key: &TenantKey,
-        row: rows::LogRow,
+        (row, first_change): (rows::LogRow, Option<String>),
     ) -> Result<Arc<LogKeys>, Failure> {
         let seed = key.open_trail("signing seed", &row.seed)?;
         let seed: [u8; 32] = exact(&seed)?;
@@ -185,12 +218,20 @@ impl House {
         let event_key = key.open_trail("event key", &row.event_key)?;
         let event_key = SealingKey::from_bytes(event_key.expose())
             .map_err(|_| Failure::Damaged("an event key has a wrong length".into()))?;
+        let damaged = |e: &dyn std::fmt::Display| Failure::Damaged(format!("the first key of a log: {e}"));
+        let first = match first_change {
+            Some(note) => Rotation::open(note.as_bytes()).map_err(|e| damaged(&e))?.old,
+            None => signer.verifier().clone(),
+        };
+        let watch = WatchKey::new(exact(&key.open_trail("watch key", &row.watch_key)?)?);
         let log = Arc::new(LogKeys {
             tenant: tenant.clone(),
             origin: row.origin,
             vkey: row.vkey,
             event_key,
             signer,
+            first,
+            watch,
         });
         self.trail.logs.write().insert(tenant.clone(), Arc::clone(&log));
         Ok(log)
@@ -203,4 +244,34 @@ fn exact(bytes: &SecretBytes) -> Result<[u8; 32], Failure> {
 
 fn opening_aad(origin: &str, index: u64) -> Vec<u8> {
     aad(&[b"bailee/opening/v1", origin.as_bytes(), &index.to_be_bytes()])
+}
+
+/// A log's row, and the note of its first key change.
+fn log_rows(tx: &mut Tx<'_>, tenant: &TenantId) -> Result<Option<(rows::LogRow, Option<String>)>, Failure> {
+    let mut tx = tx.tenant(tenant);
+    let Some(row) = rows::log(&mut tx)? else { return Ok(None) };
+    let first_change = heads::rows::key_changes(&mut tx)?.into_iter().next();
+    Ok(Some((row, first_change)))
+}
+
+/// The rows of a tenant's log.
+struct TenantRows<'a, 't, 'c>(&'a mut TenantTx<'t, 'c>);
+
+impl tree::Rows for TenantRows<'_, '_, '_> {
+    fn leaves(&mut self, first: u64, count: u64) -> Result<Vec<(Vec<u8>, Hash)>, StoreError> {
+        let found = rows::entries(self.0, first, count)?;
+        Ok(found.into_iter().map(|(_, entry, leaf)| (entry.to_vec(), Hash(leaf))).collect())
+    }
+
+    fn nodes(&mut self, level: u8, first: u64, count: u64) -> Result<Vec<Hash>, StoreError> {
+        rows::nodes(self.0, level, first, count)
+    }
+
+    fn node_count(&mut self, level: u8) -> Result<u64, StoreError> {
+        rows::node_count(self.0, level)
+    }
+
+    fn insert_node(&mut self, level: u8, index: u64, hash: &Hash) -> Result<(), StoreError> {
+        rows::insert_node(self.0, level, index, &hash.0)
+    }
 }

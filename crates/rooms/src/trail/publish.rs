@@ -4,24 +4,23 @@
 
 use std::sync::Arc;
 
-use bailee_proof::hash::Hash;
-use bailee_proof::tile::{TILE_WIDTH, Tile, TileKind, bundle_bytes, tile_bytes};
-use bailee_types::{LogId, TenantId};
+use bailee_proof::tile::Tile;
+use bailee_types::LogId;
 
-use super::rows;
+use super::{TenantRows, heads, rows, tree};
 use crate::{Failure, House, Thing};
 
 /// A published part of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogPart {
-    /// The newest signed checkpoint: changes every moment.
-    Checkpoint(String),
-    /// A tile or an entry bundle: never changes.
+    /// Text that changes: the newest signed checkpoint, the last heads.
+    Growing(String),
+    /// A tile, an entry bundle, a full file of heads, a key change: never changes.
     Immutable(Vec<u8>),
 }
 
 impl House {
-    /// The part of a log at a path below its prefix: `checkpoint`, `tile/…`.
+    /// The part of a log at a path below its prefix: `checkpoint`, `tile/…`, `heads/<n>`, `keys/<n>`.
     ///
     /// # Errors
     /// `NotFound` for an unknown log, a path that is none, or a tile beyond the signed head.
@@ -33,58 +32,41 @@ impl House {
             .read(move |tx| rows::tenant_of(tx, &wanted).map_err(Failure::from))
             .await?
             .ok_or_else(missing)?;
+        let log = self.log_keys(&tenant).await?;
         if path == "checkpoint" {
-            return Ok(LogPart::Checkpoint(self.head(&tenant).await?.note));
+            let head = self.head(&tenant).await?;
+            let note = self
+                .db
+                .read(move |tx| {
+                    let signed = rows::checkpoint(&mut tx.tenant(&log.tenant), head.size)?;
+                    signed.map(|s| heads::with_lines(tx, &log.origin, &s)).transpose()
+                })
+                .await?;
+            return note.map(LogPart::Growing).ok_or_else(missing);
+        }
+        if let Some(number) = numbered(path, "heads/") {
+            let file = self.db.read(move |tx| heads::heads_file(tx, &tenant, number)).await?;
+            return file.ok_or_else(missing);
+        }
+        if let Some(number) = numbered(path, "keys/") {
+            let file = self.db.read(move |tx| heads::key_file(tx, &tenant, number)).await?;
+            return file.ok_or_else(missing);
         }
         let tile = Tile::parse(path).map_err(|_| missing())?;
         let signed = self.head(&tenant).await?.size;
         if !tile.exists(signed) {
             return Err(missing());
         }
-        let (first, count) = (tile.index * u64::from(TILE_WIDTH), u64::from(tile.width));
-        let bytes = match tile.kind {
-            TileKind::Entries => {
-                let entries = self.entries_of(&tenant, first, count).await?;
-                bundle_bytes(entries.iter().map(|(e, _)| e.as_slice()))
-                    .map_err(|e| Failure::Bug(e.to_string()))?
-            }
-            TileKind::Hashes(0) => {
-                let leaves: Vec<Hash> =
-                    self.entries_of(&tenant, first, count).await?.into_iter().map(|(_, leaf)| leaf).collect();
-                tile_bytes(&leaves)
-            }
-            TileKind::Hashes(level) => {
-                let id = tenant.clone();
-                let nodes = self
-                    .db
-                    .read(move |tx| {
-                        rows::nodes(&mut tx.tenant(&id), level, first, count).map_err(Failure::from)
-                    })
-                    .await?;
-                if nodes.len() as u64 != count {
-                    return Err(Failure::Damaged("a log has fewer nodes than its head says".into()));
-                }
-                tile_bytes(&nodes)
-            }
-        };
-        Ok(LogPart::Immutable(bytes))
-    }
-
-    async fn entries_of(
-        &self,
-        tenant: &TenantId,
-        first: u64,
-        count: u64,
-    ) -> Result<Vec<([u8; 50], Hash)>, Failure> {
-        let tenant = tenant.clone();
         self.db
-            .read(move |tx| {
-                let rows = rows::entries(&mut tx.tenant(&tenant), first, count)?;
-                if rows.len() as u64 != count {
-                    return Err(Failure::Damaged("a log has fewer records than its head says".into()));
-                }
-                Ok(rows.into_iter().map(|(_, entry, leaf)| (entry, Hash(leaf))).collect())
-            })
+            .read(move |tx| tree::part(&mut TenantRows(&mut tx.tenant(&tenant)), &tile))
             .await
+            .map(LogPart::Immutable)
     }
+}
+
+/// The number after a prefix, in its one spelling.
+fn numbered(path: &str, prefix: &str) -> Option<u64> {
+    let digits = path.strip_prefix(prefix)?;
+    let number: u64 = digits.parse().ok()?;
+    (number.to_string() == digits).then_some(number)
 }

@@ -18,6 +18,7 @@ pub(super) struct LogRow {
     pub(super) origin: String,
     pub(super) vkey: String,
     pub(super) seed: Vec<u8>,
+    pub(super) watch_key: Vec<u8>,
     pub(super) event_key: Vec<u8>,
 }
 
@@ -59,7 +60,7 @@ pub(super) fn insert_log(tx: &mut TenantTx<'_, '_>, log: &NewLog, now: Timestamp
 
 pub(super) fn log(tx: &mut TenantTx<'_, '_>) -> Result<Option<LogRow>, StoreError> {
     tx.query_opt(
-        "SELECT origin, vkey, sealed_signing_seed, sealed_event_key FROM trail_log WHERE tenant_id = $1",
+        "SELECT origin, vkey, sealed_signing_seed, sealed_event_key, sealed_watch_key FROM trail_log WHERE tenant_id = $1",
         &[],
     )?
     .map(|r| {
@@ -68,6 +69,7 @@ pub(super) fn log(tx: &mut TenantTx<'_, '_>) -> Result<Option<LogRow>, StoreErro
             vkey: r.text(1)?.to_owned(),
             seed: r.blob(2)?.to_vec(),
             event_key: r.blob(3)?.to_vec(),
+            watch_key: r.blob(4)?.to_vec(),
         })
     })
     .transpose()
@@ -129,10 +131,12 @@ pub(super) fn advance(
     size: u64,
     time: Timestamp,
     frontier: &[u8],
+    urgent: bool,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE trail_log SET size = $2, last_time_ms = $3, frontier = $4 WHERE tenant_id = $1",
-        &[(size as i64).into(), time.ms().into(), frontier.into()],
+        "UPDATE trail_log SET size = $2, last_time_ms = $3, frontier = $4, \
+         urgent_size = CASE WHEN $5 = 1 THEN $2 ELSE urgent_size END WHERE tenant_id = $1",
+        &[(size as i64).into(), time.ms().into(), frontier.into(), urgent.into()],
     )
     .map(drop)
 }
@@ -228,7 +232,7 @@ pub(super) fn newest_checkpoint(tx: &mut TenantTx<'_, '_>) -> Result<Option<Sign
     .transpose()
 }
 
-fn read_signed(r: &Row) -> Result<Signed, StoreError> {
+pub(super) fn read_signed(r: &Row) -> Result<Signed, StoreError> {
     Ok(Signed {
         size: r.uint(0)?,
         root: r.bytes(1)?,

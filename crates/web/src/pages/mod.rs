@@ -21,6 +21,7 @@ mod sso;
 mod tickets;
 mod trail;
 mod visit;
+mod witnesses;
 
 use std::sync::Arc;
 
@@ -75,6 +76,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/trail", get(trail::list))
         .route("/console/trail/{record}", get(trail::one))
         .route("/console/trail/export", post(trail::export))
+        .route("/console/trail/proof", get(witnesses::show))
+        .route("/console/trail/proof/receipt", post(witnesses::receipt))
+        .route("/console/trail/proof/witnesses", post(witnesses::set))
         .route("/console/consent", get(consent::list))
         .route("/console/consent/{id}/approve", post(consent::approve))
         .route("/console/consent/{id}/deny", post(consent::deny))

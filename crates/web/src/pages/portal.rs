@@ -93,6 +93,10 @@ pub(super) async fn verify(visit: Visit) -> Response {
         Ok(head) => head,
         Err(e) => return failure::page(&visit, &e),
     };
+    let heads = match visit.site.house.public_head().await {
+        Ok(heads) => heads,
+        Err(e) => return failure::page(&visit, &e),
+    };
     let id = head.origin.rsplit('/').next().unwrap_or_default().to_owned();
     let main = html! {
         div.title { div { h1 { (t("Verify it yourself", "自行验证")) } p { (t("Keep the key below: a log that signs with another one is not ours.", "请留存下面的公钥：用其他密钥签名的日志不是我们的。")) } } }
@@ -101,6 +105,15 @@ pub(super) async fn verify(visit: Visit) -> Response {
                 dl.facts { dt { (t("Public key", "公钥")) } dd { code #vkey { (head.vkey) } } dt { (t("Tiles", "日志切片")) } dd { a href={ "/log/" (id) "/checkpoint" } { "/log/" (id) "/" } } }
                 pre #checkpoint-note { (head.note) }
             } p.note { (t("C2SP tlog-tiles, signed note, Ed25519. Any client of that format reads it.", "C2SP tlog-tiles、签名注记、Ed25519；任何支持该格式的客户端都可读取。")) } }
+            div.card { div.head { h2 { (t("The public head log", "公开的日志头日志")) } } div.pad {
+                @match &heads {
+                    Some(heads) => {
+                        dl.facts { dt { (t("Public key", "公钥")) } dd { code #heads-vkey { (heads.vkey) } } dt { (t("Tiles", "日志切片")) } dd { a href="/heads/checkpoint" { "/heads/" } } }
+                        pre #heads-note { (heads.note) }
+                    }
+                    None => p { (t("No head yet: come back in a second.", "尚无日志头，请稍后再来。")) }
+                }
+            } p.note { (t("Every head of every tenant’s log stands here, blinded, once. Watch it from your own machine: bailee-verify watch. Cosign it: bailee-verify witness.", "每个租户日志的每个日志头都以盲化形式在此出现一次。您可在自己的机器上监视：bailee-verify watch；或为其联署：bailee-verify witness。")) } }
             div.card { div.head { h2 { (t("Your own log", "您自己的日志")) } } div.pad {
                 p { (t("Download the bundle under “Who touched my data”, carry it to a machine without network, and run:", "在“谁动过我的数据”下载证据包，拿到没有网络的机器上，运行：")) }
                 pre { "bailee-verify acme.bundle" }
