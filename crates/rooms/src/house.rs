@@ -218,8 +218,9 @@ impl House {
     pub async fn run_workers(self: &Arc<Self>, stop: tokio::sync::watch::Receiver<bool>) {
         let signer = tokio::spawn(trail::sign_heads(Arc::clone(self), stop.clone()));
         let sweeper = tokio::spawn(crate::gate::sweep(Arc::clone(self), stop.clone()));
+        let summariser = tokio::spawn(trail::summarise(Arc::clone(self), stop.clone()));
         let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop));
-        for worker in [signer, sweeper, cleaner] {
+        for worker in [signer, sweeper, summariser, cleaner] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
             }

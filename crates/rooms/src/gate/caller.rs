@@ -251,6 +251,7 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "bailee:EndSession" => true,
         "bailee:ReadTickets" | "bailee:ReadRequests" => !is("portal-editor") || roles.len() > 1,
         "bailee:RequestConsent" | "bailee:WithdrawRequest" | "oss:GetObject" => is("support"),
+        "bailee:ResolveEmployee" | "bailee:NoteResolveEmployee" => is("compliance"),
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,
     }

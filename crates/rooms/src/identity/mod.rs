@@ -19,6 +19,7 @@ mod passkeys;
 mod policy;
 mod provider;
 mod report;
+mod resolve;
 mod role;
 mod rows;
 mod service_role;
@@ -43,6 +44,7 @@ use tokio::sync::Semaphore;
 
 pub use bailee_policy::{Effect, ElementOutcome, Lint, NearMiss, StatementOutcome};
 
+pub(crate) use access_key::has_access_key;
 pub use access_key::{
     AccessKey, AuthError, CreateAccessKey, DeleteAccessKey, GetAccessKeyLastUsed, ListAccessKeys,
     NewAccessKey, Owner, Presented, UpdateAccessKey,
@@ -82,6 +84,7 @@ pub use report::{
     AccountSummary, DOMAIN_SUFFIX, Domains, GetAccountSummary, GetCredentialReport, GetDefaultDomain,
     GetSecurityPractice, SecurityPractice, SetDefaultDomain,
 };
+pub use resolve::{ResolveEmployee, Resolved};
 pub use role::{
     CreateRole, CreateServiceLinkedRole, DeleteRole, GetRole, GetServiceLinkedRoleTemplate, ListRoles,
     RevokeRoleSessions, Role, UpdateRole,

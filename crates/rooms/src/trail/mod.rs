@@ -11,8 +11,12 @@
 mod bundle;
 mod head;
 mod look;
+mod lookup;
 mod publish;
 mod rows;
+mod shape;
+mod trails;
+mod used;
 mod view;
 
 use std::collections::HashMap;
@@ -33,9 +37,16 @@ pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
 pub use head::Head;
 pub(crate) use head::{KnownHeads, check_heads, sign_heads};
-pub use look::{GetAct, ListActs};
+pub use look::{GetAct, ListActs, Looked, LookupEvents, TailActs};
+pub(crate) use lookup::summarise;
+pub use lookup::{ActFilter, Order, TailItem, TailPage};
 pub use publish::LogPart;
-pub use view::{Act, ActEnd, ActFilter, ActPage, Family};
+pub use trails::{
+    CreateTrail, DeleteTrail, DescribeTrails, GetTrailStatus, StartLogging, Status, StopLogging, TRAILS_MAX,
+    Trail, TrailAct, TrailChange, TrailFamily, TrailOf, TrailSettings, TrailStatus, UpdateTrail,
+};
+pub use used::{CountByDay, Counted, KeyUses};
+pub use view::{Act, ActEnd, ActPage, Family};
 
 use crate::gate::RecordedAt;
 use crate::keys::TenantKey;
