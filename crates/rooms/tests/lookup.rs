@@ -23,14 +23,22 @@ fn region() -> RegionId {
 
 /// A log with more than two full blocks: tickets and buckets of root, and refused acts.
 async fn busy(t: &TestHouse, acme: &TestTenant, acts: usize) {
+    // Many at once share a commit.
+    let mut running = tokio::task::JoinSet::new();
     for n in 0..acts {
-        let open = OpenTicket { tenant: acme.id.clone(), title: format!("发票 number {n}") };
-        t.house.perform(acme.root.clone(), open).await.unwrap();
-        if n % 100 == 7 {
-            let name = BucketName::parse(&format!("acme-{n}")).unwrap();
-            let create = CreateBucket { tenant: acme.id.clone(), bucket: name, region: None };
-            t.house.perform(acme.root.clone(), create).await.unwrap();
-        }
+        let (house, tenant, root) = (t.house.clone(), acme.id.clone(), acme.root.clone());
+        running.spawn(async move {
+            let open = OpenTicket { tenant: tenant.clone(), title: format!("发票 number {n}") };
+            house.perform(root.clone(), open).await.unwrap();
+            if n % 100 == 7 {
+                let name = BucketName::parse(&format!("acme-{n}")).unwrap();
+                let create = CreateBucket { tenant, bucket: name, region: None };
+                house.perform(root, create).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
     }
 }
 
@@ -280,7 +288,7 @@ fn an_operators_number_is_resolved_by_compliance_alone_and_both_logs_say_so() {
             acts.iter().rev().map(|a| (a.result().to_owned(), a.event_type.clone())).collect();
         assert_eq!(types.last().unwrap().1, "ALIYUN_INITIATED_PENALTY");
         assert!(types.contains(&("done".into(), "CUSTOMER_INITIATED_SUPPORT".into())));
-        assert!(acts.iter().all(|a| a.level == "WARNING"
+        assert!(acts.iter().filter(|a| a.family == Family::Platform).all(|a| a.level == "WARNING"
             && !a.event.contains("op-lin")
             && !a.outcome_event.contains("op-lin")));
         let provider = bailee_types::TenantId::provider();

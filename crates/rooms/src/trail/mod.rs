@@ -9,6 +9,7 @@
 //! which is where it will be handed on.
 
 mod bundle;
+mod figures;
 mod head;
 mod look;
 mod lookup;
@@ -35,6 +36,7 @@ use tokio::sync::Notify;
 
 pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
+pub use figures::{CountActs, DAYS_MAX, Figures, Tally};
 pub use head::Head;
 pub(crate) use head::{KnownHeads, check_heads, sign_heads};
 pub use look::{GetAct, ListActs, Looked, LookupEvents, TailActs};
