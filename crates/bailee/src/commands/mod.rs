@@ -1,11 +1,13 @@
 //! The commands, `bailee <noun> <verb>`.
 
 mod access;
+mod acts;
 mod api;
 mod dev;
 mod doctor;
 mod init;
 mod operator;
+mod resolve;
 mod serve;
 mod tenant;
 mod trail;
@@ -40,7 +42,7 @@ pub(crate) enum Command {
     Why(access::Why),
     /// List who may do something, and how.
     WhoCan(access::WhoCan),
-    /// The trail: head, acts, export.
+    /// The trail: head, acts, tail, export; whose number stands in it.
     #[command(subcommand)]
     Trail(trail::Trail),
     /// Print a completion script for a shell.
