@@ -44,8 +44,9 @@ pub(crate) use lookup::summarise;
 pub use lookup::{ActFilter, Order, TailItem, TailPage};
 pub use publish::LogPart;
 pub use trails::{
-    CreateTrail, DeleteTrail, DescribeTrails, GetTrailStatus, StartLogging, Status, StopLogging, TRAILS_MAX,
-    Trail, TrailAct, TrailChange, TrailFamily, TrailOf, TrailSettings, TrailStatus, UpdateTrail,
+    CreateTrail, DeleteTrail, DescribeRegions, DescribeTrails, GetTrailStatus, StartLogging, Status,
+    StopLogging, TRAILS_MAX, Trail, TrailAct, TrailChange, TrailFamily, TrailOf, TrailSettings, TrailStatus,
+    UpdateTrail,
 };
 pub use used::{CountByDay, Counted, KeyUses};
 pub use view::{Act, ActEnd, ActPage, Family};

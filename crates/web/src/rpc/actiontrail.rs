@@ -2,9 +2,9 @@
 
 use bailee_rooms::gate::Operation;
 use bailee_rooms::trail::{
-    Act, ActFilter, CountByDay, Counted, CreateTrail, DeleteTrail, DescribeTrails, Family, GetTrailStatus,
-    KeyUses, LookupEvents, Order, StartLogging, StopLogging, Trail, TrailAct, TrailChange, TrailFamily,
-    TrailSettings, UpdateTrail,
+    Act, ActFilter, CountByDay, Counted, CreateTrail, DeleteTrail, DescribeRegions, DescribeTrails, Family,
+    GetTrailStatus, KeyUses, LookupEvents, Order, StartLogging, StopLogging, Trail, TrailAct, TrailChange,
+    TrailFamily, TrailSettings, UpdateTrail,
 };
 use bailee_rooms::{Failure, Thing};
 use bailee_types::{AccessKeyId, RegionId, Timestamp};
@@ -123,6 +123,7 @@ impl Actiontrail<'_> {
             }
             "GetTrailStatus" => self.status(trail_name()?).await?,
             "DescribeRegions" => {
+                self.act(DescribeRegions).await?;
                 let region = self.region.as_str();
                 let endpoint = &self.cx.house.provider().host;
                 json!({ "Regions": { "Region": [

@@ -130,6 +130,27 @@ pub struct StopLogging {
     pub name: String,
 }
 
+/// Which regions there are: the answer is the house's, the act asks whether one may.
+#[derive(Clone, Debug)]
+pub struct DescribeRegions;
+
+impl TrailAct for DescribeRegions {
+    type Output = ();
+    const WRITE: bool = false;
+
+    fn action(&self) -> &'static str {
+        "actiontrail:DescribeRegions"
+    }
+
+    fn name(&self) -> &'static str {
+        "*"
+    }
+
+    fn run(self, _tx: &mut TenantTx<'_, '_>, _now: Timestamp) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 /// How a trail does.
 #[derive(Clone, Debug)]
 pub struct GetTrailStatus {

@@ -12,8 +12,8 @@ use bailee_types::{Arn, BucketName, RegionId, TenantId, Timestamp};
 use serde_json::Value;
 
 pub use acts::{
-    CreateTrail, DeleteTrail, DescribeTrails, GetTrailStatus, StartLogging, StopLogging, TrailAct,
-    TrailChange, TrailOf, TrailStatus, UpdateTrail,
+    CreateTrail, DeleteTrail, DescribeRegions, DescribeTrails, GetTrailStatus, StartLogging, StopLogging,
+    TrailAct, TrailChange, TrailOf, TrailStatus, UpdateTrail,
 };
 
 use crate::Failure;
