@@ -164,7 +164,7 @@ fn heat(lang: Lang, f: &Figures) -> Markup {
 fn bars(lang: Lang, id: &str, title: &str, none: &str, rows: &[(String, Tally)]) -> Markup {
     let most = rows.iter().map(|(_, t)| t.acts).max().unwrap_or(0).max(1);
     let shown = &rows[..rows.len().min(BARS_MAX)];
-    let long = |n: u64| (n * 420 / most).max(1);
+    let long = |n: u64| (n * 360 / most).max(1);
     let cut = |name: &str| {
         // The end of a path tells more than its beginning.
         let name = if name.is_empty() { none } else { name };
