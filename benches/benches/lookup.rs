@@ -99,6 +99,11 @@ fn main() {
         let start = Instant::now();
         house.house.summarise_blocks().await.unwrap();
         figure("summaries derived", RECORDS as f64 / start.elapsed().as_secs_f64(), "records/s");
+        let db = rusqlite::Connection::open(house.folder().join("bailee.sqlite")).unwrap();
+        let bytes: f64 = db
+            .query_row("SELECT avg(length(sealed_summary)) / 512.0 FROM trail_block", [], |r| r.get(0))
+            .unwrap();
+        figure("bytes of summary", bytes, "a record");
         let (lookup, opened) = best(&house, &tenant, &filter).await;
         figure("records opened by scanning", scanned as f64, "records");
         figure("records opened by lookup", opened as f64, "records");

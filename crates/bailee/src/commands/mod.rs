@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// Operators: the provider's staff.
     #[command(subcommand)]
     Operator(operator::Operator),
-    /// Run an operation of Ram or Ims as an administrator at the machine, e.g. `ram CreateGroup GroupName=ops`.
+    /// Run an operation of Ram, Ims or Actiontrail as an administrator at the machine, e.g. `ram CreateGroup GroupName=ops`.
     Api(api::Api),
     /// Say why somebody may or may not do something, statement by statement.
     Why(access::Why),
