@@ -163,7 +163,7 @@ fn pages_of_both_directions_meet_while_others_append() {
             let (house, tenant, root, stop) =
                 (t.house.clone(), acme.id.clone(), acme.root.clone(), stop.clone());
             writers.spawn(async move {
-                for _ in 0..400 {
+                for _ in 0..150 {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
