@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import select
 import selectors
 import shutil
 import signal

@@ -12,6 +12,8 @@ import json
 import pathlib
 import time
 
+import alibabacloud_actiontrail20200706.client
+import alibabacloud_actiontrail20200706.models
 import alibabacloud_ims20190815.client
 import alibabacloud_ims20190815.models
 import alibabacloud_ram20150501.client
@@ -27,6 +29,7 @@ _PRODUCTS = {
     "Ram": alibabacloud_ram20150501,
     "Ims": alibabacloud_ims20190815,
     "Sts": alibabacloud_sts20150401,
+    "Actiontrail": alibabacloud_actiontrail20200706,
 }
 # What was driven, and what was provoked, by product: the last test of a file looks whether anything is missing.
 CALLED = {product: set() for product in _PRODUCTS}
@@ -163,6 +166,17 @@ UNSERVED_IMS = {"GetUserSsoSettings", "SetUserSsoSettings"}
 ANONYMOUS_STS = {"AssumeRoleWithOIDC", "AssumeRoleWithSAML"}
 
 
+# Events and trails to buckets; and, not in the public SDK, the platform's events for generic clients.
+INNER_ACTIONTRAIL = {"CreateInnerTrail", "DescribeInnerTrails", "DeleteInnerTrail", "LookupInnerEvents"}
+SERVED_ACTIONTRAIL = {
+    "LookupEvents", "CreateTrail", "UpdateTrail", "DeleteTrail", "DescribeTrails", "GetTrailStatus", "StartLogging",
+    "StopLogging", "DescribeRegions", "GetAccessKeyLastUsedInfo", "GetAccessKeyLastUsedEvents", "GetAccessKeyLastUsedIps",
+    "GetAccessKeyLastUsedProducts", "GetAccessKeyLastUsedResources", "DescribeUserLogCount", "DescribeUserAlertCount",
+}
+
+
 def is_served(product, name):
     """Whether an operation is built; the others say `InvalidAction.NotFound`."""
+    if product == "Actiontrail":
+        return name in SERVED_ACTIONTRAIL | INNER_ACTIONTRAIL
     return {"Ram": True, "Ims": name not in UNSERVED_IMS, "Sts": True}.get(product, False)

@@ -92,12 +92,12 @@ class Chromium:
         (ARTIFACTS / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
     def well(self):
-        """Nothing was blocked or broken, nothing sticks out, no script runs, and every picture of a letter is there."""
+        """Nothing was blocked or broken, nothing sticks out, no script but our own files runs, and every picture of a letter is there."""
         said = [e["message"] for e in self.driver.get_log("browser") if e["level"] == "SEVERE"]
         assert not [m for m in said if "status of 403" not in m], said
         over = self.driver.execute_script("return document.documentElement.scrollWidth - innerWidth")
         assert over <= 0, f"{self.driver.current_url} is {over} px too wide"
-        assert not self.there("script, [onclick], [style]")
+        assert not self.there("script:not([src^='/assets/']), [onclick], [style]")
         unnamed = self.driver.execute_script(
             "return [...document.querySelectorAll('input:not([type=hidden]), select, textarea')]"
             ".filter(e => !e.labels.length && !e.ariaLabel).map(e => e.outerHTML)")

@@ -139,9 +139,11 @@ def test_pages_carry_strict_headers_and_both_languages():
             en, zh = b.get(path + "?lang=en").source, b.get(path + "?lang=zh").source
             assert 'lang="en"' in en and 'lang="zh"' in zh and en != zh
             csp = b.headers["Content-Security-Policy"]
-            assert "default-src 'none'" in csp and "script" not in csp and "unsafe" not in csp
+            assert "default-src 'none'" in csp and "unsafe" not in csp
+            # Signing in with a passkey takes a script of our own; nothing else of these pages has one.
+            assert ("script-src 'self'" in csp) if path == "/login" else ("script" not in csp)
             assert b.headers["X-Frame-Options"] == "DENY"
-            assert "<script" not in en and " style=" not in en
+            assert en.count("<script") == en.count('<script src="/assets/') and " style=" not in en
 
 
 def test_the_trail_is_seen_on_the_command_line_too():

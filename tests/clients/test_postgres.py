@@ -1,10 +1,15 @@
 """The same house on PostgreSQL: the consent path, two servers on one database, and the database that goes away."""
 
+import collections
+import http.client
+import json
 import os
 import pathlib
 import shutil
 import socket
 import subprocess
+import threading
+import time
 
 import boto3
 import pytest
@@ -165,3 +170,58 @@ def test_a_wrong_address_is_said_without_its_password(tmp_path):
                           capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and "database" in done.stderr, done.stderr
     assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_a_server_that_dies_hands_the_log_over_in_seconds(cluster, tmp_path):
+    """Two servers write one log; one is killed in the middle. What was answered is there once, in one order."""
+    env = {"BAILEE_DATABASE": cluster.url}
+    first = OnPostgres(tmp_path / "data", env=env)
+    second = OnPostgres(tmp_path / "data", env=env)
+    answered, stop = [], threading.Event()
+
+    def write(server, worker):
+        n = 0
+        while not stop.is_set():
+            name = f"w{worker}-{n}"
+            path, headers, body = rpc_v3("CreateUser", "2015-05-01", first.key("acme"), host="x", form={"UserName": name})
+            try:
+                status = h.request("POST", server.console + path, body=body, headers={**headers, "host": "x"}, timeout=10)[0]
+            except (OSError, http.client.HTTPException):
+                return
+            if status == 200:
+                answered.append((time.monotonic(), server, name))
+            n += 1
+
+    threads = [threading.Thread(target=write, args=(s, f"{at}{i}")) for at, s in enumerate((first, second)) for i in range(4)]
+    try:
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len({s for _, s, _ in answered}) == 2 and len(answered) > 40)
+        first.kill()
+        killed = time.monotonic()
+        wait_until(lambda: sum(1 for at, s, _ in answered if s is second and at > killed) > 20)
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        after = min(at for at, s, _ in answered if s is second and at > killed)
+        assert after - killed <= 5, f"nobody wrote for {after - killed:.1f} s"
+        names = [name for _, _, name in answered]
+        acts, before = [], []
+        while True:
+            page = json.loads(run(h.BIN, "trail", "acts", "--data", str(second.data), "--tenant", "acme", "--all", "--limit", "1000",
+                                  *before, "--output", "json", env={**os.environ, **env}).stdout)
+            acts += page["acts"]
+            if page["next_before"] is None:
+                break
+            before = ["--before", str(page["next_before"])]
+        done = collections.Counter(a["resource"].rsplit("/", 1)[1] for a in acts if a["event"] == "CreateUser" and a["result"] == "done")
+        assert all(done[name] == 1 for name in names), [n for n in names if done[n] != 1]
+        assert [a["record"] for a in acts] == sorted({a["record"] for a in acts}, reverse=True)
+        out = str(tmp_path / "pg.bundle")
+        run(h.BIN, "trail", "export", "--data", str(second.data), "--tenant", "acme", "-o", out, env={**os.environ, **env})
+        run(VERIFY, out)
+    finally:
+        stop.set()
+        for server in (first, second):
+            if server.is_running():
+                server.kill()

@@ -79,6 +79,8 @@ pub enum Thing {
     Grant,
     /// A log or a part of it.
     Log,
+    /// A trail: where events are delivered.
+    Trail,
 }
 
 impl std::fmt::Display for Thing {
@@ -112,6 +114,7 @@ impl std::fmt::Display for Thing {
             Self::Ticket => "ticket",
             Self::Grant => "consent request",
             Self::Log => "log",
+            Self::Trail => "trail",
         })
     }
 }

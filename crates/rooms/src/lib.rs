@@ -25,4 +25,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 2, name: "identity", sql: include_str!("migrations/0002_identity.sql") },
     Migration { number: 3, name: "devices", sql: include_str!("migrations/0003_devices.sql") },
     Migration { number: 6, name: "heads", sql: include_str!("migrations/0006_heads.sql") },
+    Migration { number: 7, name: "lookup", sql: include_str!("migrations/0007_lookup.sql") },
 ];

@@ -71,6 +71,11 @@ impl Arn {
         Self::of("bailee", "", tenant, relative.to_owned())
     }
 
+    /// `acs:actiontrail:<region>:<tenant>:trail/<name>`.
+    pub fn trail(tenant: &TenantId, region: &str, name: &str) -> Self {
+        Self::of("actiontrail", region, tenant, format!("trail/{name}"))
+    }
+
     /// The service code, e.g. `oss`.
     pub fn service(&self) -> &str {
         &self.service

@@ -49,6 +49,7 @@ pub async fn serve(
         secure: options.secure,
         objects_url: url(&objects),
         console_url: url(&console),
+        live: pages::Live::new(stop.clone()),
     };
     let front = server::Front::new(Arc::clone(&house), site, Arc::clone(&traffic));
     tokio::join!(

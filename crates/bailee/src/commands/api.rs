@@ -1,4 +1,4 @@
-//! `bailee api`: any operation of Ram or Ims at the machine, as the wire has it.
+//! `bailee api`: any operation of Ram, Ims or Actiontrail at the machine, as the wire has it.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ pub(crate) struct Api {
     /// The tenant's alias or id.
     #[arg(long)]
     tenant: String,
-    /// ram or ims.
+    /// ram, ims or actiontrail.
     product: String,
     /// E.g. `CreateGroup`.
     operation: String,

@@ -1,12 +1,14 @@
 //! The commands, `bailee <noun> <verb>`.
 
 mod access;
+mod acts;
 mod api;
 mod credentials;
 mod dev;
 mod doctor;
 mod init;
 mod operator;
+mod resolve;
 mod serve;
 mod tenant;
 mod trail;
@@ -35,7 +37,7 @@ pub(crate) enum Command {
     /// Operators: the provider's staff.
     #[command(subcommand)]
     Operator(operator::Operator),
-    /// Run an operation of Ram or Ims as an administrator at the machine, e.g. `ram CreateGroup GroupName=ops`.
+    /// Run an operation of Ram, Ims or Actiontrail as an administrator at the machine, e.g. `ram CreateGroup GroupName=ops`.
     Api(api::Api),
     /// Roles: end their sessions.
     #[command(subcommand)]
@@ -50,7 +52,7 @@ pub(crate) enum Command {
     Why(access::Why),
     /// List who may do something, and how.
     WhoCan(access::WhoCan),
-    /// The trail: head, acts, export.
+    /// The trail: head, acts, tail, export; whose number stands in it.
     #[command(subcommand)]
     Trail(trail::Trail),
     /// Print a completion script for a shell.

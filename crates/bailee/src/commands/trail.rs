@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bailee_rooms::trail::{
-    ActEnd, ActFilter, ExportTrail, Family, RotateLogKey, SetWitnessing, ShowEnrolment, ShowWitnessing,
-};
+use bailee_rooms::trail::{ExportTrail, RotateLogKey, SetWitnessing, ShowEnrolment, ShowWitnessing};
 use clap::Subcommand;
 use serde_json::json;
 
+use super::acts::{HEAD, Which, cells, shown, tail};
 use super::on_runtime;
 use super::tenant::print;
 use crate::config::{Common, Output};
@@ -70,19 +69,13 @@ pub(crate) enum Trail {
         tenant: String,
     },
     /// Acts of the platform on a tenant's resources, newest first.
-    Acts {
+    #[command(visible_alias = "acts")]
+    List {
         /// The tenant's alias or id.
         #[arg(long)]
         tenant: String,
-        /// Also the tenant's own management events.
-        #[arg(long)]
-        all: bool,
-        /// Only acts with this text in name, resource, operator, ticket, grant or reason.
-        #[arg(long)]
-        text: Option<String>,
-        /// Only this result: open, done, refused, failed, unknown.
-        #[arg(long)]
-        result: Option<String>,
+        #[command(flatten)]
+        which: Box<Which>,
         /// At most so many.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
@@ -90,6 +83,22 @@ pub(crate) enum Trail {
         #[arg(long)]
         before: Option<u64>,
     },
+    /// Acts as they come, each with its outcome.
+    Tail {
+        /// The tenant's alias or id.
+        #[arg(long)]
+        tenant: String,
+        #[command(flatten)]
+        which: Box<Which>,
+        /// Begin at this record; without it, with what comes from now on.
+        #[arg(long, value_name = "RECORD")]
+        from: Option<u64>,
+        /// Go on until interrupted; without it, stop at the end of the log.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Say whose number stands in a tenant's events. For an operator with the role compliance; both logs say that he asked.
+    ResolveEmployee(super::resolve::Resolve),
 }
 
 pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
@@ -188,64 +197,31 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
                     .await?;
                 print(json_out, &json!({ "key": vkey }), "The log signs with a new key:");
             }
-            Trail::Acts { tenant, all, text, result, limit, before } => {
+            Trail::List { tenant, which, limit, before } => {
                 let tenant = house.find_tenant(&tenant).await?;
-                let filter = ActFilter {
-                    family: (!all).then_some(Family::Platform),
-                    text,
-                    result,
-                    ..ActFilter::default()
-                };
-                let page = house.acts(&tenant.id, &filter, before, usize::from(limit)).await?;
-                let end = |e: &ActEnd| match e {
-                    ActEnd::Open => "open".to_owned(),
-                    ActEnd::Refused => "refused".to_owned(),
-                    ActEnd::Ended { result, .. } => result.clone(),
-                };
+                let page = house.acts(&tenant.id, &which.filter()?, before, usize::from(limit)).await?;
                 if json_out {
-                    let acts: Vec<_> = page
-                        .acts
-                        .iter()
-                        .map(|a| {
-                            json!({
-                                "record": a.record, "time": a.at.iso_ms(), "event": a.event_name, "resource": a.resource,
-                                "who": a.who, "place": a.place, "reason": a.reason, "ticket": a.ticket, "grant": a.grant,
-                                "result": end(&a.end), "error": a.error_message,
-                            })
-                        })
-                        .collect();
+                    let acts: Vec<_> = page.acts.iter().map(shown).collect();
                     println!(
                         "{}",
                         json!({ "acts": acts, "next_before": page.next_before, "checkpoint": page.head.size })
                     );
-                } else if page.acts.is_empty() {
-                    println!("Nobody of the provider touched this tenant's resources.");
-                } else {
-                    let rows: Vec<_> = page
-                        .acts
-                        .iter()
-                        .map(|a| {
-                            vec![
-                                a.record.to_string(),
-                                a.at.iso(),
-                                a.event_name.clone(),
-                                a.resource.splitn(5, ':').last().unwrap_or_default().to_owned(),
-                                a.who.clone(),
-                                a.place.clone(),
-                                a.ticket.clone(),
-                                a.grant.clone(),
-                                end(&a.end),
-                            ]
-                        })
-                        .collect();
-                    let head =
-                        ["RECORD", "TIME", "EVENT", "RESOURCE", "WHO", "PLACE", "TICKET", "GRANT", "RESULT"];
-                    println!("{}", table(&head, &rows));
-                    if let Some(before) = page.next_before {
-                        println!("More: --before {before}");
-                    }
+                    return Ok(ExitCode::SUCCESS);
+                }
+                match (page.acts.is_empty(), page.next_before) {
+                    (true, None) => println!("No act matches: nobody touched what was asked for."),
+                    (true, Some(_)) => println!("Nothing in the part of the log that was looked through."),
+                    _ => println!("{}", table(&HEAD, &page.acts.iter().map(cells).collect::<Vec<_>>())),
+                }
+                if let Some(before) = page.next_before {
+                    println!("More: --before {before}");
                 }
             }
+            Trail::Tail { tenant, which, from, follow } => {
+                let tenant = house.find_tenant(&tenant).await?.id;
+                tail(&house, &tenant, &which.filter()?, from, follow, json_out).await?;
+            }
+            Trail::ResolveEmployee(resolve) => super::resolve::run(&house, resolve, json_out).await?,
         }
         Ok(ExitCode::SUCCESS)
     })

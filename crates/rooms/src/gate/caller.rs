@@ -273,6 +273,7 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "bailee:ForgetDevice" => true,
         "bailee:ReadTickets" | "bailee:ReadRequests" => !is("portal-editor") || roles.len() > 1,
         "bailee:RequestConsent" | "bailee:WithdrawRequest" | "oss:GetObject" => is("support"),
+        "bailee:ResolveEmployee" | "bailee:NoteResolveEmployee" => is("compliance"),
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,
     }

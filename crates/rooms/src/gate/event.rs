@@ -1,7 +1,11 @@
 //! The texts of records. The tenant's own acts have ActionTrail's shape, the provider's acts have
 //! Inner-ActionTrail's (contract §6); around both stands what the verifier reads: `record`, `index`,
 //! `timeMs`, `tenant`.
+//!
+//! What an outcome adds to a management event (`errorCode`, `responseElements`) and what only repeats it
+//! (`requestParameterJson`) is put in when the event is shown or delivered: see `trail::shape`.
 
+use bailee_types::{Arn, RequestId};
 use serde_json::{Map, Value, json};
 
 use super::rows::Ending;
@@ -62,7 +66,47 @@ pub(super) fn of_outcome(end: &Ending, _at: RecordedAt) -> Map<String, Value> {
 
 fn management(house: &House, caller: &Caller, asked: &Asked, at: RecordedAt) -> Value {
     let origin = caller.origin();
-    let write = matches!(asked.class, Class::Management { write: true });
+    let service = asked.action.split_once(':').map_or("", |(s, _)| s);
+    let (name, kind) = match asked.event_name() {
+        "SignIn" => ("ConsoleSignin", "ConsoleSignin"),
+        "EndSession" => ("ConsoleSignout", "ConsoleSignout"),
+        other => (other, origin.channel),
+    };
+    let mut event = parts(json!({
+        "eventId": RequestId::random().as_str(),
+        "eventVersion": "1",
+        "eventTime": at.time.iso(),
+        "eventName": name,
+        "eventSource": house.provider().host,
+        "eventType": kind,
+        "eventCategory": "Management",
+        "eventRW": if is_write(asked) { "Write" } else { "Read" },
+        "serviceName": service_name(service),
+        "acsRegion": house.provider().region.as_str(),
+        "requestId": origin.request_id,
+        "requestParameters": asked.parameters,
+        "resourceType": asked.resource_type,
+        "resourceName": resource_name(&asked.resource),
+        "referencedResources": referenced(asked),
+        "sourceIpAddress": origin.source_ip,
+        "userAgent": origin.user_agent,
+        "vpcId": "",
+        "isGlobal": matches!(service, "ram" | "sts"),
+        "recipientAccountId": caller.tenant().map(ToString::to_string),
+        "eventAttributes": { "SensitiveAction": is_sensitive(name) },
+        "additionalEventData": {
+            "isMFAChecked": caller.mfa_present().to_string(),
+            "loginAccount": caller.alias().map(ToString::to_string),
+        },
+        "userIdentity": identity(caller, asked),
+    }));
+    if let Some(version) = api_version(service) {
+        event.insert("apiVersion".into(), version.into());
+    }
+    Value::Object(event)
+}
+
+fn identity(caller: &Caller, asked: &Asked) -> Value {
     let (kind, principal_id, user_name) = match caller.principal() {
         Principal::User { id, name, .. } => ("ram-user", id.to_string(), name.to_string()),
         Principal::Session(s) => {
@@ -74,33 +118,13 @@ fn management(house: &House, caller: &Caller, asked: &Asked, at: RecordedAt) -> 
         }
         _ => ("root-account", asked.tenant.to_string(), "root".to_owned()),
     };
-    let service = asked.action.split_once(':').map_or("", |(s, _)| s);
     json!({
-        "eventId": origin.request_id,
-        "eventVersion": "1",
-        "eventTime": at.time.iso(),
-        "eventName": asked.event_name(),
-        "eventSource": house.provider().host,
-        "eventType": origin.channel,
-        "eventCategory": "Management",
-        "eventRW": if write { "Write" } else { "Read" },
-        "serviceName": service_name(service),
-        "acsRegion": house.provider().region.as_str(),
-        "requestId": origin.request_id,
-        "requestParameters": asked.parameters,
-        "resourceType": asked.resource_type,
-        "resourceName": asked.resource.relative(),
-        "sourceIpAddress": origin.source_ip,
-        "userAgent": origin.user_agent,
-        "recipientAccountId": caller.tenant().map(ToString::to_string),
-        "userIdentity": {
-            "type": kind,
-            "principalId": principal_id,
-            "accountId": caller.tenant().map(ToString::to_string),
-            "accessKeyId": caller.access_key().map(ToString::to_string),
-            "userName": user_name,
-            "sessionContext": { "attributes": { "mfaAuthenticated": caller.mfa_present().to_string() } },
-        },
+        "type": kind,
+        "principalId": principal_id,
+        "accountId": caller.tenant().map(ToString::to_string),
+        "accessKeyId": caller.access_key().map(ToString::to_string),
+        "userName": user_name,
+        "sessionContext": { "attributes": { "mfaAuthenticated": caller.mfa_present().to_string() } },
     })
 }
 
@@ -113,27 +137,27 @@ fn platform(
 ) -> Value {
     let (employee, place, method) = match caller.principal() {
         Principal::Operator { id, place, .. } => {
-            (house.pseudonym(&asked.tenant, id).to_string(), place.clone(), "Regular Read")
+            let method = if is_write(asked) { "Regular Write" } else { "Regular Read" };
+            (house.pseudonym(&asked.tenant, id).to_string(), place.clone(), method)
         }
         // Automatic operations have no employee (contract §6).
-        _ => (String::new(), house.provider().jurisdiction.clone(), "internal-interface"),
+        _ => {
+            let method = if is_write(asked) { "Internal Write" } else { "Internal Read" };
+            (String::new(), house.provider().jurisdiction.clone(), method)
+        }
     };
-    // A grant makes it support that the customer authorised; so does asking for one on his ticket.
-    let support = asked.touches == Touches::Content || asked.touches == Touches::Nothing || grant.is_some();
-    let kind = if caller.is_operator() && support {
-        "CUSTOMER_INITIATED_SUPPORT"
-    } else {
-        "ALIYUN_INITIATED_SERVICE"
+    let kind = event_type(caller, asked, grant);
+    let why = match (&asked.ticket, legal_reference(asked), caller.principal()) {
+        (Some(ticket), _, _) => format!("ticket {ticket}"),
+        (None, Some(reference), _) => format!("legal reference {reference}"),
+        (None, None, Principal::System { worker }) => (*worker).to_owned(),
+        (None, None, _) => String::new(),
     };
-    let why = match (&asked.ticket, caller.principal()) {
-        (Some(ticket), _) => format!("ticket {ticket}"),
-        (None, Principal::System { worker }) => (*worker).to_owned(),
-        (None, _) => String::new(),
-    };
+    let warns = asked.touches == Touches::Content || kind == PENALTY || legal_reference(asked).is_some();
     json!({
-        "EventID": caller.origin().request_id,
+        "EventID": RequestId::random().as_str(),
         "EventVersion": "1.0.0",
-        "EventProduct": "OSS",
+        "EventProduct": product(asked),
         "EventName": asked.event_name(),
         "EventDescription": why,
         "EventType": kind,
@@ -145,8 +169,113 @@ fn platform(
         "ResourceOwnerID": asked.tenant.as_str(),
         "EventAdditionalDetail": Value::Object(asked.parameters.clone()).to_string(),
         "EventTime": at.time.iso(),
-        "EventLevel": if asked.touches == Touches::Content { "WARNING" } else { "NOTICE" },
+        "EventLevel": if warns { "WARNING" } else { "NOTICE" },
         "EventLocation": place,
+    })
+}
+
+const SUPPORT: &str = "CUSTOMER_INITIATED_SUPPORT";
+const SERVICE: &str = "ALIYUN_INITIATED_SERVICE";
+const PENALTY: &str = "ALIYUN_INITIATED_PENALTY";
+
+/// Which of the three kinds an act of the platform is. A grant makes it support that the customer authorised, so does
+/// asking for one on his ticket; a legal reference without a ticket of his makes it legal handling.
+fn event_type(caller: &Caller, asked: &Asked, grant: Option<&Coverage>) -> &'static str {
+    if legal_reference(asked).is_some() {
+        return if asked.ticket.is_some() { SUPPORT } else { PENALTY };
+    }
+    let support = asked.touches == Touches::Content || asked.touches == Touches::Nothing || grant.is_some();
+    if caller.is_operator() && support { SUPPORT } else { SERVICE }
+}
+
+/// The reference of a compliance act; such an act has it among its parameters.
+fn legal_reference(asked: &Asked) -> Option<&str> {
+    matches!(asked.event_name(), "ResolveEmployee" | "NoteResolveEmployee")
+        .then(|| asked.parameters.get("legalReference")?.as_str())
+        .flatten()
+}
+
+/// The product by the resource. What belongs to none of the five products of the contract has its service's name.
+fn product(asked: &Asked) -> String {
+    let service = asked.resource_type.split("::").nth(1).unwrap_or_default();
+    match service {
+        "OSS" | "RDS" | "ACK" | "EMR" => service.to_owned(),
+        "ECS" | "VPC" => "ECS".to_owned(),
+        other => other.to_ascii_uppercase(),
+    }
+}
+
+fn is_write(asked: &Asked) -> bool {
+    matches!(asked.class, Class::Management { write: true })
+}
+
+/// A name as lists show it: of RAM's things without their kind, of objects with their bucket.
+fn resource_name(resource: &Arn) -> &str {
+    match (resource.service(), resource.relative().split_once('/')) {
+        ("oss", _) | (_, None) => resource.relative(),
+        (_, Some((_, name))) => name,
+    }
+}
+
+/// Everything that the act touches, by type.
+fn referenced(asked: &Asked) -> Value {
+    let mut out: Map<String, Value> = Map::new();
+    let also = asked.also.iter().map(|arn| {
+        let kind = arn.relative().split('/').next().unwrap_or_default();
+        let kind = match kind {
+            "mfa" => "MFADevice".to_owned(),
+            other => other
+                .split('-')
+                .map(|w| match w {
+                    "oidc" | "saml" => w.to_ascii_uppercase(),
+                    _ => w.get(..1).unwrap_or_default().to_ascii_uppercase() + w.get(1..).unwrap_or_default(),
+                })
+                .collect(),
+        };
+        (format!("ACS::{}::{kind}", arn.service().to_ascii_uppercase()), arn)
+    });
+    for (kind, arn) in std::iter::once((asked.resource_type.to_owned(), &asked.resource)).chain(also) {
+        if let Value::Array(ids) = out.entry(kind).or_insert_with(|| Value::Array(Vec::new())) {
+            ids.push(resource_name(arn).into());
+        }
+    }
+    Value::Object(out)
+}
+
+/// Acts after which somebody may do more than before, or less is recorded.
+fn is_sensitive(name: &str) -> bool {
+    matches!(
+        name,
+        "CreateAccessKey"
+            | "CreateLoginProfile"
+            | "UpdateLoginProfile"
+            | "AttachPolicyToUser"
+            | "AttachPolicyToGroup"
+            | "AttachPolicyToRole"
+            | "AddUserToGroup"
+            | "CreatePolicyVersion"
+            | "SetDefaultPolicyVersion"
+            | "UpdateRole"
+            | "UnbindMFADevice"
+            | "DeleteUser"
+            | "SetSecurityPreference"
+            | "StopLogging"
+            | "DeleteTrail"
+            | "UpdateTrail"
+            | "ApproveConsent"
+    )
+}
+
+fn api_version(service: &str) -> Option<&'static str> {
+    Some(match service {
+        "ram" => "2015-05-01",
+        "sts" => "2015-04-01",
+        "kms" => "2016-01-20",
+        "actiontrail" => "2020-07-06",
+        "vpc" => "2016-04-28",
+        "ecs" => "2014-05-26",
+        "yundun-cloudfirewall" => "2017-12-07",
+        _ => return None,
     })
 }
 
@@ -155,7 +284,16 @@ fn service_name(code: &str) -> &str {
         "oss" => "Oss",
         "ram" => "Ram",
         "sts" => "Sts",
+        "kms" => "Kms",
+        "actiontrail" => "Actiontrail",
+        "vpc" => "Vpc",
+        "ecs" => "Ecs",
+        "yundun-cloudfirewall" => "Cloudfw",
         "bailee" => "Bailee",
         other => other,
     }
+}
+
+fn parts(value: Value) -> Map<String, Value> {
+    if let Value::Object(map) = value { map } else { Map::new() }
 }

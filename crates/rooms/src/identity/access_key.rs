@@ -453,6 +453,15 @@ impl Act for GetAccessKeyLastUsed {
     }
 }
 
+/// Whether a tenant has this key.
+pub(crate) fn has_access_key(
+    tx: &mut bailee_store::Tx<'_>,
+    tenant: &TenantId,
+    id: &AccessKeyId,
+) -> Result<bool, bailee_store::StoreError> {
+    Ok(key::by_id(tx, id)?.is_some_and(|row| row.tenant == *tenant))
+}
+
 fn secret_aad(tenant: &TenantId, id: &AccessKeyId) -> Vec<u8> {
     aad(&[b"bailee/access-key/v1", tenant.as_str().as_bytes(), id.as_str().as_bytes()])
 }

@@ -22,6 +22,7 @@ mod passkeys;
 mod policy;
 mod provider;
 mod report;
+mod resolve;
 mod role;
 mod rows;
 mod service_role;
@@ -46,6 +47,7 @@ use tokio::sync::Semaphore;
 
 pub use bailee_policy::{Effect, ElementOutcome, Lint, NearMiss, StatementOutcome};
 
+pub(crate) use access_key::has_access_key;
 pub use access_key::{
     AccessKey, AuthError, CreateAccessKey, DeleteAccessKey, GetAccessKeyLastUsed, ListAccessKeys,
     NewAccessKey, Owner, Presented, UpdateAccessKey,
@@ -90,6 +92,7 @@ pub use report::{
     AccountSummary, DOMAIN_SUFFIX, Domains, GetAccountSummary, GetCredentialReport, GetDefaultDomain,
     GetSecurityPractice, KeyFinding, ListKeyFindings, SecurityPractice, SetDefaultDomain, for_spreadsheets,
 };
+pub use resolve::{ResolveEmployee, Resolved};
 pub use role::{
     CreateRole, CreateServiceLinkedRole, DeleteRole, GetRole, GetServiceLinkedRoleTemplate, ListRoles,
     RevokeRoleSessions, Role, UpdateRole,

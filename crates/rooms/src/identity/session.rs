@@ -283,6 +283,27 @@ impl House {
         token: &str,
         origin: Origin,
     ) -> Result<Option<SessionInfo>, Failure> {
+        self.session_at(token, origin, true).await
+    }
+
+    /// As [`House::session`], but watching is no sign of life: a page that is left open does not keep its session.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn session_watched(
+        self: &Arc<Self>,
+        token: &str,
+        origin: Origin,
+    ) -> Result<Option<SessionInfo>, Failure> {
+        self.session_at(token, origin, false).await
+    }
+
+    async fn session_at(
+        self: &Arc<Self>,
+        token: &str,
+        origin: Origin,
+        is_alive: bool,
+    ) -> Result<Option<SessionInfo>, Failure> {
         if token.len() != 64 {
             return Ok(None);
         }
@@ -297,7 +318,7 @@ impl House {
         if now >= s.ends_at || now >= s.seen_at.plus_ms(IDLE_MS) || unfinished {
             return Ok(None);
         }
-        if now >= s.seen_at.plus_ms(60_000) {
+        if is_alive && now >= s.seen_at.plus_ms(60_000) {
             self.db.write(move |tx| rows::touch(tx, &hash, now).map_err(Failure::from)).await?;
         }
         let Some(principal) = self.holder_principal(&row.tenant, &s.holder).await? else { return Ok(None) };

@@ -8,12 +8,17 @@
 //! Each head goes on into the public head log and to its witnesses: [`heads`].
 
 mod bundle;
+mod figures;
 mod head;
 mod heads;
 mod look;
+mod lookup;
 mod publish;
 mod rows;
+mod shape;
+mod trails;
 mod tree;
+mod used;
 mod view;
 
 use std::collections::HashMap;
@@ -36,6 +41,7 @@ use tokio::sync::Notify;
 pub use bailee_proof::policy::Policy as WitnessPolicy;
 pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
+pub use figures::{CountActs, DAYS_MAX, Figures, Tally};
 pub use head::Head;
 pub(crate) use head::{KnownHeads, check_heads, sign_heads};
 pub use heads::{
@@ -43,9 +49,17 @@ pub use heads::{
     Witnessing,
 };
 pub(crate) use heads::{collect_cosignatures, open_head_log};
-pub use look::{GetAct, ListActs};
+pub use look::{GetAct, ListActs, Looked, LookupEvents, TailActs};
+pub(crate) use lookup::summarise;
+pub use lookup::{ActFilter, Order, TailItem, TailPage};
 pub use publish::LogPart;
-pub use view::{Act, ActEnd, ActFilter, ActPage, Family};
+pub use trails::{
+    CreateTrail, DeleteTrail, DescribeRegions, DescribeTrails, GetTrailStatus, StartLogging, Status,
+    StopLogging, TRAILS_MAX, Trail, TrailAct, TrailChange, TrailFamily, TrailOf, TrailSettings, TrailStatus,
+    UpdateTrail,
+};
+pub use used::{CountByDay, Counted, KeyUses};
+pub use view::{Act, ActEnd, ActPage, Family};
 
 use crate::gate::RecordedAt;
 use crate::keys::TenantKey;

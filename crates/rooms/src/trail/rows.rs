@@ -176,22 +176,6 @@ pub(super) fn records(tx: &mut TenantTx<'_, '_>, first: u64, count: u64) -> Resu
     .collect()
 }
 
-/// Records below `before`, newest first.
-pub(super) fn records_before(
-    tx: &mut TenantTx<'_, '_>,
-    before: u64,
-    count: u64,
-) -> Result<Vec<Stored>, StoreError> {
-    tx.query(
-        "SELECT record_index, entry, sealed_opening FROM trail_record WHERE tenant_id = $1 AND record_index < $2 \
-         ORDER BY record_index DESC LIMIT $3",
-        &[(before as i64).into(), (count as i64).into()],
-    )?
-    .iter()
-    .map(stored)
-    .collect()
-}
-
 /// The index of the outcome that closes each of these intents' range, where there is one.
 pub(super) fn outcomes(
     tx: &mut TenantTx<'_, '_>,

@@ -1,21 +1,20 @@
-//! "Who touched my data": acts as pairs of intent and outcome, newest first, out of the log itself.
+//! Acts as pairs of intent and outcome, read out of the log itself.
+//!
+//! INVARIANT: what is shown of a record was opened and fits its entry (I7). A record that does not is shown as damaged,
+//! in its place, and with nothing of it: one bad record must not hide the others, and must not be passed over either.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bailee_proof::record::Entry;
-use bailee_types::{TenantId, Timestamp};
+use bailee_store::{StoreError, TenantTx};
+use bailee_types::Timestamp;
 use serde_json::Value;
 
 use super::{Head, Kind, LogKeys, rows};
-use crate::{Failure, House};
-
-/// Records read for one page at most; a filter that matches little continues on the next page.
-const SCAN_MAX: u64 = 4_000;
-const BATCH: u64 = 500;
+use crate::Failure;
 
 /// Whose act it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// The provider's staff or systems.
     Platform,
@@ -52,12 +51,30 @@ pub struct Act {
     pub family: Family,
     /// `GetObject`.
     pub event_name: String,
+    /// The name in the tenant's management event, where it has another: `ConsoleSignin`.
+    pub wire_name: String,
     /// The resource's ARN.
     pub resource: String,
+    /// `ACS::OSS::Object`.
+    pub resource_type: String,
+    /// The resource's name or id.
+    pub resource_name: String,
+    /// The service of the tenant's own acts, e.g. `Ram`.
+    pub service: String,
+    /// The product of the platform's acts, e.g. `OSS`.
+    pub product: String,
+    /// Whether it changes anything.
+    pub write: bool,
+    /// The event's id.
+    pub event_id: String,
+    /// The AccessKey that signed.
+    pub access_key: String,
     /// The operator's pseudonym, the user's name, or empty for automatic acts.
     pub who: String,
     /// Inner-ActionTrail's EventType; empty for the tenant's own.
     pub event_type: String,
+    /// `NOTICE` or `WARNING`; empty for the tenant's own.
+    pub level: String,
     /// ISO 3166-1 alpha-2 of the operator, or the source address of the tenant's own.
     pub place: String,
     /// Why.
@@ -76,207 +93,244 @@ pub struct Act {
     pub event: String,
     /// The whole outcome event, if there is one.
     pub outcome_event: String,
-}
-
-/// Which acts to show.
-#[derive(Clone, Debug, Default)]
-pub struct ActFilter {
-    /// Only acts at or after.
-    pub from: Option<Timestamp>,
-    /// Only acts before.
-    pub until: Option<Timestamp>,
-    /// Only this family.
-    pub family: Option<Family>,
-    /// Only this Inner-ActionTrail EventType.
-    pub event_type: Option<String>,
-    /// Only this result: `open`, `done`, `refused`, `failed`, `unknown`.
-    pub result: Option<String>,
-    /// Only acts with this text in event name, resource, operator, ticket, grant or reason.
-    pub text: Option<String>,
+    /// Why the record cannot be shown. An erased record will be told apart from a damaged one here, by the erasure
+    /// record that names it; until there are such records, what does not open is damaged.
+    pub damaged: Option<String>,
+    /// The event in ActionTrail's or Inner-ActionTrail's shape.
+    pub(crate) shape: Value,
+    /// What the outcome says came of it.
+    pub(crate) detail: Value,
 }
 
 /// A page of acts.
 #[derive(Clone, Debug)]
 pub struct ActPage {
-    /// Newest first.
+    /// In the order that was asked for.
     pub acts: Vec<Act>,
-    /// Where the next page starts; none when the log's beginning was reached.
+    /// Where the next page starts; none when the end was reached.
     pub next_before: Option<u64>,
     /// The signed head that covers the page.
     pub head: Head,
+    /// Records opened for this page.
+    pub opened: u64,
+    /// Records passed over by their blocks' summaries.
+    pub skipped: u64,
 }
 
-impl House {
-    /// Acts on a tenant's resources, newest first. Records appended meanwhile never shift a page: the cursor is
-    /// a record's index.
-    ///
-    /// # Errors
-    /// When a record does not open: nothing is shown as if it were complete.
-    pub async fn acts(
-        self: &Arc<Self>,
-        tenant: &TenantId,
-        filter: &ActFilter,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<ActPage, Failure> {
-        let log = self.log_keys(tenant).await?;
-        let head = self.head(tenant).await?;
-        let mut cursor = before.unwrap_or(head.records).min(head.records);
-        let mut acts = Vec::new();
-        let mut scanned = 0;
-        while cursor > 0 && acts.len() < limit && scanned < SCAN_MAX {
-            let (id, at) = (tenant.clone(), cursor);
-            let (records, outcomes) = self
-                .db
-                .read(move |tx| {
-                    let mut tx = tx.tenant(&id);
-                    let records = rows::records_before(&mut tx, at, BATCH)?;
-                    let (low, high) = (records.last().map_or(0, |r| r.0), records.first().map_or(0, |r| r.0));
-                    let mut ends = HashMap::new();
-                    for (intent, outcome) in rows::outcomes(&mut tx, low, high)? {
-                        let row = match outcome {
-                            Some(index) => rows::records(&mut tx, index, 1)?.into_iter().next(),
-                            None => None,
-                        };
-                        ends.insert(intent, row);
-                    }
-                    Ok::<_, Failure>((records, ends))
-                })
-                .await?;
-            if records.is_empty() {
-                break;
-            }
-            for stored in records {
-                scanned += 1;
-                cursor = stored.0;
-                if let Some(act) = read_act(&log, &stored, outcomes.get(&stored.0).and_then(Option::as_ref))?
-                    && filter.admits(&act)
-                {
-                    acts.push(act);
-                    if acts.len() == limit {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(ActPage { acts, next_before: (cursor > 0).then_some(cursor), head })
-    }
-
-    /// One act by the index of its intent or refusal.
-    ///
-    /// # Errors
-    /// `NotFound` when the index is no act.
-    pub async fn act(self: &Arc<Self>, tenant: &TenantId, record: u64) -> Result<Act, Failure> {
-        let page = self.acts(tenant, &ActFilter::default(), record.checked_add(1), 1).await?;
-        page.acts
-            .into_iter()
-            .find(|a| a.record == record)
-            .ok_or_else(|| Failure::not_found(crate::Thing::Log, format!("record {record}")))
-    }
+/// Records with the outcomes of the intents among them, as they are stored.
+pub(super) struct Batch {
+    from: u64,
+    to: u64,
+    records: HashMap<u64, rows::Stored>,
+    outcomes: HashMap<u64, Option<rows::Stored>>,
+    /// Whether an intent among them waits for its outcome.
+    pub(super) has_open: bool,
 }
 
-impl ActFilter {
-    fn admits(&self, act: &Act) -> bool {
-        let result = match &act.end {
-            ActEnd::Open => "open",
-            ActEnd::Refused => "refused",
-            ActEnd::Ended { result, .. } => result,
+/// Reads records `from..to`.
+pub(super) fn batch(tx: &mut TenantTx<'_, '_>, from: u64, to: u64) -> Result<Batch, StoreError> {
+    let mut read = Batch { from, to, records: HashMap::new(), outcomes: HashMap::new(), has_open: false };
+    if to <= from {
+        return Ok(read);
+    }
+    for row in rows::records(tx, from, to - from)?.into_iter().filter(|r| r.0 < to) {
+        read.records.insert(row.0, row);
+    }
+    for (intent, outcome) in rows::outcomes(tx, from, to - 1)? {
+        read.has_open |= outcome.is_none();
+        let row = match outcome {
+            None => None,
+            // Most outcomes follow their intents at once.
+            Some(index) if read.records.contains_key(&index) => read.records.get(&index).cloned(),
+            Some(index) => rows::records(tx, index, 1)?.into_iter().find(|r| r.0 == index),
         };
-        let text = |t: &String| {
-            let t = t.to_lowercase();
-            [&act.event_name, &act.resource, &act.who, &act.ticket, &act.grant, &act.reason]
-                .iter()
-                .any(|field| field.to_lowercase().contains(&t))
-        };
-        self.from.is_none_or(|from| act.at >= from)
-            && self.until.is_none_or(|until| act.at < until)
-            && self.family.is_none_or(|f| act.family == f)
-            && self.event_type.as_ref().is_none_or(|t| *t == act.event_type)
-            && self.result.as_ref().is_none_or(|r| r == result)
-            && self.text.as_ref().is_none_or(text)
+        read.outcomes.insert(intent, row);
+    }
+    Ok(read)
+}
+
+impl Batch {
+    /// The times of the first and the last record.
+    pub(super) fn times(&self) -> Option<(u64, u64)> {
+        let time = |index: u64| Entry::decode(&self.records.get(&index)?.1).ok().map(|e| e.time_ms);
+        Some((time(self.from)?, time(self.to.checked_sub(1)?)?))
+    }
+
+    /// The acts among the records, in their order.
+    pub(super) fn acts(&self, log: &LogKeys) -> Vec<Act> {
+        (self.from..self.to)
+            .filter_map(|index| match self.records.get(&index) {
+                None => Some(Act::damaged(index, None, format!("record {index} is missing"))),
+                Some(stored) => read_act(log, stored, self.outcomes.get(&index).and_then(Option::as_ref)),
+            })
+            .collect()
     }
 }
 
 /// Reads a record as an act; outcomes and the log's own records are none.
-fn read_act(
-    log: &LogKeys,
-    stored: &rows::Stored,
-    outcome: Option<&rows::Stored>,
-) -> Result<Option<Act>, Failure> {
-    let (index, entry, sealed) = stored;
-    let damaged = |why: String| Failure::Damaged(format!("record {index} of the trail: {why}"));
-    let entry = Entry::decode(entry).map_err(|e| damaged(e.to_string()))?;
+fn read_act(log: &LogKeys, stored: &rows::Stored, outcome: Option<&rows::Stored>) -> Option<Act> {
+    let (index, raw, sealed) = stored;
+    let entry = match Entry::decode(raw) {
+        Ok(entry) => entry,
+        Err(e) => return Some(Act::damaged(*index, None, format!("record {index} of the trail: {e}"))),
+    };
     if !matches!(entry.kind, Kind::Intent | Kind::Refusal | Kind::Management) {
-        return Ok(None);
+        return None;
     }
-    let event = open_event(log, *index, &entry, sealed)?;
-    let text = |v: &Value, name: &str| v.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let platform = event.value.get("platform").filter(|p| p.is_object());
-    let (family, who, event_type, place, described) = match platform {
-        Some(p) => (
-            Family::Platform,
-            text(p, "EmployeeID"),
-            text(p, "EventType"),
-            text(p, "EventLocation"),
-            text(p, "EventDescription"),
-        ),
-        None => {
-            let own = event.value.get("management").cloned().unwrap_or_default();
-            let user = own.get("userIdentity").map(|u| text(u, "userName")).unwrap_or_default();
-            (Family::Own, user, String::new(), text(&own, "sourceIpAddress"), String::new())
-        }
+    let event = match open_event(log, *index, &entry, sealed) {
+        Ok(event) => event,
+        Err(e) => return Some(Act::damaged(*index, Some(&entry), e.to_string())),
     };
-    let mut act = Act {
-        record: *index,
-        at: Timestamp::from_ms(entry.time_ms as i64),
-        family,
-        event_name: text(&event.value, "eventName"),
-        resource: text(&event.value, "resource"),
-        who,
-        event_type,
-        place,
-        reason: Some(text(&event.value, "reason")).filter(|r| !r.is_empty()).unwrap_or(described),
-        ticket: text(&event.value, "ticket"),
-        grant: text(&event.value, "grant"),
-        end: if entry.kind == Kind::Refusal { ActEnd::Refused } else { ActEnd::Open },
-        error_code: text(&event.value, "errorCode"),
-        error_message: text(&event.value, "errorMessage"),
-        event: event.text,
-        outcome_event: String::new(),
-    };
-    if let Some((at, raw, sealed)) = outcome {
-        let entry = Entry::decode(raw).map_err(|e| damaged(e.to_string()))?;
-        let outcome = open_event(log, *at, &entry, sealed)?;
-        if outcome.value.get("intent").and_then(Value::as_u64) != Some(*index) {
-            return Err(damaged(format!("the outcome {at} belongs to another intent")));
-        }
-        act.end = ActEnd::Ended {
-            result: text(&outcome.value, "result"),
-            record: *at,
-            at: Timestamp::from_ms(entry.time_ms as i64),
-        };
-        if act.error_code.is_empty() {
-            act.error_code = text(&outcome.value, "errorCode");
-            act.error_message = text(&outcome.value, "errorMessage");
-        }
-        act.outcome_event = outcome.text;
+    let mut act = of_event(*index, &entry, event);
+    if let Some(outcome) = outcome
+        && let Err(e) = add_outcome(log, &mut act, outcome)
+    {
+        act.damaged = Some(e.to_string());
     }
-    Ok(Some(act))
+    Some(act)
 }
 
-struct Opened {
-    value: Value,
+fn text(v: &Value, name: &str) -> String {
+    v.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn of_event(index: u64, entry: &Entry, event: Opened) -> Act {
+    let value = &event.value;
+    let mut act = Act {
+        event_name: text(value, "eventName"),
+        resource: text(value, "resource"),
+        reason: text(value, "reason"),
+        ticket: text(value, "ticket"),
+        grant: text(value, "grant"),
+        error_code: text(value, "errorCode"),
+        error_message: text(value, "errorMessage"),
+        end: if entry.kind == Kind::Refusal { ActEnd::Refused } else { ActEnd::Open },
+        ..Act::empty(index, Timestamp::from_ms(entry.time_ms as i64))
+    };
+    match value.get("platform").filter(|p| p.is_object()) {
+        Some(p) => {
+            act.who = text(p, "EmployeeID");
+            act.event_type = text(p, "EventType");
+            act.place = text(p, "EventLocation");
+            act.level = text(p, "EventLevel");
+            act.product = text(p, "EventProduct");
+            act.event_id = text(p, "EventID");
+            act.resource_type = text(p, "ResourceType");
+            act.resource_name = text(p, "ResourceID");
+            act.write = text(p, "EventMethod").ends_with("Write");
+            if act.reason.is_empty() {
+                act.reason = text(p, "EventDescription");
+            }
+            act.shape = p.clone();
+        }
+        None => {
+            let own = value.get("management").cloned().unwrap_or_default();
+            let user = own.get("userIdentity").cloned().unwrap_or_default();
+            act.family = Family::Own;
+            act.wire_name = text(&own, "eventName");
+            act.who = text(&user, "userName");
+            act.access_key = text(&user, "accessKeyId");
+            act.place = text(&own, "sourceIpAddress");
+            act.service = text(&own, "serviceName");
+            act.event_id = text(&own, "eventId");
+            act.resource_type = text(&own, "resourceType");
+            act.resource_name = text(&own, "resourceName");
+            act.write = text(&own, "eventRW") == "Write";
+            act.shape = own;
+        }
+    }
+    act.event = event.text;
+    act
+}
+
+fn add_outcome(log: &LogKeys, act: &mut Act, outcome: &rows::Stored) -> Result<(), Failure> {
+    let (at, raw, sealed) = outcome;
+    let entry = Entry::decode(raw).map_err(|e| Failure::Damaged(format!("record {at} of the trail: {e}")))?;
+    let opened = open_event(log, *at, &entry, sealed)?;
+    if opened.value.get("intent").and_then(Value::as_u64) != Some(act.record) {
+        return Err(Failure::Damaged(format!(
+            "record {}: the outcome {at} belongs to another intent",
+            act.record
+        )));
+    }
+    act.end = ActEnd::Ended {
+        result: text(&opened.value, "result"),
+        record: *at,
+        at: Timestamp::from_ms(entry.time_ms as i64),
+    };
+    if act.error_code.is_empty() {
+        act.error_code = text(&opened.value, "errorCode");
+        act.error_message = text(&opened.value, "errorMessage");
+    }
+    act.detail = opened.value.get("detail").cloned().unwrap_or_default();
+    act.outcome_event = opened.text;
+    Ok(())
+}
+
+impl Act {
+    fn empty(record: u64, at: Timestamp) -> Self {
+        let no = String::new;
+        Self {
+            record,
+            at,
+            family: Family::Platform,
+            event_name: no(),
+            wire_name: no(),
+            resource: no(),
+            resource_type: no(),
+            resource_name: no(),
+            service: no(),
+            product: no(),
+            write: false,
+            event_id: no(),
+            access_key: no(),
+            who: no(),
+            event_type: no(),
+            level: no(),
+            place: no(),
+            reason: no(),
+            ticket: no(),
+            grant: no(),
+            end: ActEnd::Open,
+            error_code: no(),
+            error_message: no(),
+            event: no(),
+            outcome_event: no(),
+            damaged: None,
+            shape: Value::Null,
+            detail: Value::Null,
+        }
+    }
+
+    /// What stands for a record that cannot be shown: its place, and its time and kind where the entry is whole.
+    fn damaged(record: u64, entry: Option<&Entry>, why: String) -> Self {
+        let at = entry.map_or(Timestamp::from_ms(0), |e| Timestamp::from_ms(e.time_ms as i64));
+        let own = entry.is_some_and(|e| e.kind == Kind::Management);
+        Self {
+            family: if own { Family::Own } else { Family::Platform },
+            damaged: Some(why),
+            ..Self::empty(record, at)
+        }
+    }
+}
+
+/// A record, opened.
+pub(super) struct Opened {
+    pub(super) value: Value,
     text: String,
 }
 
 /// Opens a record and believes it only if its commitment opens (I7).
-fn open_event(log: &LogKeys, index: u64, entry: &Entry, sealed: &[u8]) -> Result<Opened, Failure> {
+pub(super) fn open_event(log: &LogKeys, index: u64, entry: &Entry, sealed: &[u8]) -> Result<Opened, Failure> {
     let damaged = |why: &str| Failure::Damaged(format!("record {index} of the trail {why}"));
     let (nonce, bytes) = log.open(index, sealed)?;
     if bailee_proof::record::commitment(&nonce, &bytes) != entry.commitment || entry.index != index {
         return Err(damaged("does not fit its entry"));
     }
     let text = String::from_utf8(bytes).map_err(|_| damaged("is not text"))?;
-    let value = serde_json::from_str(&text).map_err(|_| damaged("is not JSON"))?;
+    let value: Value = serde_json::from_str(&text).map_err(|_| damaged("is not JSON"))?;
+    if value.get("timeMs").and_then(Value::as_u64) != Some(entry.time_ms) {
+        return Err(damaged("has another time than its entry"));
+    }
     Ok(Opened { value, text })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bailee_store::{StoreError, TenantTx};
 use bailee_types::{Arn, BucketName, RegionId, TenantId, TicketId};
 use serde_json::json;
 
@@ -149,6 +150,11 @@ impl Operation for ListBuckets {
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Vec<Bucket>, Failure> {
         house.db.read(move |tx| rows::buckets(&mut tx.tenant(&self.tenant)).map_err(Failure::from)).await
     }
+}
+
+/// Whether the tenant has this bucket.
+pub(crate) fn has_bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<bool, StoreError> {
+    Ok(rows::bucket(tx, bucket)?.is_some())
 }
 
 fn asked(tenant: &TenantId, bucket: Option<&BucketName>, action: &'static str, class: Class) -> Asked {

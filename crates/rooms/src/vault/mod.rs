@@ -25,6 +25,7 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub(crate) use bucket::has_bucket;
 pub use bucket::{CreateBucket, DeleteBucket, GetBucket, ListBuckets};
 pub(crate) use clean::clean;
 pub use delete::DeleteObject;

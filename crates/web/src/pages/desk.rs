@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::consent::{RequestConsent, State, WithdrawRequest};
-use bailee_rooms::gate::{Caller, RefusalKind};
+use bailee_rooms::gate::{Caller, Principal, RefusalKind};
 use bailee_rooms::tickets::Ticket;
 use bailee_rooms::vault::{ListBuckets, ObjectInfo, ReadObject, Window};
 use bailee_rooms::{Failure, House};
@@ -34,6 +34,7 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
     let now = house.now();
     let main = html! {
         div.title { div { h1 { (t("Desk", "工作台")) } p { (t("You have no standing access to any tenant. Each act is recorded before it happens, and the tenant sees it.", "您对任何租户都没有常设访问权。每个操作都在发生之前记录，租户可以看到。")) } } }
+        @if is_compliance(&s.caller) { p { a #employee-link href="/desk/employee" { (t("Whose number is this? (compliance)", "该编号是谁？（合规）")) } } }
         div.stack {
             div.card { div.head { h2 { (t("Open tickets", "打开的工单")) } }
                 @if tickets.is_empty() { div.empty { h3 { (t("No ticket is open", "没有打开的工单")) } p { (t("Without a ticket nothing of a tenant can be seen.", "没有工单，看不到租户的任何内容。")) } } }
@@ -62,6 +63,10 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
         }
     };
     inside(&s.visit, StatusCode::OK, t("Desk", "工作台"), Some(Here::Desk), &main)
+}
+
+fn is_compliance(caller: &Caller) -> bool {
+    matches!(caller.principal(), Principal::Operator { roles, .. } if roles.iter().any(|r| r == "compliance"))
 }
 
 fn open_button(visit: &Visit, ticket: &TicketId, bucket: &BucketName, key: &ObjectKey) -> maud::Markup {

@@ -3,11 +3,12 @@
 //! Each text stands with both its languages at the place of use ([`visit::Lang::t`]), so one cannot be forgotten.
 //! INVARIANT: whatever changes something is a POST whose form carries the session's token and whose request comes from
 //! our own pages; reading content of a tenant as an operator counts as such.
-//! INVARIANT: no page but those of one's own sign-in runs script, and those only ours; none loads from elsewhere, or can be framed (Content-Security-Policy).
+//! INVARIANT: no page but those of one's own sign-in, and the one that shows acts as they come, runs script, and those only ours; none loads from elsewhere, or can be framed (Content-Security-Policy).
 
 mod access;
 mod consent;
 mod desk;
+mod desk_employee;
 mod failure;
 mod frame;
 mod login;
@@ -20,6 +21,9 @@ mod signin;
 mod sso;
 mod tickets;
 mod trail;
+mod trail_figures;
+mod trail_filter;
+mod trail_live;
 mod visit;
 mod witnesses;
 
@@ -31,12 +35,15 @@ use axum::middleware;
 use axum::routing::{get, post};
 use bailee_rooms::House;
 
+pub(crate) use trail_live::Live;
+
 /// What the pages know beside the house.
 pub(crate) struct Site {
     pub(crate) house: Arc<House>,
     pub(crate) secure: bool,
     pub(crate) objects_url: String,
     pub(crate) console_url: String,
+    pub(crate) live: Live,
 }
 
 /// Bytes of a form.
@@ -74,6 +81,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/security/devices/{id}/forget", post(security::forget_device))
         .route("/console", get(trail::overview))
         .route("/console/trail", get(trail::list))
+        .route("/console/trail/figures", get(trail_figures::page))
+        .route("/console/trail/watch", get(trail_live::page))
+        .route("/console/trail/live", get(trail_live::stream))
         .route("/console/trail/{record}", get(trail::one))
         .route("/console/trail/export", post(trail::export))
         .route("/console/trail/proof", get(witnesses::show))
@@ -90,6 +100,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/tickets", get(tickets::list).post(tickets::open))
         .route("/console/tickets/{id}/close", post(tickets::close))
         .route("/desk", get(desk::overview))
+        .route("/desk/employee", get(desk_employee::page).post(desk_employee::resolve))
         .route("/desk/tickets/{id}", get(desk::ticket))
         .route("/desk/tickets/{id}/data/{bucket}", get(desk::objects))
         .route("/desk/tickets/{id}/read", post(desk::read))

@@ -175,6 +175,9 @@ pub(super) async fn asset(Path(name): Path<String>, visit: Visit) -> Response {
     if name == *super::passkey::SCRIPT_NAME {
         return super::passkey::script();
     }
+    if name == *super::trail_live::SCRIPT_NAME {
+        return super::trail_live::script();
+    }
     if name != *CSS_NAME {
         return failure::missing(&visit);
     }

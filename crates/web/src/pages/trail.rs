@@ -8,14 +8,14 @@ use axum::response::{IntoResponse, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::consent::ListConsents;
 use bailee_rooms::trail::{Act, ActEnd, ActFilter, ExportTrail, Family, GetAct, ListActs};
-use bailee_types::Timestamp;
 use futures_util::{StreamExt, stream};
 use http::{HeaderValue, StatusCode, header};
 use maud::{Markup, html};
 use tokio::io::AsyncReadExt;
 
 use super::failure;
-use super::frame::{Here, badge, csrf, enc, icon, inside, time};
+use super::frame::{Here, badge, csrf, icon, inside, time};
+use super::trail_filter;
 use super::visit::{Lang, Posted, Signed, Tenant};
 
 const PER_PAGE: usize = 50;
@@ -70,66 +70,29 @@ fn no_rights(s: &Signed<Tenant>) -> Response {
 
 pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, String>>) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
-    let value = |name: &str| q.get(name).map(String::as_str).filter(|v| !v.is_empty());
-    let day = |name: &str, add: i64| {
-        value(name)
-            .map(|d| Timestamp::parse_iso(&format!("{d}T00:00:00Z")).map(|at| at.plus_ms(add)))
-            .transpose()
+    let filter = match trail_filter::read(s.visit.lang, &q) {
+        Ok(filter) => filter,
+        Err(text) => return failure::invalid(&s.visit, text),
     };
-    let (from, until) = match (day("from", 0), day("until", 86_400_000)) {
-        (Ok(from), Ok(until)) => (from, until),
-        _ => {
-            let text = t("A date must look like 2026-11-25.", "日期格式应为 2026-11-25。");
-            return failure::invalid(&s.visit, text);
-        }
-    };
-    let family = match value("family") {
-        Some("own") => Some(Family::Own),
-        Some("all") => None,
-        _ => Some(Family::Platform),
-    };
-    let filter = ActFilter {
-        from,
-        until,
-        family,
-        event_type: value("type").map(str::to_owned),
-        result: value("result").map(str::to_owned),
-        text: value("text").map(|v| v.chars().take(200).collect()),
-    };
-    let before = value("before").and_then(|b| b.parse().ok());
+    let before = q.get("before").and_then(|b| b.parse().ok());
     let list = ListActs { tenant: s.who.id.clone(), filter, before, acts_max: PER_PAGE };
     let page = match s.visit.site.house.perform(s.caller.clone(), list).await {
         Ok(page) => page,
         Err(e) => return failure::page(&s.visit, &e),
     };
-    let choice = |name: &str, value_: &'static str, text: &'static str| {
-        html! { option value=(value_) selected[value(name).unwrap_or_default() == value_] { (text) } }
-    };
-    let next = page.next_before.map(|b| {
-        let mut link = format!("/console/trail?before={b}");
-        for name in ["family", "type", "result", "text", "from", "until"] {
-            if let Some(v) = value(name) {
-                link.push_str(&format!("&{name}={}", enc(v)));
-            }
-        }
-        link
-    });
+    let next =
+        page.next_before.map(|b| trail_filter::link("/console/trail", &q, Some(("before", &b.to_string()))));
     let main = html! {
         div.title {
             div { h1 { (t("Who touched my data", "谁动过我的数据")) } p { (t("Each act of the provider on your resources: an intent, recorded before it, and an outcome. Refusals too. Times are UTC.", "平台对您资源的每个操作：事前记录的意图，以及结果；拒绝也在其中。时间为 UTC。")) } }
             form #export.acts method="post" action="/console/trail/export" { (csrf(&s.visit)) button.btn { (icon("down")) (t("Bundle for bailee-verify", "下载 bailee-verify 证据包")) " " a.btn href="/console/trail/proof" { (t("Receipt and witnesses", "回执与见证方")) } } }
         }
-        form.filters.card.pad method="get" {
-            div.field { label for="family" { (t("Whose", "操作方")) } select.in #family name="family" { (choice("family", "", t("The provider’s", "平台"))) (choice("family", "own", t("Your own", "您自己"))) (choice("family", "all", t("All", "全部"))) } }
-            div.field { label for="type" { (t("Type", "类型")) } select.in #type name="type" { (choice("type", "", t("Any", "不限"))) (choice("type", "CUSTOMER_INITIATED_SUPPORT", t("Support you consented to", "经您授权的支持"))) (choice("type", "ALIYUN_INITIATED_SERVICE", t("Stability work", "稳定性工作"))) } }
-            div.field { label for="result" { (t("Result", "结果")) } select.in #result name="result" { (choice("result", "", t("Any", "不限"))) (choice("result", "done", t("Done", "完成"))) (choice("result", "refused", t("Refused", "已拒绝"))) (choice("result", "failed", t("Failed", "失败"))) (choice("result", "unknown", t("Unknown", "未知"))) (choice("result", "open", t("Running", "进行中"))) } }
-            div.field { label for="from" { (t("From", "自")) } input.in #from name="from" type="date" value=[value("from")]; }
-            div.field { label for="until" { (t("Until", "至")) } input.in #until name="until" type="date" value=[value("until")]; }
-            div.field.big { label for="text" { (t("Text", "文本")) } input.in #text name="text" maxlength="200" value=[value("text")]; }
-            button.btn { (t("Show", "显示")) }
-        }
+        (trail_filter::tabs(&s.visit, &q, "/console/trail"))
+        (trail_filter::form(&s.visit, &q))
         div.card {
-            (rows(s.visit.lang, &page.acts))
+            @if page.acts.is_empty() && next.is_some() {
+                div.empty { h3 { (t("Nothing here yet", "此处暂无结果")) } p { (t("Only a part of the log was looked through. Go on with older acts.", "仅查找了日志的一部分。请继续查看更早的操作。")) } }
+            } @else { (rows(s.visit.lang, &page.acts)) }
             @if let Some(next) = &next { p.pad { a #older href=(next) { (t("Older acts", "更早的操作")) } } }
             p.note { (badge(s.visit.lang, &page.head)) }
         }
@@ -151,6 +114,7 @@ pub(super) async fn one(s: Signed<Tenant>, Path(record): Path<u64>) -> Response 
     let main = html! {
         p.crumb { a href="/console/trail" { (t("Who touched my data", "谁动过我的数据")) } " / " (t("Record ", "记录 ")) (record) }
         div.title { div { h1 { (act.event_name) " " code { (short(&act.resource)) } } p { (time(act.at)) } } }
+        @if let Some(why) = &act.damaged { p #damaged.notice.bad role="alert" { (icon("warn")) (t("This record does not verify: ", "此记录未通过验证：")) (why) } }
         div.stack {
             div.card { div.pad { dl.facts {
                 (row(t("Who", "操作人"), &act.who)) (row(t("Place", "所在地"), &act.place)) (row(t("Why", "原因"), &act.reason))
@@ -252,23 +216,35 @@ pub(super) fn rows(lang: Lang, acts: &[Act]) -> Markup {
     if acts.is_empty() {
         return html! { div.empty { h3 { (lang.t("No act matches", "没有符合的操作")) } p { (lang.t("Nobody of the provider touched what this view shows. That is the good case.", "平台没有任何人动过此视图中的资源。这是好的情况。")) } } };
     }
+    html! { ol { @for act in acts { (row(lang, act)) } } }
+}
+
+/// One act of a list.
+pub(super) fn row(lang: Lang, act: &Act) -> Markup {
     let dot =
         |parts: &[String]| parts.iter().filter(|p| !p.is_empty()).cloned().collect::<Vec<_>>().join(" · ");
-    html! { ol {
-        @for act in acts {
+    if let Some(why) = &act.damaged {
+        return html! {
             li.ev id={ "r" (act.record) } {
                 (time(act.at)) (pair(act))
-                div.what {
-                    a href={ "/console/trail/" (act.record) } { (act.event_name) " " code { (short(&act.resource)) } }
-                    p { (dot(&[act.who.clone(), act.place.clone(), act.ticket.clone(), act.grant.clone(), reason(act)])) }
-                    @if !act.error_message.is_empty() { p { (act.error_message) } }
-                }
-                div.res {
-                    (end(lang, act))
-                    @if let ActEnd::Ended { record, at, .. } = &act.end { span { (lang.t("records ", "记录 ")) (act.record) ", " (record) " · " (at.ms().saturating_sub(act.at.ms())) " ms" } }
-                    @else { span { (lang.t("record ", "记录 ")) (act.record) } }
-                }
+                div.what { strong { (lang.t("This record does not verify", "此记录未通过验证")) } p { (why) } }
+                div.res { span.chip.bad { (icon("warn")) (lang.t("Damaged", "已损坏")) } span { (lang.t("record ", "记录 ")) (act.record) } }
+            }
+        };
+    }
+    html! {
+        li.ev id={ "r" (act.record) } {
+            (time(act.at)) (pair(act))
+            div.what {
+                a href={ "/console/trail/" (act.record) } { (act.event_name) " " code { (short(&act.resource)) } }
+                p { (dot(&[act.who.clone(), act.place.clone(), act.ticket.clone(), act.grant.clone(), reason(act)])) }
+                @if !act.error_message.is_empty() { p { (act.error_message) } }
+            }
+            div.res {
+                (end(lang, act))
+                @if let ActEnd::Ended { record, at, .. } = &act.end { span { (lang.t("records ", "记录 ")) (act.record) ", " (record) " · " (at.ms().saturating_sub(act.at.ms())) " ms" } }
+                @else { span { (lang.t("record ", "记录 ")) (act.record) } }
             }
         }
-    } }
+    }
 }

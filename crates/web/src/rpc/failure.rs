@@ -159,6 +159,7 @@ fn entity(thing: Thing) -> &'static str {
         Thing::Tag => "Tag",
         Thing::Bucket => "Bucket",
         Thing::Object => "Object",
+        Thing::Trail => "Trail",
         _ => "Entity",
     }
 }
@@ -175,7 +176,7 @@ fn in_the_way(thing: Thing, by: Thing) -> String {
     format!("{}.{by}", entity(thing))
 }
 
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).chain(['.']).collect())
 }

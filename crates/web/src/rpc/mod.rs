@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: every answer is JSON with a request id, errors included; an SDK shows nothing of any other.
 
+mod actiontrail;
 mod failure;
 mod federated;
 mod ram;
@@ -140,6 +141,7 @@ async fn respond(
     let answered = match request.operation().product.name {
         "Ram" | "Ims" => ram::answer(&cx).await?,
         "Sts" => sts::answer(&cx).await?,
+        "Actiontrail" => actiontrail::answer(&cx).await?,
         _ => None,
     };
     let body = answered.ok_or_else(|| {
@@ -167,7 +169,7 @@ impl Cx<'_> {
     }
 }
 
-/// Runs an operation of Ram, Ims or Sts as an administrator at the machine, with the same reading of arguments and the
+/// Runs an operation of Ram, Ims or Actiontrail as an administrator at the machine, with the same reading of arguments and the
 /// same answers as over the wire.
 ///
 /// # Errors
@@ -202,6 +204,7 @@ pub async fn at_the_machine(
     let cx = Cx { house, caller, tenant, request: &request };
     let answered = match known.product.name {
         "Ram" | "Ims" => ram::answer(&cx).await.map_err(shown)?,
+        "Actiontrail" => actiontrail::answer(&cx).await.map_err(shown)?,
         _ => None,
     };
     answered
