@@ -156,3 +156,35 @@ def test_the_head_log_is_plain_tiles(house):
     assert status == 200 and body.count(b"\x00\x41\x01") >= 1
     for path in ("tile/0/000.p/0", "tile/0/001", f"tile/entries/000.p/{size + 200}", "tile/0/0", "nothing", "../checkpoint", "tile/-1/000"):
         assert h.get(f"{house.console}/heads/{path}")[0] == 404, path
+
+
+def test_the_console_hands_out_the_receipt_and_sets_witnesses(house, tmp_path):
+    li = kit.Browser(house).login_tenant(house)
+    li.get("/console/trail/proof")
+    assert li.status == 200 and "No witness yet" in li.text
+    li.post("/console/trail/proof/receipt")
+    receipt = li.source
+    assert receipt.startswith("bailee-watch/v1\nlog ") and "attachment" in li.headers["Content-Disposition"]
+    out = tmp_path / "acme.receipt"
+    house.run("trail", "enrolment", "--tenant", "acme", "-o", str(out))
+    assert out.read_text() == receipt
+    for policy, why in [("witness w nonsense\n", "line 1"), ("<script>", "line 1"), ("x" * 9, "line 1")]:
+        li.get("/console/trail/proof").post("/console/trail/proof/witnesses", policy=policy)
+        assert li.status == 400 and why in li.text and "<script>" not in li.source, (policy, li.text)
+    # Nobody waits for witnesses that are not there.
+    li.get("/console/trail/proof").post("/console/trail/proof/witnesses", policy="", before_act="yes")
+    assert li.status == 400 and "name your own" in li.text
+    # An address of the provider's own network is not reached for a tenant where that is forbidden: `dev` allows it.
+    folder = tmp_path / "own"
+    folder.mkdir()
+    log = json.loads(house.run("trail", "head", "--tenant", "acme", "--output", "json").stdout)["key"]
+    own = Witness(folder, "mine", log)
+    text = f"witness mine {own.vkey} http://{own.address}\nquorum mine\n"
+    li.get("/console/trail/proof").post("/console/trail/proof/witnesses", policy=text, before_act="yes")
+    assert li.status == 200 and own.vkey in li.text
+    kit.wait_until(lambda: "never" not in li.get("/console/trail/proof").text)
+    own.kill()
+    # A user without rights gets neither; a stranger is asked to sign in.
+    assert "sign in" in kit.Browser(house).get("/console/trail/proof").text.lower()
+    zh = li.get("/console/trail/proof?lang=zh").text
+    assert "登记回执" in zh and "见证方" in zh
