@@ -128,6 +128,10 @@ def test_strangers_watch_what_witnesses_cosign(witnessed, tmp_path):
     kit.wait_until(lambda: int(checkpoint(house).splitlines()[1]) > size and "two.example" in checkpoint(house), seconds=90)
     again = watch(house, state, stranger, *own)
     assert not again.get("alarms"), again
+    metrics = h.get(house.console + "/metrics")[1].decode()
+    figure = lambda name: int(re.search(rf"^bailee_{name} (\d+)", metrics, re.M).group(1))
+    assert figure("head_checkpoints_total") and figure("cosignatures_total") and figure("cosigning_failures_total")
+    assert figure("behind_witnesses") == 0
     house.assert_well()
 
 

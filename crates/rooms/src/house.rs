@@ -82,6 +82,12 @@ pub struct Counters {
     pub bytes_sealed: AtomicU64,
     /// Failed sign-ins and signatures.
     pub sign_in_failures: AtomicU64,
+    /// Checkpoints of the head log.
+    pub head_checkpoints: AtomicU64,
+    /// Cosignatures that witnesses gave.
+    pub cosignatures: AtomicU64,
+    /// Tries to get one that failed.
+    pub cosigning_failures: AtomicU64,
 }
 
 impl Counters {

@@ -196,6 +196,9 @@ fn every_head_stands_in_the_head_log_and_opens_for_who_holds_the_receipt() {
         let known = t.house.public_head().await.unwrap().unwrap();
         let key = VerifierKey::parse(&known.vkey).unwrap();
         assert_eq!(Checkpoint::open(known.note.as_bytes(), &key).unwrap().size, known.size);
+        let second = VerifierKey::parse(&t.house.head_log_second_key().unwrap()).unwrap();
+        Note::parse(known.note.as_bytes()).unwrap().verify(&[&key, &second]).unwrap();
+        assert_eq!(known.note.matches("— trust.kestrel.example/heads ").count(), 2, "Ed25519 and ML-DSA-44");
         let all = entries(&t, size).await;
 
         // Enrolment, then each head in order, each under the label of its version.

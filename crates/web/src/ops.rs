@@ -110,6 +110,17 @@ fn render(ops: &Ops) -> String {
         "Failed sign-ins and signatures.",
         &one(load(&counters.sign_in_failures)),
     );
+    counter(
+        "bailee_head_checkpoints_total",
+        "Signed checkpoints of the public head log.",
+        &one(load(&counters.head_checkpoints)),
+    );
+    counter("bailee_cosignatures_total", "Cosignatures of witnesses.", &one(load(&counters.cosignatures)));
+    counter(
+        "bailee_cosigning_failures_total",
+        "Tries to get a cosignature that failed.",
+        &one(load(&counters.cosigning_failures)),
+    );
     counter("bailee_commits_total", "Database commits (syncs).", &one(writes.commits));
     counter("bailee_writes_total", "Writes that shared those commits.", &one(writes.writes));
     counter("bailee_write_failures_total", "Writes that failed.", &one(writes.failed));
@@ -124,5 +135,11 @@ fn render(ops: &Ops) -> String {
         rows.extend(classes.each().map(|(class, n)| (format!("{{part=\"{part}\",class=\"{class}\"}}"), n)));
     }
     counter("bailee_answers_total", "Answers by part and status class.", &rows);
+    let behind = u8::from(ops.house.is_behind_its_witnesses());
+    let _ = writeln!(
+        out,
+        "# HELP bailee_behind_witnesses 1 when a witness has a larger head log than the database.\n\
+         # TYPE bailee_behind_witnesses gauge\nbailee_behind_witnesses {behind}"
+    );
     out
 }

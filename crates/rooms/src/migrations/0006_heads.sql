@@ -5,6 +5,8 @@ CREATE TABLE head_log (
   origin TEXT NOT NULL,
   vkey TEXT NOT NULL,
   sealed_signing_seed {BLOB} NOT NULL,
+  -- ML-DSA-44, whose line stands second.
+  sealed_second_seed {BLOB} NOT NULL,
   size BIGINT NOT NULL CHECK (size >= 0),
   frontier {BLOB} NOT NULL,
   last_time_ms BIGINT NOT NULL,

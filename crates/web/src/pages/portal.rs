@@ -97,6 +97,10 @@ pub(super) async fn verify(visit: Visit) -> Response {
         Ok(heads) => heads,
         Err(e) => return failure::page(&visit, &e),
     };
+    let second = match visit.site.house.head_log_second_key() {
+        Ok(second) => second,
+        Err(e) => return failure::page(&visit, &e),
+    };
     let id = head.origin.rsplit('/').next().unwrap_or_default().to_owned();
     let main = html! {
         div.title { div { h1 { (t("Verify it yourself", "自行验证")) } p { (t("Keep the key below: a log that signs with another one is not ours.", "请留存下面的公钥：用其他密钥签名的日志不是我们的。")) } } }
@@ -109,6 +113,7 @@ pub(super) async fn verify(visit: Visit) -> Response {
                 @match &heads {
                     Some(heads) => {
                         dl.facts { dt { (t("Public key", "公钥")) } dd { code #heads-vkey { (heads.vkey) } } dt { (t("Tiles", "日志切片")) } dd { a href="/heads/checkpoint" { "/heads/" } } }
+                        details { summary { (t("Second key (ML-DSA-44)", "第二公钥（ML-DSA-44）")) } pre { (second) } }
                         pre #heads-note { (heads.note) }
                     }
                     None => p { (t("No head yet: come back in a second.", "尚无日志头，请稍后再来。")) }

@@ -32,6 +32,7 @@ use tokio::sync::Notify;
 
 use super::{LogKeys, tree};
 use crate::consent::parameters;
+use crate::house::Counters;
 use crate::{Failure, House};
 
 pub(super) use serve::{heads_file, key_file, with_lines};
@@ -68,6 +69,8 @@ pub(crate) struct HeadsState {
 pub(crate) struct HeadLog {
     origin: String,
     signer: Signer,
+    /// ML-DSA-44: who records today's heads cannot forge them when Ed25519 has fallen.
+    second: Signer,
 }
 
 /// Makes the head log, once in the life of a house, and reads its key.
@@ -82,18 +85,25 @@ pub(crate) fn open_head_log(house: &Arc<House>) -> Result<(), Failure> {
             if signer.verifier().to_string() != row.vkey {
                 return Err(Failure::Damaged("the head log names another key than it signs with".into()));
             }
-            return Ok(HeadLog { origin: row.origin, signer });
+            let second = super::exact(&key.open_trail("head log second seed", &row.second)?)?;
+            let second = Signer::mldsa44_from_seed(&row.origin, &second)
+                .map_err(|e| Failure::Damaged(e.to_string()))?;
+            return Ok(HeadLog { origin: row.origin, signer, second });
         }
         let origin = format!("{}/heads", inner.provider().host);
         let seed = random_bytes::<32>();
         let signer = Signer::from_seed(&origin, &seed).map_err(|e| Failure::Bug(e.to_string()))?;
+        let second_seed = random_bytes::<32>();
+        let second =
+            Signer::mldsa44_from_seed(&origin, &second_seed).map_err(|e| Failure::Bug(e.to_string()))?;
         let row = rows::HeadLogRow {
+            second: key.seal_trail("head log second seed", &second_seed),
             origin: origin.clone(),
             vkey: signer.verifier().to_string(),
             seed: key.seal_trail("head log seed", &seed),
         };
         rows::insert_head_log(tx, &row, &Frontier::new().to_bytes(), inner.now())?;
-        Ok(HeadLog { origin, signer })
+        Ok(HeadLog { origin, signer, second })
     })?;
     *house.trail.heads.log.write() = Some(Arc::new(log));
     Ok(())
@@ -111,6 +121,14 @@ impl House {
     /// When the house is not open yet.
     pub fn head_log_key(&self) -> Result<String, Failure> {
         Ok(self.head_log()?.signer.verifier().to_string())
+    }
+
+    /// The head log's second key (ML-DSA-44), as C2SP vkey text.
+    ///
+    /// # Errors
+    /// When the house is not open yet.
+    pub fn head_log_second_key(&self) -> Result<String, Failure> {
+        Ok(self.head_log()?.second.verifier().to_string())
     }
 
     fn head_log(&self) -> Result<Arc<HeadLog>, Failure> {
@@ -146,6 +164,7 @@ impl House {
         }
         let note = self.db.write(move |tx| publish(tx, &house, &log, now)).await?;
         if let Some(note) = &note {
+            Counters::add(&self.counters().head_checkpoints, 1);
             self.known_heads.remember_note("head-log", note);
             self.trail.heads.signed.notify_one();
         }
@@ -239,7 +258,9 @@ fn publish(
     rows::advance(tx, &edge)?;
     tree::derive_nodes(&mut HeadRows(tx), edge.size)?;
     let checkpoint = Checkpoint { origin: log.origin.clone(), size: edge.size, root: frontier.root() };
-    let note = checkpoint.sign(&log.signer).map_err(|e| Failure::Bug(e.to_string()))?;
+    let time = u64::try_from(now.ms() / 1000).unwrap_or_default();
+    let note =
+        checkpoint.sign_both(&log.signer, &log.second, time).map_err(|e| Failure::Bug(e.to_string()))?;
     rows::insert_checkpoint(tx, edge.size, &checkpoint.root, &note, now)?;
     Ok(Some(note))
 }

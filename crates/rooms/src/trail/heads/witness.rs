@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::super::{TenantRows, rows as trail_rows, tree};
 use super::{HeadRows, rows};
+use crate::house::Counters;
 use crate::outside::Post;
 use crate::{Failure, House};
 
@@ -96,6 +97,7 @@ pub(crate) async fn collect_cosignatures(house: Arc<House>, mut stop: watch::Rec
                 let failures = match &result {
                     Ok(()) => 0,
                     Err(e) => {
+                        Counters::add(&house.counters().cosigning_failures, 1);
                         tracing::warn!(witness = target.witness.name(), log = target.origin, "not cosigned: {e}");
                         pauses.get(&target.key()).map_or(1, |p| p.failures.saturating_add(1))
                     }
@@ -198,6 +200,7 @@ async fn submit(house: &Arc<House>, target: &Target) -> Result<(), Failure> {
                             .map_err(Failure::from)
                     })
                     .await?;
+                Counters::add(&house.counters().cosignatures, 1);
                 house.trail.heads.cosigned.notify_waiters();
                 return Ok(());
             }
