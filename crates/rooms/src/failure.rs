@@ -77,6 +77,8 @@ pub enum Thing {
     Grant,
     /// A log or a part of it.
     Log,
+    /// A collector.
+    Collector,
 }
 
 impl std::fmt::Display for Thing {
@@ -109,6 +111,7 @@ impl std::fmt::Display for Thing {
             Self::Ticket => "ticket",
             Self::Grant => "consent request",
             Self::Log => "log",
+            Self::Collector => "collector",
         })
     }
 }

@@ -23,4 +23,5 @@ use bailee_store::Migration;
 pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "foundation", sql: include_str!("migrations/0001_foundation.sql") },
     Migration { number: 2, name: "identity", sql: include_str!("migrations/0002_identity.sql") },
+    Migration { number: 9, name: "collected", sql: include_str!("migrations/0009_collected.sql") },
 ];

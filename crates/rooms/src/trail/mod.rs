@@ -9,6 +9,7 @@
 //! which is where it will be handed on.
 
 mod bundle;
+pub mod collected;
 mod head;
 mod look;
 mod publish;

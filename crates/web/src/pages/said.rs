@@ -58,6 +58,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Ticket => "工单",
         Thing::Grant => "同意请求",
         Thing::Log => "日志",
+        Thing::Collector => "采集器",
     }
 }
 
