@@ -109,7 +109,7 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
                             json!({
                                 "record": a.record, "time": a.at.iso_ms(), "event": a.event_name, "resource": a.resource,
                                 "who": a.who, "place": a.place, "reason": a.reason, "ticket": a.ticket, "grant": a.grant,
-                                "result": end(&a.end), "error": a.error_message,
+                                "result": end(&a.end), "error": a.error_message, "collected": a.collected_from(),
                             })
                         })
                         .collect();
@@ -127,7 +127,10 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
                             vec![
                                 a.record.to_string(),
                                 a.at.iso(),
-                                a.event_name.clone(),
+                                match a.collected_from() {
+                                    Some(source) => format!("{} (from {source})", a.event_name),
+                                    None => a.event_name.clone(),
+                                },
                                 a.resource.splitn(5, ':').last().unwrap_or_default().to_owned(),
                                 a.who.clone(),
                                 a.place.clone(),
