@@ -142,13 +142,12 @@ def test_postgresql_with_pgaudit(house, tmp_path_factory):
         log = cluster.folder / "pg.csv"
         wait_until(lambda: b"permission denied" in log.read_bytes())
         collector = Collector(house, folder / "c", "postgres", POSTGRES, "--file", log)
-        checked = h.bailee("collect", "check", "--map", str(collector.map), "--file", str(log), code=1).stdout
+        checked = h.bailee("collect", "check", "--map", str(collector.map), "--file", str(log)).stdout
         assert "SelectRows on acme/public.invoices of acme by op-lin, CUSTOMER_INITIATED_SUPPORT, done (rows read)" in checked
         said = collector.once()
         # lin's select, his refused delete, the grant: what pgaudit, the server and pgaudit told of.
         assert said["recorded"] == 3 and said["refused"] == 0 and said["ignored"] > 5, said
-        # `create table` is no rule's: pgaudit was not asked for it, so the extension's own message is what is left.
-        assert {u["reason"] for u in collector.unmapped()} <= {"no rule fits"}
+        assert collector.unmapped() == []
         acts = collected(house)
         by_name = {a["event"]: a for a in acts}
         assert set(by_name) == {"collected:SelectRows", "collected:ChangePrivileges", "collected:error"}

@@ -59,11 +59,8 @@ fn an_event_stands_once_however_often_and_through_whomever_it_comes() {
             });
         }
         let answers = calls.join_all().await;
-        let recorded: usize = answers
-            .iter()
-            .flat_map(|a| &a.verdicts)
-            .filter(|v| matches!(v, Recorded::Recorded))
-            .count();
+        let recorded: usize =
+            answers.iter().flat_map(|a| &a.verdicts).filter(|v| matches!(v, Recorded::Recorded)).count();
         // The batch that recorded them says so each of the four times that it came.
         assert_eq!(recorded, 8);
         let page = t.house.acts(&acme.id, &ActFilter::default(), None, 100).await.unwrap();
@@ -77,7 +74,8 @@ fn an_event_stands_once_however_often_and_through_whomever_it_comes() {
         // Three batches, of two lost lines each; the provider's own log says so.
         let listed = t.house.collectors().await.unwrap();
         assert_eq!((listed[0].events, listed[0].unmapped), (2, 6));
-        let path = std::env::temp_dir().join(format!("bailee-collected-{}-{:?}", std::process::id(), t.engine));
+        let path =
+            std::env::temp_dir().join(format!("bailee-collected-{}-{:?}", std::process::id(), t.engine));
         let export = ExportTrail { tenant: TenantId::provider(), path: path.clone() };
         t.house.perform(t.house.system_caller("test"), export).await.unwrap();
         let bundle = std::fs::read(&path).unwrap();
@@ -103,15 +101,22 @@ fn a_collector_hands_in_what_it_may_and_nothing_once_disabled() {
         let refused = |why: &str| Recorded::Refused(why.into());
         let mut of_nobody = event(3, "acme");
         of_nobody.operator = Some("op-nobody".into());
-        let answer = hand_in(batch(1, vec![event(1, "stranger"), of_nobody, event(2, "provider")])).await.unwrap();
+        let answer =
+            hand_in(batch(1, vec![event(1, "stranger"), of_nobody, event(2, "provider")])).await.unwrap();
         assert_eq!(
             answer.verdicts,
-            [refused("there is no such tenant"), refused("there is no such operator"), refused("there is no such tenant")]
+            [
+                refused("there is no such tenant"),
+                refused("there is no such operator"),
+                refused("there is no such tenant")
+            ]
         );
         let mut other = batch(2, vec![event(5, "acme")]);
         other.source = Source::Sshd;
         assert!(matches!(hand_in(other).await, Err(Failure::Invalid { .. })));
-        for wrong in ["", "bct.", "bct.db-1", "bct.db-1.00", &token.replace("db-1", "db-2"), &format!("{token}0")] {
+        for wrong in
+            ["", "bct.", "bct.db-1", "bct.db-1.00", &token.replace("db-1", "db-2"), &format!("{token}0")]
+        {
             assert!(matches!(house.collector(wrong).await, Err(Failure::SignIn(_))), "{wrong}");
         }
         let known = house.collector(&token).await.unwrap();
@@ -122,6 +127,9 @@ fn a_collector_hands_in_what_it_may_and_nothing_once_disabled() {
         let late = HandIn { collector: known, batch: batch(3, vec![event(6, "acme")]) };
         assert!(matches!(house.perform(house.system_caller("test"), late).await, Err(Failure::SignIn(_))));
         let again = CreateCollector { name: "db-1".into(), sources: vec![Source::Sshd] };
-        assert!(matches!(house.perform(house.system_caller("test"), again).await, Err(Failure::Exists { .. })));
+        assert!(matches!(
+            house.perform(house.system_caller("test"), again).await,
+            Err(Failure::Exists { .. })
+        ));
     });
 }

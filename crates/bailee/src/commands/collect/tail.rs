@@ -87,9 +87,13 @@ impl Tail {
         }
     }
 
-    /// Whether there will be no more without new lines: nothing waits but an unfinished one.
+    /// Whether there will be no more without new lines: nothing waits but an unfinished one, and the file was not renamed
+    /// (then the next one is still to be read).
     pub(super) fn is_at_end(&self) -> bool {
-        self.framer.waiting() == 0 || self.is_quiet()
+        let identity = |m: std::fs::Metadata| (m.dev(), m.ino());
+        let ours = self.file.as_ref().and_then(|f| f.metadata().ok()).map(identity);
+        let named = std::fs::metadata(&self.path).ok().map(identity);
+        (self.framer.waiting() == 0 || self.is_quiet()) && (named.is_none() || named == ours)
     }
 
     /// Bytes of an unfinished line or event.
