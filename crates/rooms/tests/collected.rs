@@ -46,7 +46,7 @@ async fn collector(t: &TestHouse, name: &str) -> String {
 fn an_event_stands_once_however_often_and_through_whomever_it_comes() {
     on_each_engine(async |t| {
         let acme = t.tenant("acme").await;
-        let token = collector(t, "db-1").await;
+        let token = collector(&t, "db-1").await;
         let second = t.second();
         let mut calls = tokio::task::JoinSet::new();
         for n in 0..12u8 {
@@ -92,7 +92,7 @@ fn an_event_stands_once_however_often_and_through_whomever_it_comes() {
 fn a_collector_hands_in_what_it_may_and_nothing_once_disabled() {
     on_each_engine(async |t| {
         t.tenant("acme").await;
-        let token = collector(t, "db-1").await;
+        let token = collector(&t, "db-1").await;
         let house = &t.house;
         let hand_in = async |batch: Batch| {
             let collector = house.collector(&token).await?;

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bailee_collect::Source;
 use bailee_collect::frame::{Framer, Position, Unit};
-use bailee_types::Timestamp;
+use bailee_types::{Clock, SystemClock, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::state::{FileId, State};
@@ -135,9 +135,10 @@ impl Tail {
     }
 
     fn is_quiet(&self) -> bool {
-        let written = self.file.as_ref().and_then(|f| f.metadata().ok()).and_then(|m| m.modified().ok());
-        let age = written.and_then(|at| SystemTime::now().duration_since(at).ok());
-        self.grown.elapsed() >= QUIET || age.is_some_and(|a| a >= QUIET)
+        let written = self.file.as_ref().and_then(|f| f.metadata().ok()).map(|m| modified_ms(&m));
+        let quiet_ms = i64::try_from(QUIET.as_millis()).unwrap_or(i64::MAX);
+        let age_ms = written.map(|at| SystemClock::default().now().ms().saturating_sub(at));
+        self.grown.elapsed() >= QUIET || age_ms.is_some_and(|age| age >= quiet_ms)
     }
 
     /// At the end of a file: whether there is another one, or the same was cut.
