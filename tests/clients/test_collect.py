@@ -504,3 +504,28 @@ def test_a_read_that_the_gate_never_logged_is_found(house, tmp_path):
                                                                           "acme-invoices/" + OBJECT["key"]], found
     assert "NEVER LOGGED" in house.run(*ask[:-2], code=3).stdout
     h.verify(house.export())
+
+
+def test_a_log_that_is_cut_is_a_gap(house, tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_text("".join(audit_event(n) for n in range(5)))
+    collector = Collector(house, tmp_path / "c", "auditd", AUDITD, "--file", log)
+    assert collector.once()["recorded"] == 5
+    # Cut and begun anew, as `copytruncate` does: what is new comes, and what may be missing is said.
+    log.write_text(audit_event(7))
+    done = h.bailee(*collector.command("--output", "json"))
+    assert json.loads(done.stdout)["recorded"] == 1 and "is missing" in done.stderr, done
+    # Gone, and another one in its place.
+    log.unlink()
+    (tmp_path / "keep").write_text("so that the inode is not used again")
+    log.write_text("".join(audit_event(n) for n in (8, 9)) + "no line of auditd\n" + audit_event(10)[:60])
+    done = h.bailee(*collector.command("--output", "json"))
+    said = json.loads(done.stdout)
+    assert said["recorded"] == 2 and said["unmapped"] == 1 and "is gone" in done.stderr, done
+    assert said["unfinishedBytes"] == 60, "half a line waits"
+    with open(log, "a") as f:
+        f.write(audit_event(10)[60:])
+    assert collector.once()["recorded"] == 1
+    assert [u["raw"] for u in collector.unmapped()] == ["no line of auditd"]
+    names = [a["resource"].split("/")[-1] for a in collected(house)]
+    assert names == ["f0", "f1", "f2", "f3", "f4", "f7", "f8", "f9", "f10"]
