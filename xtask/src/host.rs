@@ -16,6 +16,10 @@ struct Need {
 
 const TESTS: &[Need] = &[
     Need { package: "postgresql", is_there: || postgres_programs().is_some() },
+    // Debian names it after the server's version, of which each release has one: apt-get takes patterns.
+    Need { package: "^postgresql-[0-9]+-pgaudit$", is_there: has_pgaudit },
+    Need { package: "openssh-server", is_there: || on_path("sshd") || Path::new("/usr/sbin/sshd").exists() },
+    Need { package: "auditd", is_there: || on_path("ausearch") || Path::new("/usr/sbin/ausearch").exists() },
     Need { package: "chromium", is_there: || on_path("chromium") },
     Need { package: "chromium-driver", is_there: || on_path("chromedriver") },
     Need { package: "fonts-noto-cjk", is_there: has_chinese_font },
@@ -87,6 +91,11 @@ pub(crate) fn postgres_programs() -> Option<PathBuf> {
         .collect();
     found.sort();
     found.pop().map(|(_, bin)| bin).or_else(|| find_on_path("initdb")?.parent().map(Path::to_owned))
+}
+
+/// Whether the server can load pgaudit.
+fn has_pgaudit() -> bool {
+    postgres_programs().is_some_and(|bin| bin.with_file_name("lib").join("pgaudit.so").exists())
 }
 
 /// Whether we are root.

@@ -81,6 +81,8 @@ pub enum Thing {
     Log,
     /// A trail: where events are delivered.
     Trail,
+    /// A collector.
+    Collector,
 }
 
 impl std::fmt::Display for Thing {
@@ -115,6 +117,7 @@ impl std::fmt::Display for Thing {
             Self::Grant => "consent request",
             Self::Log => "log",
             Self::Trail => "trail",
+            Self::Collector => "collector",
         })
     }
 }

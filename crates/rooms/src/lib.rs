@@ -26,4 +26,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 3, name: "devices", sql: include_str!("migrations/0003_devices.sql") },
     Migration { number: 6, name: "heads", sql: include_str!("migrations/0006_heads.sql") },
     Migration { number: 7, name: "lookup", sql: include_str!("migrations/0007_lookup.sql") },
+    Migration { number: 9, name: "collected", sql: include_str!("migrations/0009_collected.sql") },
 ];

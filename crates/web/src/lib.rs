@@ -5,6 +5,7 @@
 //! through the gate of `bailee-rooms`.
 //! INVARIANT: no address, header or body of a request reaches a log; secrets travel in all three.
 
+mod collect;
 mod log;
 mod objects;
 mod ops;

@@ -22,7 +22,7 @@ use tower::ServiceExt;
 
 use crate::socket::{Socket, Unreadable};
 use crate::traffic::Traffic;
-use crate::{log, ops, pages, rpc};
+use crate::{collect as collectors, log, ops, pages, rpc};
 
 /// Connections at one time on one listener; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 4096;
@@ -122,6 +122,18 @@ pub(crate) async fn serve_console(front: Front, listener: TcpListener, stop: wat
 impl Front {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let (parts, incoming) = request.into_parts();
+        if parts.uri.path().starts_with("/collect/") {
+            // Who it is stands in the head: a stranger's body is not read.
+            let answer = match collectors::admit(&self.rpc.house, &parts).await {
+                Err(refused) => refused,
+                Ok(known) => {
+                    let body = collect(incoming, collectors::BODY_BYTES_MAX).await;
+                    collectors::answer(&self.rpc.house, known, body).await
+                }
+            };
+            self.traffic.count_rpc(answer.status().as_u16());
+            return answer.map(Body::from);
+        }
         if rpc::is_rpc(&parts) {
             let body = collect(incoming, RPC_BODY_BYTES_MAX).await;
             return match body {

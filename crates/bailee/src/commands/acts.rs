@@ -110,7 +110,10 @@ pub(crate) fn cells(a: &Act) -> Vec<String> {
     vec![
         a.record.to_string(),
         a.at.iso(),
-        a.event_name.clone(),
+        match a.collected_from() {
+            Some(source) => format!("{} (from {source})", a.event_name),
+            None => a.event_name.clone(),
+        },
         a.resource.splitn(5, ':').last().unwrap_or_default().to_owned(),
         a.who.clone(),
         a.place.clone(),
@@ -126,6 +129,7 @@ pub(crate) fn shown(a: &Act) -> Value {
         "resource_type": a.resource_type, "product": a.product, "type": a.event_type, "level": a.level,
         "who": a.who, "place": a.place, "reason": a.reason, "ticket": a.ticket, "grant": a.grant,
         "result": a.result(), "error": a.error_message, "damaged": a.damaged,
+        "collected": a.collected_from(),
     })
 }
 

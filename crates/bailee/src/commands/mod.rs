@@ -3,6 +3,8 @@
 mod access;
 mod acts;
 mod api;
+mod collect;
+mod collector;
 mod credentials;
 mod dev;
 mod doctor;
@@ -55,6 +57,12 @@ pub(crate) enum Command {
     /// The trail: head, acts, tail, export; whose number stands in it.
     #[command(subcommand)]
     Trail(trail::Trail),
+    /// Collectors: machines that hand in what other programs logged.
+    #[command(subcommand)]
+    Collector(collector::Collector),
+    /// Hand in what other programs logged: Kubernetes, PostgreSQL, auditd, sshd, HDFS, YARN, OSS, S3.
+    #[command(subcommand)]
+    Collect(Box<collect::Collect>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -77,6 +85,8 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Why(c) => access::why(&common, c),
         Command::WhoCan(c) => access::who_can(&common, c),
         Command::Trail(c) => trail::run(&common, c),
+        Command::Collector(c) => collector::run(&common, c),
+        Command::Collect(c) => collect::run(&common, *c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -13,6 +13,7 @@ mod count;
 mod decision;
 mod event;
 mod intent;
+mod observed;
 mod refusal;
 mod rows;
 mod sweeper;
@@ -31,6 +32,7 @@ pub use count::ContentReads;
 pub(crate) use decision::{Leave, leave, of_verdict, phases, words};
 pub(crate) use intent::InFlight;
 pub use intent::{Intent, KeyRelease};
+pub(crate) use observed::{ObservedEnd, record_observed};
 pub use refusal::{Refusal, RefusalKind};
 pub(crate) use sweeper::{close_lost, register_instance, sweep};
 

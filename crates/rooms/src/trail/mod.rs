@@ -8,6 +8,7 @@
 //! Each head goes on into the public head log and to its witnesses: [`heads`].
 
 mod bundle;
+pub mod collected;
 mod figures;
 mod head;
 mod heads;

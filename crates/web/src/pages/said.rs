@@ -60,6 +60,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Grant => "同意请求",
         Thing::Log => "日志",
         Thing::Trail => "跟踪",
+        Thing::Collector => "采集器",
     }
 }
 

@@ -238,6 +238,7 @@ pub(super) fn row(lang: Lang, act: &Act) -> Markup {
             div.what {
                 a href={ "/console/trail/" (act.record) } { (act.event_name) " " code { (short(&act.resource)) } }
                 p { (dot(&[act.who.clone(), act.place.clone(), act.ticket.clone(), act.grant.clone(), reason(act)])) }
+                @if let Some(source) = act.collected_from() { p { (lang.t("collected from ", "采集自 ")) (source) (lang.t(", not stopped by the gate", "，未经网关拦截")) } }
                 @if !act.error_message.is_empty() { p { (act.error_message) } }
             }
             div.res {

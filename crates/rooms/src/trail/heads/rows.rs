@@ -37,16 +37,19 @@ pub(super) struct Unheaded {
 }
 
 pub(super) fn head_log(tx: &mut Tx<'_>) -> Result<Option<HeadLogRow>, StoreError> {
-    tx.query_opt("SELECT origin, vkey, sealed_signing_seed, sealed_second_seed FROM head_log WHERE one = 1", &[])?
-        .map(|r| {
-            Ok(HeadLogRow {
-                origin: r.text(0)?.to_owned(),
-                vkey: r.text(1)?.to_owned(),
-                seed: r.blob(2)?.to_vec(),
-                second: r.blob(3)?.to_vec(),
-            })
+    tx.query_opt(
+        "SELECT origin, vkey, sealed_signing_seed, sealed_second_seed FROM head_log WHERE one = 1",
+        &[],
+    )?
+    .map(|r| {
+        Ok(HeadLogRow {
+            origin: r.text(0)?.to_owned(),
+            vkey: r.text(1)?.to_owned(),
+            seed: r.blob(2)?.to_vec(),
+            second: r.blob(3)?.to_vec(),
         })
-        .transpose()
+    })
+    .transpose()
 }
 
 pub(super) fn insert_head_log(
@@ -58,7 +61,14 @@ pub(super) fn insert_head_log(
     tx.execute(
         "INSERT INTO head_log (one, origin, vkey, sealed_signing_seed, sealed_second_seed, size, frontier, \
          last_time_ms, epoch, epoch_leaves, epoch_ended_ms) VALUES (1, $1, $2, $3, $4, 0, $5, $6, 0, 0, $6)",
-        &[(&row.origin).into(), (&row.vkey).into(), (&row.seed).into(), (&row.second).into(), frontier.into(), now.ms().into()],
+        &[
+            (&row.origin).into(),
+            (&row.vkey).into(),
+            (&row.seed).into(),
+            (&row.second).into(),
+            frontier.into(),
+            now.ms().into(),
+        ],
     )
     .map(drop)
 }
