@@ -18,6 +18,7 @@ pub struct Intent {
     record: Option<u64>,
     grant: Option<Coverage>,
     at: Option<Timestamp>,
+    waits: bool,
     _in_flight: Option<Flight>,
 }
 
@@ -30,7 +31,7 @@ pub struct KeyRelease<'i> {
 
 impl Intent {
     pub(super) fn data_event(caller: Caller, asked: Asked) -> Self {
-        Self { caller, asked, record: None, grant: None, at: None, _in_flight: None }
+        Self { caller, asked, record: None, grant: None, at: None, waits: false, _in_flight: None }
     }
 
     pub(super) fn durable(
@@ -39,9 +40,10 @@ impl Intent {
         record: u64,
         grant: Option<Coverage>,
         at: Timestamp,
+        waits: bool,
         flight: Flight,
     ) -> Self {
-        Self { caller, asked, record: Some(record), grant, at: Some(at), _in_flight: Some(flight) }
+        Self { caller, asked, record: Some(record), grant, at: Some(at), waits, _in_flight: Some(flight) }
     }
 
     /// Who acts.
@@ -101,6 +103,11 @@ impl Intent {
             self.caller.name(),
             self.asked.resource
         )))
+    }
+
+    /// Whether the tenant wants witnesses to cosign the record before the act.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
     }
 
     /// When the intent became durable.

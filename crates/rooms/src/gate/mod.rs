@@ -287,15 +287,18 @@ impl House {
                     what.event_name(),
                     now,
                 )?;
-                Ok(Ok((index, grant, now)))
+                let waits = who.is_operator()
+                    && what.touches != Touches::Nothing
+                    && crate::trail::waits_for_witnesses(&mut tx.tenant(&what.tenant))?;
+                Ok(Ok((index, grant, now, waits)))
             })
             .await;
         match written {
-            Ok(Ok((index, live, at))) => {
+            Ok(Ok((index, live, at, waits))) => {
                 self.trail.changed.notify_one();
                 Counters::add(&self.counters().intents, 1);
                 let guard = self.in_flight.enter(&asked.tenant, index);
-                Ok(Intent::durable(caller, asked, index, live.or(grant), at, guard))
+                Ok(Intent::durable(caller, asked, index, live.or(grant), at, waits, guard))
             }
             Ok(Err((kind, index))) => {
                 self.trail.changed.notify_one();
@@ -319,8 +322,8 @@ impl House {
             ));
         }
         match intent.record() {
-            Some(record) => self.await_witnesses(&intent.asked().tenant, record).await,
-            None => Ok(()),
+            Some(record) if intent.waits() => self.await_witnesses(&intent.asked().tenant, record).await,
+            _ => Ok(()),
         }
     }
 

@@ -49,7 +49,7 @@ pub use heads::{
     Enrolment, HeadProof, RotateLogKey, SetWitnessing, ShowEnrolment, ShowWitnessing, WitnessState,
     Witnessing,
 };
-pub(crate) use heads::{collect_cosignatures, open_head_log};
+pub(crate) use heads::{collect_cosignatures, open_head_log, waits_for_witnesses};
 pub use look::{GetAct, ListActs, Looked, LookupEvents, TailActs};
 pub(crate) use lookup::summarise;
 pub use lookup::{ActFilter, Order, TailItem, TailPage};

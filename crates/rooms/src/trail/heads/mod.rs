@@ -41,6 +41,7 @@ pub use enrol::{Enrolment, ShowEnrolment};
 pub use prove::HeadProof;
 pub use rotate::RotateLogKey;
 pub(crate) use witness::collect_cosignatures;
+pub(crate) use witnessing::waits_for_witnesses;
 pub use witnessing::{SetWitnessing, ShowWitnessing, WitnessState, Witnessing};
 
 /// An epoch ends after this time, if it has entries.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bailee_proof::policy::Policy;
 use bailee_proof::record::Kind;
+use bailee_store::{StoreError, TenantTx};
 use bailee_types::{TenantId, Timestamp};
 use serde_json::{Map, json};
 
@@ -164,8 +165,13 @@ impl Operation for ShowWitnessing {
     }
 }
 
+/// Whether a tenant wants operators to wait; read in the transaction of the intent.
+pub(crate) fn waits_for_witnesses(tx: &mut TenantTx<'_, '_>) -> Result<bool, StoreError> {
+    rows::witnessing(tx).map(|(_, before_act)| before_act)
+}
+
 impl House {
-    /// Waits until a record is under a head that the witnesses cosigned, if the tenant wants operators to wait.
+    /// Waits until a record is under a head that the witnesses cosigned.
     ///
     /// # Errors
     /// When it is not in time: then the act must not happen.
@@ -175,11 +181,8 @@ impl House {
         record: u64,
     ) -> Result<(), Failure> {
         let id = tenant.clone();
-        let (text, before_act) =
+        let (text, _) =
             self.db.read(move |tx| rows::witnessing(&mut tx.tenant(&id)).map_err(Failure::from)).await?;
-        if !before_act {
-            return Ok(());
-        }
         let own = Policy::parse(text.as_bytes()).ok().filter(Policy::asks_for_witnesses);
         let until = Instant::now() + WAIT;
         loop {
