@@ -149,7 +149,7 @@ def test_the_whole_path_two_servers_and_a_database_that_goes_away(cluster, tmp_p
         wait_until(works)
         assert client.get_object(Bucket="acme-invoices", Key="n/10")["Body"].read() == b"x" * 10
         lin.post("/desk/tickets/T-1/read", **OBJECT)
-        assert lin.status == 200, "the grant is still there, and no use was lost or counted twice"
+        assert lin.status == 200, ("the grant is still there, and no use was lost or counted twice", lin.text)
         wait_until(lambda: h.get(house.console + "/readyz")[0] == 200)  # probes share an answer for a second
         house.assert_well()
     finally:

@@ -344,11 +344,7 @@ impl Engine {
                 Ok(conn)
             }
             Self::Postgres { url, conn } => {
-                if conn.as_ref().is_none_or(PgConn::is_closed) {
-                    *conn = Some(PgConn::connect(url)?);
-                }
-                let Some(live) = conn.as_mut() else { return Err(gone()) };
-                live.script("BEGIN")?;
+                let live = begun(conn, url, "BEGIN")?;
                 live.query("SELECT 1 FROM pg_advisory_xact_lock($1)", &[PG_WRITE_LOCK.into()])?;
                 Ok(live)
             }
@@ -436,24 +432,24 @@ fn read_loop(queue: &Mutex<Receiver<Box<dyn Job>>>, url: &str) {
     loop {
         let next = queue.lock().recv();
         let Ok(mut job) = next else { return };
-        if conn.as_ref().is_none_or(PgConn::is_closed) {
-            conn = match PgConn::connect(url) {
-                Ok(c) => Some(c),
-                Err(e) => {
-                    job.finish(Err(e));
-                    continue;
-                }
-            };
+        let outcome = begun(&mut conn, url, "BEGIN READ ONLY").and_then(|live| {
+            job.run(&mut Tx::new(live));
+            live.script("COMMIT")
+        });
+        if outcome.is_err() {
+            conn = None;
         }
-        if let Some(live) = conn.as_mut() {
-            let outcome = live.script("BEGIN READ ONLY").and_then(|()| {
-                job.run(&mut Tx::new(live));
-                live.script("COMMIT")
-            });
-            if outcome.is_err() {
-                conn = None;
-            }
-            job.finish(outcome);
-        }
+        job.finish(outcome);
     }
+}
+
+/// A connection with a transaction begun. One that died while nobody used it is replaced: nothing was asked on it yet.
+fn begun<'c>(conn: &'c mut Option<PgConn>, url: &str, script: &str) -> Result<&'c mut PgConn, StoreError> {
+    let usable = conn.as_mut().is_some_and(|c| !c.is_closed() && c.script(script).is_ok());
+    if !usable {
+        let mut fresh = PgConn::connect(url)?;
+        fresh.script(script)?;
+        *conn = Some(fresh);
+    }
+    conn.as_mut().ok_or_else(gone)
 }
