@@ -192,3 +192,14 @@ def test_the_console_hands_out_the_receipt_and_sets_witnesses(house, tmp_path):
     assert "sign in" in kit.Browser(house).get("/console/trail/proof").text.lower()
     zh = li.get("/console/trail/proof?lang=zh").text
     assert "登记回执" in zh and "见证方" in zh
+
+
+def test_a_log_with_a_new_key_starts_again_and_verifies(house):
+    h.verify(house.export())
+    house.run("trail", "rotate-key", "--tenant", "acme")
+    house.kill()
+    house.start()
+    kit.rpc(house, "CreateUser", ok=True, UserName="zhou")
+    h.verify(house.export())
+    assert "every log gives what was signed" in house.run("doctor").stdout
+    house.assert_well()

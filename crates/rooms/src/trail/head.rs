@@ -8,6 +8,7 @@ use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::hash::Hash;
 use bailee_proof::note::VerifierKey;
 use bailee_proof::record::{Entry, commitment};
+use bailee_proof::rotation::KeyChain;
 use bailee_proof::tree::Frontier;
 use bailee_store::Tx;
 use bailee_types::{TenantId, Timestamp};
@@ -152,10 +153,10 @@ impl KnownHeads {
         }
     }
 
-    /// The head that was seen last; none when none was, or when the file is not what we wrote. After a change of the
-    /// log's key only heads by the new key count.
-    fn last(&self, log: &LogKeys) -> Option<Checkpoint> {
-        self.last_note(Self::name(log), log.signer.verifier())
+    /// The head that was seen last; none when none was, or when the file is not what we wrote.
+    fn last(&self, log: &LogKeys, keys: &KeyChain) -> Option<Checkpoint> {
+        let note = std::fs::read(self.folder.join(Self::name(log))).ok()?;
+        keys.open(&note).ok()
     }
 
     pub(super) fn last_note(&self, name: &str, key: &VerifierKey) -> Option<Checkpoint> {
@@ -246,7 +247,9 @@ fn check_head(tx: &mut Tx<'_>, log: &LogKeys, known: &KnownHeads, whole: bool) -
     if rows_there != head.size {
         return Err(differs(&format!("{rows_there} records are stored and the head says {}", head.size)));
     }
-    if let Some(seen) = known.last(log) {
+    // Each size has one key: a head from before a change of key is by the old one.
+    let keys = heads::key_chain(&mut tx, &log.first).map_err(|e| differs(&e.to_string()))?;
+    if let Some(seen) = known.last(log, &keys) {
         let root = match rows::checkpoint(&mut tx, seen.size)? {
             Some(row) => Some(row.root),
             None if seen.size == head.size => Some(frontier.root().0),
@@ -260,7 +263,8 @@ fn check_head(tx: &mut Tx<'_>, log: &LogKeys, known: &KnownHeads, whole: bool) -
         }
     }
     let Some(signed) = rows::newest_checkpoint(&mut tx)? else { return Ok(head.size) };
-    let opened = Checkpoint::open(signed.note.as_bytes(), log.signer.verifier())
+    let opened = keys
+        .open(signed.note.as_bytes())
         .map_err(|e| differs(&format!("the last checkpoint does not verify ({e})")))?;
     if opened.size > head.size {
         return Err(differs(&format!(

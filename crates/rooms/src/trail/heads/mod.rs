@@ -35,6 +35,7 @@ use crate::consent::parameters;
 use crate::house::Counters;
 use crate::{Failure, House};
 
+pub(super) use rotate::key_chain;
 pub(super) use serve::{heads_file, key_file, with_lines};
 
 pub use enrol::{Enrolment, ShowEnrolment};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use bailee_proof::note::Signer;
+use bailee_proof::note::{Signer, VerifierKey};
 use bailee_proof::record::Kind;
-use bailee_proof::rotation::Rotation;
+use bailee_proof::rotation::{KeyChain, Rotation};
+use bailee_store::TenantTx;
 use bailee_types::{TenantId, random_bytes};
 use serde_json::{Map, json};
 
@@ -19,6 +20,20 @@ use crate::{Failure, House};
 pub struct RotateLogKey {
     /// Whose log.
     pub tenant: TenantId,
+}
+
+/// The keys of a log over time, out of its rows.
+pub(in crate::trail) fn key_chain(
+    tx: &mut TenantTx<'_, '_>,
+    first: &VerifierKey,
+) -> Result<KeyChain, Failure> {
+    let damaged = |e: &dyn std::fmt::Display| Failure::Damaged(format!("a change of key: {e}"));
+    let mut chain = KeyChain::new(first.clone());
+    for note in rows::key_changes(tx)? {
+        let rotation = Rotation::open(note.as_bytes()).map_err(|e| damaged(&e))?;
+        chain.rotate(rotation).map_err(|e| damaged(&e))?;
+    }
+    Ok(chain)
 }
 
 impl Operation for RotateLogKey {
