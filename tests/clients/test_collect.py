@@ -413,6 +413,8 @@ def test_kubernetes_webhook(house, tmp_path):
     assert reasons == {"there is no such operator": 2, "there is no such tenant": 2}, reasons
     listed, = json.loads(house.run("collector", "list", "--output", "json").stdout)
     assert (listed["events"], listed["unmapped"]) == (1, 4), listed
+    # The provider's own log says what was lost, in a record that verifies.
+    assert "finding" in h.verify(house.export("provider", "provider.bundle")).stdout
     collector.kill()
 
 

@@ -14,10 +14,11 @@ use std::sync::mpsc::{channel, sync_channel};
 
 use bailee_proof::bundle::{BundleError, Manifest, Reader, RecordRef, records};
 use bailee_proof::checkpoint::Checkpoint;
-use bailee_proof::event::{Ended, scan};
+use bailee_proof::event::{Ended, Form, scan};
 use bailee_proof::hash::Hash;
 use bailee_proof::note::VerifierKey;
 use bailee_proof::record::{Entry, Kind, commitment};
+use bailee_proof::rotation::KeyChain;
 use bailee_proof::tree::Frontier;
 
 pub use report::Report;
@@ -61,12 +62,6 @@ const BATCHES_MAX: usize = 4;
 pub fn verify(source: impl Read + Send, expect: &Expect) -> Result<Report, Problem> {
     let reader = Reader::open(source).map_err(of_bundle)?;
     let named = Manifest::read_unverified(reader.manifest_note()).map_err(at("the manifest"))?;
-    if expect.key.as_ref().is_some_and(|k| *k != named.key) {
-        return Err(violation(
-            "the manifest",
-            "it names another key than the one you gave: this is another log",
-        ));
-    }
     let key = named.key.clone();
     let manifest = Manifest::open(reader.manifest_note(), &key).map_err(at("the manifest"))?;
     let head = Checkpoint::open(reader.checkpoint_note(), &key).map_err(at("the checkpoint"))?;
@@ -85,7 +80,12 @@ pub fn verify(source: impl Read + Send, expect: &Expect) -> Result<Report, Probl
     }
     let other = match &expect.head {
         None => None,
-        Some(note) => Some(Checkpoint::open(note, &key).map_err(at("the head you gave"))?),
+        Some(note) => {
+            // It may be from before the key changed; then it is by the key that was given, which must be the log's.
+            let by = |key: &VerifierKey| Checkpoint::open(note, key);
+            let opened = by(&key).or_else(|e| expect.key.as_ref().map_or(Err(e), by));
+            Some(opened.map_err(at("the head you gave"))?)
+        }
     };
     if let Some(other) = other.as_ref().filter(|o| o.size > head.size) {
         let why = format!(
@@ -95,7 +95,7 @@ pub fn verify(source: impl Read + Send, expect: &Expect) -> Result<Report, Probl
         return Err(violation("the head you gave", why));
     }
 
-    let mut check = Check::new(&manifest.tenant, other);
+    let mut check = Check::new(&manifest, other);
     let body = check_all(reader, &mut check)?;
     if body != manifest.body {
         return Err(violation("the bundle", "its bytes are not those that the manifest signs"));
@@ -103,6 +103,7 @@ pub fn verify(source: impl Read + Send, expect: &Expect) -> Result<Report, Probl
     if check.frontier.root() != head.root {
         return Err(violation("the checkpoint", "the records give another root than the one that is signed"));
     }
+    check.key_is(&manifest.key, expect.key.as_ref())?;
     Ok(check.into_report(manifest.clone(), head, expect))
 }
 
@@ -161,8 +162,10 @@ fn opens(record: &RecordRef<'_>) -> bool {
 }
 
 struct Check<'a> {
-    tenant: &'a str,
+    manifest: &'a Manifest,
     other: Option<Checkpoint>,
+    /// From the first change of key on.
+    keys: Option<KeyChain>,
     frontier: Frontier,
     last_time_ms: u64,
     open: BTreeMap<u64, Kind>,
@@ -171,10 +174,11 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(tenant: &'a str, other: Option<Checkpoint>) -> Self {
+    fn new(manifest: &'a Manifest, other: Option<Checkpoint>) -> Self {
         Self {
-            tenant,
+            manifest,
             other,
+            keys: None,
             frontier: Frontier::new(),
             last_time_ms: 0,
             open: BTreeMap::new(),
@@ -205,8 +209,18 @@ impl<'a> Check<'a> {
         if !same {
             return Err(wrong("its event names another kind, index or time than its entry".into()));
         }
-        if event.tenant != self.tenant {
+        if event.tenant != self.manifest.tenant {
             return Err(wrong(format!("its event is of tenant {}", event.tenant)));
+        }
+        // What records about the log itself say has one form each.
+        if let Some(Form::Rotation(rotation)) =
+            view.form(entry.kind, position).map_err(|e| wrong(e.to_string()))?
+        {
+            if rotation.old.name() != self.manifest.origin {
+                return Err(wrong("it changes the key of another log".into()));
+            }
+            let keys = self.keys.get_or_insert_with(|| KeyChain::new(rotation.old.clone()));
+            keys.rotate(*rotation).map_err(|e| wrong(e.to_string()))?;
         }
         if let Some(closes) = event.closes {
             if self.open.remove(&closes.intent).is_none() {
@@ -248,6 +262,32 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
+    /// The key that signs must be the one that the log passed on to, and the key that was given one of the log's.
+    fn key_is(&self, signs: &VerifierKey, given: Option<&VerifierKey>) -> Result<(), Problem> {
+        if let Some(keys) = &self.keys
+            && keys.latest() != signs
+        {
+            return Err(violation(
+                "the manifest",
+                "it is signed by another key than the one that the log passed on to",
+            ));
+        }
+        let was = |k: &VerifierKey| {
+            *k == *signs
+                || self
+                    .keys
+                    .as_ref()
+                    .is_some_and(|c| c.first() == k || c.changes().iter().any(|change| change.new == *k))
+        };
+        if given.is_some_and(|k| !was(k)) {
+            return Err(violation(
+                "the manifest",
+                "it names another key than the one you gave: this is another log",
+            ));
+        }
+        Ok(())
+    }
+
     fn into_report(self, manifest: Manifest, head: Checkpoint, expect: &Expect) -> Report {
         Report {
             origin: manifest.origin,
@@ -261,6 +301,7 @@ impl<'a> Check<'a> {
             head_given: self.other.map(|o| o.size),
             open: self.open.into_keys().collect(),
             last_ms: self.last_time_ms,
+            key_changes: self.keys.map_or(0, |k| k.changes().len()),
             counts: self.report,
         }
     }

@@ -29,6 +29,8 @@ pub struct Report {
     pub open: Vec<u64>,
     /// Time of the last record, milliseconds since 1970.
     pub last_ms: u64,
+    /// How often the log's key changed, each time signed by the key before.
+    pub key_changes: usize,
     /// Counts.
     pub counts: Counts,
 }
@@ -57,6 +59,13 @@ impl std::fmt::Display for Report {
         writeln!(f, "records       {} ({})", self.records, kinds.join(", "))?;
         writeln!(f)?;
         writeln!(f, "signature     holds: manifest and checkpoint are signed by {}", self.key)?;
+        if self.key_changes > 0 {
+            writeln!(
+                f,
+                "keys          hold: {} changes, each signed by the key before it",
+                self.key_changes
+            )?;
+        }
         writeln!(f, "integrity     holds: each record's event is the one that the log committed to")?;
         writeln!(f, "order         holds: each record stands at its index, and time never falls")?;
         writeln!(
@@ -93,7 +102,7 @@ impl std::fmt::Display for Report {
         }
         writeln!(
             f,
-            "Not shown here: that others see the same log (witnesses come later), and an act that was never logged"
+            "Not shown here: that others see the same log (`bailee-verify watch` shows it), and an act that was never logged"
         )?;
         write!(
             f,

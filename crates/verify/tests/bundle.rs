@@ -8,6 +8,7 @@ use bailee_proof::bundle::{BodyDigest, Manifest, Writer};
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::note::Signer;
 use bailee_proof::record::{Entry, Kind, commitment};
+use bailee_proof::rotation::Rotation;
 use bailee_proof::tree::Frontier;
 use bailee_verify::{Expect, Problem, Report, verify};
 use serde_json::{Value, json};
@@ -60,8 +61,11 @@ fn head(records: &[Record]) -> Checkpoint {
 
 /// A bundle of `records` under the head of `signed`: the same for an honest server.
 fn bundle(records: &[Record], signed: &[Record]) -> Vec<u8> {
-    let signer = signer();
-    let note = head(signed).sign(&signer).unwrap();
+    bundle_by(&signer(), records, signed)
+}
+
+fn bundle_by(signer: &Signer, records: &[Record], signed: &[Record]) -> Vec<u8> {
+    let note = head(signed).sign(signer).unwrap();
     let mut digest = BodyDigest::new(note.as_bytes(), records.len() as u64).unwrap();
     for r in records {
         digest.record(&r.entry, &r.nonce, &r.event).unwrap();
@@ -75,7 +79,7 @@ fn bundle(records: &[Record], signed: &[Record]) -> Vec<u8> {
         key: signer.verifier().clone(),
     };
     let mut out =
-        Writer::new(Vec::new(), manifest.sign(&signer).unwrap().as_bytes(), note.as_bytes()).unwrap();
+        Writer::new(Vec::new(), manifest.sign(signer).unwrap().as_bytes(), note.as_bytes()).unwrap();
     for r in records {
         out.record(&r.entry, &r.nonce, &r.event).unwrap();
     }
@@ -303,4 +307,61 @@ fn the_program_answers_by_its_exit_code() {
     assert_eq!((code, &value["verifies"]), (Some(0), &Value::Bool(true)));
     let missing = Command::new(env!("CARGO_BIN_EXE_bailee-verify")).arg("no-such-file").output().unwrap();
     assert_eq!(missing.status.code(), Some(1));
+}
+
+/// Cheat 16: another key signs than the one that the log passed on to.
+#[test]
+fn a_key_is_the_one_that_the_log_passed_on_to() {
+    let by = |n: u8| Signer::from_seed("trust.example/trail/0102", &[n; 32]).unwrap();
+    let change = |index: u64, old: &Signer, new: &Signer| {
+        let note = Rotation::sign(index, old, new).unwrap();
+        (Kind::Log, json!({ "eventName": "RotateLogKey", "rotation": note }))
+    };
+    let (old, new, thief) = (signer(), by(8), by(9));
+    let mut events = honest();
+    events.push(change(5, &old, &new));
+    let records = log(&events);
+    let with = |signs: &Signer, given: Option<&Signer>| {
+        let expect = Expect { key: given.map(|s| s.verifier().clone()), ..Expect::default() };
+        verify(bundle_by(signs, &records, &records).as_slice(), &expect)
+    };
+    for given in [None, Some(&old), Some(&new)] {
+        let report = with(&new, given).unwrap();
+        assert_eq!(report.key_changes, 1);
+        assert!(report.to_string().contains("keys          hold: 1 changes"), "{report}");
+    }
+    let other = with(&new, Some(&thief)).unwrap_err().to_string();
+    assert!(other.contains("another key than the one you gave"), "{other}");
+    for signs in [&old, &thief] {
+        let why = with(signs, None).unwrap_err().to_string();
+        assert!(why.contains("than the one that the log passed on to"), "{why}");
+    }
+    // A kept head of before the change is by the key that was given.
+    let kept = head(&records[..5]).sign(&old).unwrap().into_bytes();
+    let expect = Expect { key: Some(old.verifier().clone()), head: Some(kept), ..Expect::default() };
+    let bytes = bundle_by(&new, &records, &records);
+    assert_eq!(verify(bytes.as_slice(), &expect).unwrap().head_given, Some(5));
+
+    // Not by the key of now, not in its own record, not of this log.
+    let foreign = Signer::from_seed("trust.example/trail/else", &[7; 32]).unwrap();
+    let foreign_new = Signer::from_seed("trust.example/trail/else", &[8; 32]).unwrap();
+    for wrong in [
+        vec![change(0, &old, &new), change(1, &old, &thief)],
+        vec![change(1, &old, &new)],
+        vec![change(0, &foreign, &foreign_new)],
+    ] {
+        let records = log(&wrong);
+        assert!(verify(bundle_by(&new, &records, &records).as_slice(), &Expect::default()).is_err());
+    }
+}
+
+/// Records about the log itself have one form each; another is no record of ours.
+#[test]
+fn a_heartbeat_or_finding_of_another_form_is_found() {
+    let beat = |size: u64| (Kind::Heartbeat, json!({ "heartbeat": { "size": size, "headVersion": null } }));
+    let records = log(&[beat(0)]);
+    assert_eq!(check(&bundle(&records, &records)).unwrap().records, 1);
+    assert!(why(&[beat(3)]).contains("record 0"), "a heartbeat that counts wrongly");
+    assert!(why(&[(Kind::Heartbeat, json!({}))]).contains("heartbeat"));
+    assert!(why(&[(Kind::Finding, json!({ "eventName": "LinesNotMapped" }))]).contains("finding"));
 }

@@ -1,9 +1,12 @@
-//! `bailee trail …`: head, acts, export.
+//! `bailee trail …`: heads, acts, export, receipt, witnesses, keys.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use bailee_rooms::House;
 use bailee_rooms::trail::{ExportTrail, RotateLogKey, SetWitnessing, ShowEnrolment, ShowWitnessing};
+use bailee_types::TenantId;
 use clap::Subcommand;
 use serde_json::json;
 
@@ -18,7 +21,7 @@ use crate::output::{Stop, table};
 pub(crate) enum Trail {
     /// Write the whole trail into one file that `bailee-verify` checks offline.
     Export {
-        /// The tenant's alias or id.
+        /// The tenant's alias or id; `provider` for the provider's own log.
         #[arg(long)]
         tenant: String,
         /// The file.
@@ -107,8 +110,8 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
     on_runtime(async move {
         match c {
             Trail::Export { tenant, out } => {
-                let tenant = house.find_tenant(&tenant).await?;
-                let export = ExportTrail { tenant: tenant.id.clone(), path: out.clone() };
+                let tenant = log_owner(&house, &tenant).await?;
+                let export = ExportTrail { tenant, path: out.clone() };
                 let done = house.perform(house.system_caller("bailee trail export"), export).await?;
                 let shown = json!({
                     "file": out.display().to_string(), "records": done.records, "bytes": done.bytes,
@@ -118,7 +121,7 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
             }
             Trail::Head { tenant } => {
                 let head = match tenant {
-                    Some(t) => house.head(&house.find_tenant(&t).await?.id).await?,
+                    Some(t) => house.head(&log_owner(&house, &t).await?).await?,
                     None => house.provider_head().await?,
                 };
                 if json_out {
@@ -191,7 +194,7 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
                 show_witnesses(&now, json_out);
             }
             Trail::RotateKey { tenant } => {
-                let tenant = house.find_tenant(&tenant).await?.id;
+                let tenant = log_owner(&house, &tenant).await?;
                 let vkey = house
                     .perform(house.system_caller("bailee trail rotate-key"), RotateLogKey { tenant })
                     .await?;
@@ -225,6 +228,14 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Whose log: a tenant's, or the provider's own.
+async fn log_owner(house: &Arc<House>, name: &str) -> Result<TenantId, Stop> {
+    match name {
+        "provider" => Ok(TenantId::provider()),
+        _ => Ok(house.find_tenant(name).await?.id),
+    }
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {

@@ -246,6 +246,13 @@ fn finish(
             let mut out = Map::new();
             out.insert("eventName".into(), "LinesNotMapped".into());
             out.insert(
+                "finding".into(),
+                json!({
+                    "check": "collected lines are mapped", "result": "fails",
+                    "detail": format!("{lost} lines not mapped or refused, {} gaps", tally.gaps.len()),
+                }),
+            );
+            out.insert(
                 "resource".into(),
                 Arn::own(&TenantId::provider(), &format!("collector/{collector}")).to_string().into(),
             );
