@@ -175,6 +175,12 @@ def test_the_console_hands_out_the_receipt_and_sets_witnesses(house, tmp_path):
     for policy, why in [("witness w nonsense\n", "line 1"), ("<script>", "line 1"), ("x" * 9, "line 1")]:
         li.get("/console/trail/proof").post("/console/trail/proof/witnesses", policy=policy)
         assert li.status == 400 and why in li.text and "<script>" not in li.source, (policy, li.text)
+    # One that fits into no record is told so, and a tenant that has none says so in a record that verifies.
+    li.get("/console/trail/proof").post("/console/trail/proof/witnesses", policy="# much\n" * 4_000)
+    assert li.status == 400 and "at most 16384 bytes" in li.text, (li.status, li.text[:300])
+    li.get("/console/trail/proof").post("/console/trail/proof/witnesses", policy="")
+    assert li.status == 200
+    h.verify(house.export())
     # Nobody waits for witnesses that are not there.
     li.get("/console/trail/proof").post("/console/trail/proof/witnesses", policy="", before_act="yes")
     assert li.status == 400 and "name your own" in li.text
@@ -196,10 +202,14 @@ def test_the_console_hands_out_the_receipt_and_sets_witnesses(house, tmp_path):
 
 def test_a_log_with_a_new_key_starts_again_and_verifies(house):
     h.verify(house.export())
+    first = json.loads(house.run("trail", "head", "--tenant", "acme", "--output", "json").stdout)["key"]
+    other = json.loads(house.run("trail", "head", "--tenant", "globex", "--output", "json").stdout)["key"]
     house.run("trail", "rotate-key", "--tenant", "acme")
     house.kill()
     house.start()
     kit.rpc(house, "CreateUser", ok=True, UserName="zhou")
-    h.verify(house.export())
+    said = h.verify(house.export(), "--key", first).stdout
+    assert "keys          hold: 1 changes" in said, said
+    h.verify(house.export(), "--key", other, code=3)
     assert "every log gives what was signed" in house.run("doctor").stdout
     house.assert_well()

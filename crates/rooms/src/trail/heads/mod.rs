@@ -16,6 +16,7 @@ mod witnessing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::hash::{Hash, empty_root, leaf_hash};
@@ -51,6 +52,8 @@ const EPOCH_MS: i64 = 60_000;
 const CADENCE_MS: i64 = 60_000;
 /// A log that was silent for this long says that it lives.
 const SILENCE_MS: i64 = 86_400_000;
+/// After the start heads wait so long for the first answer of a witness.
+const FIRST_WORD: Duration = Duration::from_secs(30);
 /// Heads in one transaction, at most; the next round takes the rest.
 const AT_ONCE: i64 = 2_000;
 
@@ -65,6 +68,10 @@ pub(crate) struct HeadsState {
     cosigned: Notify,
     /// A witness has seen more than this house knows.
     behind: AtomicBool,
+    /// A witness has answered since the start, and not shown more than this house knows.
+    heard: AtomicBool,
+    /// When the policy was set.
+    since: RwLock<Option<Instant>>,
 }
 
 /// The head log's name and key.
@@ -114,7 +121,18 @@ pub(crate) fn open_head_log(house: &Arc<House>) -> Result<(), Failure> {
 impl House {
     /// By this policy (C2SP tlog-policy) heads are cosigned. Said once, by the server; without it no witness is asked.
     pub fn witnessed_by(&self, policy: Policy) {
+        *self.trail.heads.since.write() = Some(Instant::now());
         *self.trail.heads.policy.write() = Some(Arc::new(policy));
+    }
+
+    /// Whether to hold heads back for a moment: a witness may know more than this database, and what is signed before it
+    /// says so would be a second history.
+    fn waits_for_a_first_word(&self) -> bool {
+        let asked = self.witness_policy().is_some_and(|p| p.witnesses().iter().any(|w| w.url.is_some()));
+        let since = *self.trail.heads.since.read();
+        asked
+            && !self.trail.heads.heard.load(Ordering::Relaxed)
+            && since.is_some_and(|at| at.elapsed() < FIRST_WORD)
     }
 
     /// The head log's verification key, as C2SP vkey text; its name is the head log's origin.
@@ -152,13 +170,14 @@ impl House {
         }
         let (house, log) = (Arc::clone(self), self.head_log()?);
         let now = self.now();
+        let waits = self.waits_for_a_first_word();
         // Most rounds find nothing: look before taking the writer's turn.
         let idle = self
             .db
             .read(move |tx| {
                 let edge = rows::edge(tx)?;
                 let due = rows::unheaded(tx, now.plus_ms(-CADENCE_MS), 1)?;
-                Ok::<_, Failure>(due.is_empty() && !epoch_is_over(&edge, now))
+                Ok::<_, Failure>((waits && edge.size > 0) || (due.is_empty() && !epoch_is_over(&edge, now)))
             })
             .await?;
         if idle {

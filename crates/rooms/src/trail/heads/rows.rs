@@ -328,15 +328,18 @@ pub(super) fn cosigned_sizes(tx: &mut Tx<'_>, origin: &str, limit: i64) -> Resul
     .collect()
 }
 
-/// The newest size that each witness cosigned, with its time.
-pub(super) fn witness_states(tx: &mut Tx<'_>, origin: &str) -> Result<Vec<(String, u64, u64)>, StoreError> {
-    tx.query(
-        "SELECT witness, max(size), max(at_s) FROM cosignature WHERE origin = $1 GROUP BY witness",
-        &[origin.into()],
+/// The newest size that a witness cosigned, with its time.
+pub(super) fn last_cosigned(
+    tx: &mut Tx<'_>,
+    origin: &str,
+    witness: &str,
+) -> Result<Option<(u64, u64)>, StoreError> {
+    tx.query_opt(
+        "SELECT size, at_s FROM cosignature WHERE origin = $1 AND witness = $2 ORDER BY size DESC LIMIT 1",
+        &[origin.into(), witness.into()],
     )?
-    .iter()
-    .map(|r| Ok((r.text(0)?.to_owned(), r.uint(1)?, r.uint(2)?)))
-    .collect()
+    .map(|r| Ok((r.uint(0)?, r.uint(1)?)))
+    .transpose()
 }
 
 /// What a tenant asks of witnesses: its policy's text ("" for none) and whether operators wait for them.

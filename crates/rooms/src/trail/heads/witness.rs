@@ -141,10 +141,9 @@ async fn wanting(house: &Arc<House>, all: bool) -> Result<Vec<Target>, Failure> 
                 };
                 let Some(newest) = newest else { continue };
                 let witness = target.witness.to_string();
-                let states = rows::witness_states(tx, &target.origin)?;
-                let fresh = states.iter().any(|(w, size, at)| {
-                    *w == witness && *size >= newest.size && at.saturating_add(REFRESH_S) > now
-                });
+                let last = rows::last_cosigned(tx, &target.origin, &witness)?;
+                let fresh =
+                    last.is_some_and(|(size, at)| size >= newest.size && at.saturating_add(REFRESH_S) > now);
                 if all || !fresh {
                     wanting.push(target);
                 }
@@ -175,8 +174,9 @@ fn now_s(house: &House) -> u64 {
 /// Shows a witness the newest checkpoint and keeps its line.
 async fn submit(house: &Arc<House>, target: &Target) -> Result<(), Failure> {
     let (origin, witness) = target.key();
-    let states = house.db.read(move |tx| rows::witness_states(tx, &origin).map_err(Failure::from)).await?;
-    let mut old = states.iter().find(|(w, _, _)| *w == witness).map_or(0, |(_, size, _)| *size);
+    let last =
+        house.db.read(move |tx| rows::last_cosigned(tx, &origin, &witness).map_err(Failure::from)).await?;
+    let mut old = last.map_or(0, |(size, _)| size);
     for _ in 0..TRIES {
         let (note, size, proof) = newest(house, target, old).await?;
         let body = AddCheckpoint { old: old.min(size), proof, note: note.as_bytes() }.body();
@@ -189,6 +189,7 @@ async fn submit(house: &Arc<House>, target: &Target) -> Result<(), Failure> {
         let answer = house.outside.submit(post).await.map_err(Failure::Unavailable)?;
         match answer.status {
             200 => {
+                house.trail.heads.heard.store(true, Ordering::Relaxed);
                 let text = note.split_once("\n\n").map(|(text, _)| format!("{text}\n")).unwrap_or_default();
                 let (line, at) = read_answer(&answer.body, &text, &target.witness, now_s(house))
                     .map_err(|e| Failure::Unavailable(format!("its answer does not count: {e}")))?;
@@ -208,7 +209,9 @@ async fn submit(house: &Arc<House>, target: &Target) -> Result<(), Failure> {
                 let said = read_size(&answer.body)
                     .ok_or_else(|| Failure::Unavailable("it names no size with its 409".into()))?;
                 if said > size {
-                    return larger(house, target, said, size).await;
+                    let judged = larger(house, target, said, size).await;
+                    house.trail.heads.heard.store(true, Ordering::Relaxed);
+                    return judged;
                 }
                 old = said;
             }

@@ -19,6 +19,8 @@ use crate::{Failure, House};
 const WAIT: Duration = Duration::from_secs(20);
 /// Another process may have collected the line: look at least so often.
 const LOOK: Duration = Duration::from_millis(200);
+/// Bytes of a tenant's policy, at most: it must fit into a record.
+const POLICY_BYTES_MAX: usize = 16 * 1024;
 /// Witnesses of one tenant, at most.
 const WITNESSES_MAX: usize = 16;
 
@@ -66,7 +68,8 @@ impl Operation for SetWitnessing {
     type Output = ();
 
     fn asks(&self) -> Asked {
-        let said = json!({ "policy": self.policy, "beforeAct": self.before_act });
+        // The policy itself stands in a record of its own, once it is found to be one.
+        let said = json!({ "policyBytes": self.policy.len(), "beforeAct": self.before_act });
         trail_asked(
             &self.tenant,
             "bailee:SetTrailWitnesses",
@@ -110,6 +113,9 @@ fn check(text: &str) -> Result<Option<Policy>, Failure> {
         return Ok(None);
     }
     let wrong = |why: String| Failure::Invalid { field: "policy", why };
+    if text.len() > POLICY_BYTES_MAX {
+        return Err(wrong(format!("must have at most {POLICY_BYTES_MAX} bytes")));
+    }
     let policy = Policy::parse(text.as_bytes()).map_err(|e| wrong(e.to_string()))?;
     if policy.witnesses().len() > WITNESSES_MAX {
         return Err(wrong(format!("it names more than {WITNESSES_MAX} witnesses")));
@@ -141,12 +147,11 @@ impl Operation for ShowWitnessing {
                 let own = Policy::parse(text.as_bytes()).ok();
                 let mut witnesses = Vec::new();
                 for (policy, origin) in [(own.as_ref(), &log.origin), (provided.as_deref(), &head_log)] {
-                    let said = rows::witness_states(tx, origin)?;
                     for witness in policy.map(Policy::witnesses).unwrap_or_default() {
                         let key = witness.key.to_string();
-                        let last = said.iter().find(|(w, _, _)| *w == key).map(|(_, size, at)| {
+                        let last = rows::last_cosigned(tx, origin, &key)?.map(|(size, at)| {
                             (
-                                *size,
+                                size,
                                 Timestamp::from_ms(
                                     i64::try_from(at.saturating_mul(1000)).unwrap_or(i64::MAX),
                                 ),
