@@ -442,6 +442,11 @@ fn a_house_that_is_older_than_its_witness_signs_nothing_and_lets_no_operator_act
             before,
             "no second history is signed"
         );
+        // A grant that was good yesterday opens nothing here.
+        let read = house.perform(lin.clone(), acme.read_of(&ticket, ("acme-invoices", "1.pdf"))).await;
+        let Err(Failure::Unavailable(why)) = read else { panic!("an operator acted") };
+        assert!(why.contains("witness"), "{why}");
+        assert_eq!(house.counters().key_releases.load(std::sync::atomic::Ordering::Relaxed), 0);
         running.end().await;
     });
 }
