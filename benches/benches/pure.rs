@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bailee_benches::{figure, per_second, ratio};
 use bailee_policy::{Context, Phases, Policy, PolicySet, Request, Subject, decide, decide_plainly};
-use bailee_proof::bundle::{BodyDigest, Manifest, Writer};
+use bailee_proof::bundle::{Manifest, Opening, Scope, Writer, lead_digest};
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::hash::{Hash, leaf_hash};
 use bailee_proof::note::Signer;
@@ -87,22 +87,19 @@ fn bundle() -> Vec<u8> {
         .collect();
     let checkpoint = Checkpoint { origin: "trust.example/trail/0".into(), size: RECORDS, root: tree.root() };
     let note = checkpoint.sign(&signer).unwrap();
-    let mut digest = BodyDigest::new(note.as_bytes(), RECORDS).unwrap();
-    for (entry, nonce, event) in &records {
-        digest.record(entry, nonce, event).unwrap();
-    }
     let manifest = Manifest {
         origin: checkpoint.origin.clone(),
         tenant: TENANT.into(),
         exported: "2026-11-25T12:00:00Z".into(),
         records: RECORDS,
-        body: digest.finish().unwrap(),
+        lead: lead_digest(note.as_bytes(), b"", RECORDS).unwrap(),
+        scope: Scope::All,
         key: signer.verifier().clone(),
     };
     let signed = manifest.sign(&signer).unwrap();
-    let mut writer = Writer::new(Vec::new(), signed.as_bytes(), note.as_bytes()).unwrap();
+    let mut writer = Writer::new(Vec::new(), signed.as_bytes(), note.as_bytes(), b"").unwrap();
     for (entry, nonce, event) in &records {
-        writer.record(entry, nonce, event).unwrap();
+        writer.record(entry, Opening::Opened { nonce, event }).unwrap();
     }
     writer.finish().unwrap()
 }

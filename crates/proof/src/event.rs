@@ -228,6 +228,16 @@ pub fn unquoted(json: &str) -> Option<Cow<'_, str>> {
     scan::text(json)
 }
 
+/// The members of a JSON object, for a manifest's scope.
+pub(crate) fn scan_members(json: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+    scan::members(json)
+}
+
+/// The elements of a JSON array.
+pub(crate) fn scan_elements(json: &str) -> Option<Vec<&str>> {
+    scan::elements(json)
+}
+
 /// Whether a text is a tenant's id: 16 digits.
 pub fn is_tenant(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit())

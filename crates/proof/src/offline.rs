@@ -108,7 +108,16 @@ impl OfflineProof {
     /// # Errors
     /// The first thing that does not hold.
     pub fn verify(&self, leaf: &Hash, policy: &Policy, now: u64) -> Result<Evaluation, OfflineError> {
-        let evaluation = policy.accept(self.checkpoint.as_bytes(), now)?;
+        policy.accept(self.checkpoint.as_bytes(), now)?;
+        self.holds(leaf, policy, now)
+    }
+
+    /// As [`OfflineProof::verify`], but the quorum may be missing: the evaluation tells.
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub fn holds(&self, leaf: &Hash, policy: &Policy, now: u64) -> Result<Evaluation, OfflineError> {
+        let evaluation = policy.evaluate(self.checkpoint.as_bytes(), now)?;
         let Checkpoint { size, root, .. } = &evaluation.checkpoint;
         verify_inclusion(self.index, *size, leaf, &self.siblings, root)?;
         Ok(evaluation)

@@ -5,7 +5,7 @@ use bailee_collect::wire::{Batch, Event, Recorded, Tally};
 use bailee_collect::{Outcome, Source};
 use bailee_rooms::Failure;
 use bailee_rooms::trail::collected::{CreateCollector, HandIn, SetCollectorState};
-use bailee_rooms::trail::{ActEnd, ActFilter, ExportTrail};
+use bailee_rooms::trail::{ActEnd, ActFilter, ExportTrail, Scope};
 use bailee_testkit::{TestHouse, on_each_engine};
 use bailee_types::TenantId;
 
@@ -76,7 +76,7 @@ fn an_event_stands_once_however_often_and_through_whomever_it_comes() {
         assert_eq!((listed[0].events, listed[0].unmapped), (2, 6));
         let path =
             std::env::temp_dir().join(format!("bailee-collected-{}-{:?}", std::process::id(), t.engine));
-        let export = ExportTrail { tenant: TenantId::provider(), path: path.clone() };
+        let export = ExportTrail { tenant: TenantId::provider(), scope: Scope::All, path: path.clone() };
         t.house.perform(t.house.system_caller("test"), export).await.unwrap();
         let bundle = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bailee_proof::bundle::Places;
 use bailee_proof::checkpoint::Checkpoint;
-use bailee_proof::hash::{Hash, leaf_hash};
-use bailee_proof::head::{Head, HeadLine, HeadLogEntry, head_commit, origin_label};
+use bailee_proof::hash::Hash;
+use bailee_proof::head::{HeadLine, HeadLogEntry};
 use bailee_proof::note::{Note, Signer, VerifierKey, cosign};
 use bailee_proof::policy::Policy;
 use bailee_proof::rotation::{KeyChain, Rotation};
 use bailee_proof::tile::read_bundle;
-use bailee_proof::tree::{verify_consistency, verify_inclusion};
+use bailee_proof::tree::verify_consistency;
 use bailee_proof::witness::AddCheckpoint;
 use bailee_rooms::consent::Decision;
 use bailee_rooms::outside::{Answer, Outside, Post};
@@ -247,22 +248,15 @@ fn every_head_stands_in_the_head_log_and_opens_for_who_holds_the_receipt() {
 
         // What a bundle carries of this: the newest head and the enrolment, each in the tree that is published.
         let newest = t.house.head(&acme.id).await.unwrap();
-        let proof = t.house.head_proof(&acme.id, newest.size).await.unwrap().unwrap();
-        let root = Checkpoint::open(proof.note.as_bytes(), &key).unwrap();
-        let entry = |commit: Hash, label: Hash, enrol: bool| match enrol {
-            true => HeadLogEntry::Enrol { label, commit }.encode(),
-            false => HeadLogEntry::Head { label, commit }.encode(),
-        };
-        let receipt = &enrolment.receipt;
-        let first = receipt.chain().unwrap();
-        let enrol = entry(*first.previous(), origin_label(receipt.log.name()), true);
-        verify_inclusion(proof.enrolment.0, root.size, &leaf_hash(&enrol), &proof.enrolment.1, &root.root)
-            .unwrap();
-        let HeadLine { version, size, root: of_head } = proof.head;
-        let head =
-            Head { origin: receipt.log.name(), version, size, root: of_head, previous: proof.previous };
-        let head = entry(head_commit(&receipt.watch, &head), receipt.watch.label(version), false);
-        verify_inclusion(proof.place.0, root.size, &leaf_hash(&head), &proof.place.1, &root.root).unwrap();
+        let places = t.house.places(&acme.id, newest.size).await.unwrap();
+        assert_eq!(Places::parse(&places.encode()).unwrap(), places);
+        let policy = format!("log {key}\nquorum none\n");
+        let policy = Policy::parse(policy.as_bytes()).unwrap();
+        let placed = places.open(&enrolment.receipt, &policy, t.house.now().ms() as u64 / 1000).unwrap();
+        let last = placed.last().unwrap();
+        assert_eq!((last.line.size, last.line.root.0), (newest.size, newest.root));
+        assert_eq!(placed.len() as u64, last.line.version + 1);
+        assert!(placed.iter().all(|p| p.seen.met && p.index < p.seen.checkpoint.size));
     });
 }
 

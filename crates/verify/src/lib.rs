@@ -12,10 +12,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::mpsc::{channel, sync_channel};
 
-use bailee_proof::bundle::{BundleError, Manifest, Reader, RecordRef, records};
+use bailee_proof::bundle::{BundleError, Manifest, Opening, Reader, RecordRef, records};
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::event::{Ended, Form, scan};
-use bailee_proof::hash::Hash;
 use bailee_proof::note::VerifierKey;
 use bailee_proof::record::{Entry, Kind, commitment};
 use bailee_proof::rotation::KeyChain;
@@ -96,10 +95,13 @@ pub fn verify(source: impl Read + Send, expect: &Expect) -> Result<Report, Probl
     }
 
     let mut check = Check::new(&manifest, other);
-    let body = check_all(reader, &mut check)?;
-    if body != manifest.body {
-        return Err(violation("the bundle", "its bytes are not those that the manifest signs"));
+    if *reader.lead() != manifest.lead {
+        return Err(violation(
+            "the bundle",
+            "checkpoint, places and number of records are not those that the manifest signs",
+        ));
     }
+    check_all(reader, &mut check)?;
     if check.frontier.root() != head.root {
         return Err(violation("the checkpoint", "the records give another root than the one that is signed"));
     }
@@ -116,7 +118,7 @@ struct Batch {
 
 /// Reads and hashes in one thread (the whole body, and each event against its commitment), and checks what the records
 /// say in this one. Answers the body's digest.
-fn check_all<R: Read + Send>(mut reader: Reader<R>, check: &mut Check<'_>) -> Result<Hash, Problem> {
+fn check_all<R: Read + Send>(mut reader: Reader<R>, check: &mut Check<'_>) -> Result<(), Problem> {
     let (batches, next) = sync_channel::<Batch>(BATCHES_MAX);
     let (used, spare) = channel::<Vec<u8>>();
     std::thread::scope(|scope| {
@@ -148,7 +150,7 @@ fn check_all<R: Read + Send>(mut reader: Reader<R>, check: &mut Check<'_>) -> Re
             let _ = used.send(batch.bytes);
         }
         match reading.join() {
-            Ok(Ok(Some(body))) => Ok(body),
+            Ok(Ok(Some(()))) => Ok(()),
             Ok(Err(e)) => Err(of_bundle(e)),
             Ok(Ok(None)) | Err(_) => Err(Problem::Unreadable("the reading thread stopped".into())),
         }
@@ -157,8 +159,8 @@ fn check_all<R: Read + Send>(mut reader: Reader<R>, check: &mut Check<'_>) -> Re
 
 /// Whether a record's event is the one that its entry commits to. An entry that cannot be read is refused by the check.
 fn opens(record: &RecordRef<'_>) -> bool {
-    Entry::decode(record.entry)
-        .map_or(true, |entry| commitment(record.nonce, record.event) == entry.commitment)
+    let Opening::Opened { nonce, event } = record.opening else { return true };
+    Entry::decode(record.entry).map_or(true, |entry| commitment(nonce, event) == entry.commitment)
 }
 
 struct Check<'a> {
@@ -203,7 +205,10 @@ impl<'a> Check<'a> {
         if unopened {
             return Err(wrong("its event is not the one that the log committed to".into()));
         }
-        let view = scan(record.event).map_err(|e| wrong(e.to_string()))?;
+        let Opening::Opened { event, .. } = record.opening else {
+            return Err(wrong("it is not opened".into()));
+        };
+        let view = scan(event).map_err(|e| wrong(e.to_string()))?;
         let event = view.envelope().map_err(|e| wrong(e.to_string()))?;
         let same = event.kind == entry.kind && event.index == position && event.time_ms == entry.time_ms;
         if !same {

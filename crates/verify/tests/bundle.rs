@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use bailee_proof::bundle::{BodyDigest, Manifest, Writer};
+use bailee_proof::bundle::{Manifest, Opening, Scope, Writer, lead_digest};
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::note::Signer;
 use bailee_proof::record::{Entry, Kind, commitment};
@@ -66,22 +66,19 @@ fn bundle(records: &[Record], signed: &[Record]) -> Vec<u8> {
 
 fn bundle_by(signer: &Signer, records: &[Record], signed: &[Record]) -> Vec<u8> {
     let note = head(signed).sign(signer).unwrap();
-    let mut digest = BodyDigest::new(note.as_bytes(), records.len() as u64).unwrap();
-    for r in records {
-        digest.record(&r.entry, &r.nonce, &r.event).unwrap();
-    }
     let manifest = Manifest {
         origin: signer.verifier().name().to_owned(),
         tenant: TENANT.into(),
         exported: "2026-01-02T04:00:00Z".into(),
         records: records.len() as u64,
-        body: digest.finish().unwrap(),
+        lead: lead_digest(note.as_bytes(), b"", records.len() as u64).unwrap(),
+        scope: Scope::All,
         key: signer.verifier().clone(),
     };
     let mut out =
-        Writer::new(Vec::new(), manifest.sign(signer).unwrap().as_bytes(), note.as_bytes()).unwrap();
+        Writer::new(Vec::new(), manifest.sign(signer).unwrap().as_bytes(), note.as_bytes(), b"").unwrap();
     for r in records {
-        out.record(&r.entry, &r.nonce, &r.event).unwrap();
+        out.record(&r.entry, Opening::Opened { nonce: &r.nonce, event: &r.event }).unwrap();
     }
     out.finish().unwrap()
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bailee_rooms::House;
-use bailee_rooms::trail::{ExportTrail, RotateLogKey, SetWitnessing, ShowEnrolment, ShowWitnessing};
+use bailee_rooms::trail::{ExportTrail, RotateLogKey, Scope, SetWitnessing, ShowEnrolment, ShowWitnessing};
 use bailee_types::TenantId;
 use clap::Subcommand;
 use serde_json::json;
@@ -111,7 +111,7 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
         match c {
             Trail::Export { tenant, out } => {
                 let tenant = log_owner(&house, &tenant).await?;
-                let export = ExportTrail { tenant, path: out.clone() };
+                let export = ExportTrail { tenant, scope: Scope::All, path: out.clone() };
                 let done = house.perform(house.system_caller("bailee trail export"), export).await?;
                 let shown = json!({
                     "file": out.display().to_string(), "records": done.records, "bytes": done.bytes,

@@ -1,11 +1,11 @@
 //! The manifest: what a bundle says about itself, signed by the log's key.
 
-use super::MANIFEST_BYTES_MAX;
+use super::{MANIFEST_BYTES_MAX, Scope};
 use crate::event::is_tenant;
 use crate::hash::{Hash, from_hex};
 use crate::note::{self, KeyError, Note, NoteError, Signer, VerifierKey};
 
-/// What a bundle is: of which log and tenant, when it was made, and the digest of its body.
+/// What a bundle is: of which log and tenant, when it was made, what of the log it opens.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Manifest {
     /// The log.
@@ -16,8 +16,10 @@ pub struct Manifest {
     pub exported: String,
     /// Number of records in it.
     pub records: u64,
-    /// SHA-256 of everything after the manifest note: see [`super::BodyDigest`].
-    pub body: Hash,
+    /// SHA-256 of everything between the manifest note and the records: see [`super::lead_digest`].
+    pub lead: Hash,
+    /// What it opens.
+    pub scope: Scope,
     /// The log's public key.
     pub key: VerifierKey,
 }
@@ -51,7 +53,7 @@ pub enum ManifestError {
         key: String,
     },
     /// More than [`MANIFEST_BYTES_MAX`] as a note.
-    #[error("the manifest does not fit into 8192 bytes")]
+    #[error("the manifest does not fit into 16384 bytes")]
     TooLong,
 }
 
@@ -104,13 +106,14 @@ impl Manifest {
                 .filter(|rest| valid(rest))
                 .ok_or(ManifestError::Line { line: number + 1, wanted })
         };
-        line("bailee-bundle/v1", "`bailee-bundle/v1`", str::is_empty)?;
+        line("bailee-bundle/v2", "`bailee-bundle/v2`", str::is_empty)?;
         let origin = line("", "the log's origin", |o| !o.is_empty())?.to_owned();
         let tenant = line("tenant ", "`tenant` and 16 digits", is_tenant)?.to_owned();
         let exported =
             line("exported ", "`exported` and a time like 2026-01-02T03:04:05Z", is_time)?.to_owned();
         let records = line("records ", "`records` and a number", |n| canonical(n).is_some())?;
-        let body = line("body ", "`body` and 64 lower-case hex digits", |h| from_hex(h).is_some())?;
+        let lead = line("lead ", "`lead` and 64 lower-case hex digits", |h| from_hex(h).is_some())?;
+        let scope = line("scope ", "`scope` and `all` or a part", |s| Scope::parse(s).is_some())?;
         let key = VerifierKey::parse(line("key ", "`key` and a verifier key", |_| true)?)?;
         if let Some((number, _)) = lines.next() {
             return Err(ManifestError::Line { line: number + 1, wanted: "absent" });
@@ -118,19 +121,20 @@ impl Manifest {
         if key.name() != origin {
             return Err(ManifestError::OtherLog { origin, key: key.name().to_owned() });
         }
-        let (records, body) = canonical(records)
-            .zip(from_hex(body))
+        let ((records, lead), scope) = canonical(records)
+            .zip(from_hex(lead))
+            .zip(Scope::parse(scope))
             .ok_or(ManifestError::Line { line: 5, wanted: "`records` and a number" })?;
-        Ok(Self { origin, tenant, exported, records, body, key })
+        Ok(Self { origin, tenant, exported, records, lead, scope, key })
     }
 }
 
 /// The text to be signed.
 impl std::fmt::Display for Manifest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { origin, tenant, exported, records, body, key } = self;
-        writeln!(f, "bailee-bundle/v1\n{origin}\ntenant {tenant}\nexported {exported}")?;
-        writeln!(f, "records {records}\nbody {body}\nkey {key}")
+        let Self { origin, tenant, exported, records, lead, scope, key } = self;
+        writeln!(f, "bailee-bundle/v2\n{origin}\ntenant {tenant}\nexported {exported}")?;
+        writeln!(f, "records {records}\nlead {lead}\nscope {scope}\nkey {key}")
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::{MAGIC, MANIFEST_BYTES_MAX, OPENED, RECORD_HEAD_BYTES};
+use super::{ERASED, MAGIC, MANIFEST_BYTES_MAX, OPENED, PLACES_BYTES_MAX, RECORD_HEAD_BYTES, WITHHELD};
 use crate::event::EVENT_BYTES_MAX;
 use crate::hash::Hash;
 use crate::note::NOTE_BYTES_MAX;
@@ -22,6 +22,8 @@ pub enum Part {
     Manifest,
     /// The checkpoint note and its length.
     Checkpoint,
+    /// The places in the head log and their length.
+    Places,
     /// The number of records.
     Count,
     /// The record at this position, counted from 0.
@@ -40,7 +42,7 @@ pub enum BundleError {
         source: io::Error,
     },
     /// Not a bundle of this version.
-    #[error("this is not a bundle: it does not begin with the line `bailee-bundle/v1`")]
+    #[error("this is not a bundle: it does not begin with the line `bailee-bundle/v2`")]
     Magic,
     /// The file ends too early.
     #[error("the file ends at byte {at}, within {part}")]
@@ -62,8 +64,8 @@ pub enum BundleError {
         /// What is accepted.
         max: usize,
     },
-    /// A record without opening, or a byte that is no mark.
-    #[error("{part} (byte {at}) has the mark {found} where 1 announces nonce and event")]
+    /// A byte that is no mark.
+    #[error("{part} (byte {at}) has the mark {found}; a record is 0 (erased), 1 (opened) or 2 (withheld)")]
     Mark {
         /// Where.
         at: u64,
@@ -86,9 +88,10 @@ pub struct Reader<R> {
     at: u64,
     manifest: Vec<u8>,
     checkpoint: Vec<u8>,
+    places: Vec<u8>,
+    lead: Hash,
     count: u64,
     next: u64,
-    body: Sha256,
 }
 
 /// One record as it stands in the file.
@@ -96,10 +99,24 @@ pub struct Reader<R> {
 pub struct RecordRef<'a> {
     /// The entry: see [`crate::record::Entry::decode`].
     pub entry: &'a [u8; ENTRY_BYTES],
-    /// The nonce of the commitment.
-    pub nonce: &'a [u8; NONCE_BYTES],
-    /// The event, exactly as it was recorded.
-    pub event: &'a [u8],
+    /// What its entry commits to.
+    pub opening: Opening<'a>,
+}
+
+/// What a bundle tells of a record's event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening<'a> {
+    /// All of it.
+    Opened {
+        /// The nonce of the commitment.
+        nonce: &'a [u8; NONCE_BYTES],
+        /// The event, exactly as it was recorded.
+        event: &'a [u8],
+    },
+    /// It is gone.
+    Erased,
+    /// It lies outside of the scope.
+    Withheld,
 }
 
 impl std::fmt::Display for Part {
@@ -108,6 +125,7 @@ impl std::fmt::Display for Part {
             Self::Start => f.write_str("the first line"),
             Self::Manifest => f.write_str("the manifest"),
             Self::Checkpoint => f.write_str("the checkpoint"),
+            Self::Places => f.write_str("the places in the head log"),
             Self::Count => f.write_str("the number of records"),
             Self::Record(position) => write!(f, "record {position}"),
         }
@@ -125,9 +143,10 @@ impl<R: Read> Reader<R> {
             at: 0,
             manifest: Vec::new(),
             checkpoint: Vec::new(),
+            places: Vec::new(),
+            lead: Hash([0; 32]),
             count: 0,
             next: 0,
-            body: Sha256::new(),
         };
         let mut start = Vec::new();
         let cut = reader.append(&mut start, MAGIC.len(), Part::Start);
@@ -135,12 +154,15 @@ impl<R: Read> Reader<R> {
             return Err(BundleError::Magic);
         }
         cut?;
-        reader.manifest = reader.note(Part::Manifest, MANIFEST_BYTES_MAX)?;
-        reader.body = Sha256::new();
-        reader.checkpoint = reader.note(Part::Checkpoint, NOTE_BYTES_MAX)?;
+        let mut lead = Sha256::new();
+        reader.manifest = reader.sized(Part::Manifest, MANIFEST_BYTES_MAX, &mut lead)?;
+        lead = Sha256::new();
+        reader.checkpoint = reader.sized(Part::Checkpoint, NOTE_BYTES_MAX, &mut lead)?;
+        reader.places = reader.sized(Part::Places, PLACES_BYTES_MAX, &mut lead)?;
         let count = reader.array::<8>(Part::Count)?;
-        reader.body.update(count);
+        lead.update(count);
         reader.count = u64::from_be_bytes(count);
+        reader.lead = Hash(lead.finalize().into());
         Ok(reader)
     }
 
@@ -152,6 +174,16 @@ impl<R: Read> Reader<R> {
     /// The checkpoint note.
     pub fn checkpoint_note(&self) -> &[u8] {
         &self.checkpoint
+    }
+
+    /// The places in the head log: see [`super::Places::parse`].
+    pub fn places(&self) -> &[u8] {
+        &self.places
+    }
+
+    /// The digest of what stands between manifest and records, to compare with the manifest.
+    pub const fn lead(&self) -> &Hash {
+        &self.lead
     }
 
     /// How many records the bundle says it has. Do not allocate by this number.
@@ -174,10 +206,8 @@ impl<R: Read> Reader<R> {
             return Ok(false);
         }
         let begin = batch.len();
-        let read = self.record(batch, begin);
-        match read {
+        match self.record(batch, begin) {
             Ok(()) => {
-                self.body.update(batch.get(begin..).unwrap_or_default());
                 self.next += 1;
                 Ok(true)
             }
@@ -188,43 +218,45 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Makes sure that the file ends here; the digest of its body, to compare with the manifest.
+    /// Makes sure that the file ends here.
     ///
     /// # Errors
     /// When the file goes on, or records are left unread.
-    pub fn finish(mut self) -> Result<Hash, BundleError> {
+    pub fn finish(mut self) -> Result<(), BundleError> {
         if self.next != self.count {
             return Err(BundleError::Cut { at: self.at, part: Part::Record(self.next) });
         }
         let mut beyond = Vec::new();
         match self.append(&mut beyond, 1, Part::Record(self.next)) {
             Ok(()) => Err(BundleError::Trailing { at: self.at.saturating_sub(1) }),
-            Err(BundleError::Cut { .. }) => Ok(Hash(self.body.finalize().into())),
+            Err(BundleError::Cut { .. }) => Ok(()),
             Err(other) => Err(other),
         }
     }
 
     fn record(&mut self, batch: &mut Vec<u8>, begin: usize) -> Result<(), BundleError> {
         let (at, part) = (self.at, Part::Record(self.next));
-        self.append(batch, RECORD_HEAD_BYTES, part)?;
-        let head = batch.get(begin..).unwrap_or_default();
-        let mark = head.get(ENTRY_BYTES).copied().unwrap_or(0);
-        if mark != OPENED {
-            return Err(BundleError::Mark { at: at + ENTRY_BYTES as u64, part, found: mark });
+        self.append(batch, ENTRY_BYTES + 1, part)?;
+        match batch.last().copied().unwrap_or_default() {
+            ERASED | WITHHELD => return Ok(()),
+            OPENED => {}
+            found => return Err(BundleError::Mark { at: at + ENTRY_BYTES as u64, part, found }),
         }
+        self.append(batch, RECORD_HEAD_BYTES - ENTRY_BYTES - 1, part)?;
+        let head = batch.get(begin..).unwrap_or_default();
         let bytes = head.last_chunk::<4>().copied().map_or(0, u32::from_be_bytes);
         let length = self.length(bytes, part, EVENT_BYTES_MAX)?;
         self.append(batch, length, part)
     }
 
-    fn note(&mut self, part: Part, max: usize) -> Result<Vec<u8>, BundleError> {
+    fn sized(&mut self, part: Part, max: usize, digest: &mut Sha256) -> Result<Vec<u8>, BundleError> {
         let bytes = self.array::<4>(part)?;
         let length = self.length(u32::from_be_bytes(bytes), part, max)?;
-        let mut note = Vec::new();
-        self.append(&mut note, length, part)?;
-        self.body.update(bytes);
-        self.body.update(&note);
-        Ok(note)
+        let mut sized = Vec::new();
+        self.append(&mut sized, length, part)?;
+        digest.update(bytes);
+        digest.update(&sized);
+        Ok(sized)
     }
 
     fn length(&self, bytes: u32, part: Part, max: usize) -> Result<usize, BundleError> {
@@ -256,11 +288,16 @@ pub fn records(batch: &[u8]) -> impl Iterator<Item = RecordRef<'_>> {
     let mut rest = batch;
     std::iter::from_fn(move || {
         let (entry, after) = rest.split_first_chunk::<ENTRY_BYTES>()?;
-        let (_mark, after) = after.split_first()?;
+        let (mark, after) = after.split_first()?;
+        if *mark != OPENED {
+            rest = after;
+            let opening = if *mark == ERASED { Opening::Erased } else { Opening::Withheld };
+            return Some(RecordRef { entry, opening });
+        }
         let (nonce, after) = after.split_first_chunk::<NONCE_BYTES>()?;
         let (length, after) = after.split_first_chunk::<4>()?;
         let (event, after) = after.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
         rest = after;
-        Some(RecordRef { entry, nonce, event })
+        Some(RecordRef { entry, opening: Opening::Opened { nonce, event } })
     })
 }

@@ -28,33 +28,45 @@ fn head(rows: &[(Entry, [u8; 32], Vec<u8>)]) -> String {
     head.sign(&signer()).unwrap()
 }
 
-fn manifest(records: u64, body: Hash) -> Manifest {
+fn manifest(records: u64, lead: Hash) -> Manifest {
     Manifest {
         origin: "example.com/trail".into(),
         tenant: "1000000000000001".into(),
         exported: "2026-01-02T03:04:05Z".into(),
         records,
-        body,
+        lead,
+        scope: Scope::All,
         key: signer().verifier().clone(),
     }
 }
 
+/// A bundle of `n` records; the second is withheld, the third erased.
 fn bundle(n: u64) -> Vec<u8> {
     let rows = rows(n);
     let head = head(&rows);
-    let mut digest = BodyDigest::new(head.as_bytes(), n).unwrap();
-    rows.iter().for_each(|(e, nonce, event)| digest.record(&e.encode(), nonce, event).unwrap());
-    let note = manifest(n, digest.finish().unwrap()).sign(&signer()).unwrap();
-    let mut writer = Writer::new(Vec::new(), note.as_bytes(), head.as_bytes()).unwrap();
-    rows.iter().for_each(|(e, nonce, event)| writer.record(&e.encode(), nonce, event).unwrap());
+    let lead = lead_digest(head.as_bytes(), b"places", n).unwrap();
+    let note = manifest(n, lead).sign(&signer()).unwrap();
+    let mut writer = Writer::new(Vec::new(), note.as_bytes(), head.as_bytes(), b"places").unwrap();
+    for row in &rows {
+        writer.record(&row.0.encode(), opening(row)).unwrap();
+    }
     writer.finish().unwrap()
 }
 
-fn read(bytes: &[u8]) -> Result<(Vec<u8>, Hash), BundleError> {
+fn opening((entry, nonce, event): &(Entry, [u8; 32], Vec<u8>)) -> Opening<'_> {
+    match entry.index {
+        1 => Opening::Withheld,
+        2 => Opening::Erased,
+        _ => Opening::Opened { nonce, event },
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Vec<u8>, BundleError> {
     let mut reader = Reader::open(bytes)?;
     let mut batch = Vec::new();
     while reader.read_into(&mut batch)? {}
-    Ok((batch, reader.finish()?))
+    reader.finish()?;
+    Ok(batch)
 }
 
 #[test]
@@ -64,11 +76,12 @@ fn a_bundle_is_read_back_as_it_was_written() {
     let signed = Manifest::open(reader.manifest_note(), signer().verifier()).unwrap();
     let head = Checkpoint::open(reader.checkpoint_note(), signer().verifier()).unwrap();
     assert_eq!((reader.count(), signed.records, head.size), (5, 5, 5));
-    let (batch, body) = read(&bytes).unwrap();
-    assert_eq!(body, signed.body);
-    let found: Vec<_> =
-        records(&batch).map(|r| (Entry::decode(r.entry).unwrap(), *r.nonce, r.event.to_vec())).collect();
-    assert_eq!(found, rows(5));
+    assert_eq!((reader.places(), *reader.lead()), (b"places".as_slice(), signed.lead));
+    let batch = read(&bytes).unwrap();
+    let rows = rows(5);
+    let found: Vec<_> = records(&batch).map(|r| (Entry::decode(r.entry).unwrap(), r.opening)).collect();
+    let wanted: Vec<_> = rows.iter().map(|row| (row.0, opening(row))).collect();
+    assert_eq!(found, wanted);
 }
 
 #[test]
@@ -77,13 +90,13 @@ fn the_manifest_has_these_lines() {
     assert_eq!(
         text,
         format!(
-            "bailee-bundle/v1\nexample.com/trail\ntenant 1000000000000001\nexported 2026-01-02T03:04:05Z\nrecords 5\nbody {}\nkey example.com/trail+e0a97276+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4\n",
+            "bailee-bundle/v2\nexample.com/trail\ntenant 1000000000000001\nexported 2026-01-02T03:04:05Z\nrecords 5\nlead {}\nscope all\nkey example.com/trail+e0a97276+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4\n",
             "ab".repeat(32)
         )
     );
     assert_eq!(Manifest::parse(&text), Ok(manifest(5, Hash([0xab; 32]))));
     let error = |from: &str, to: &str| Manifest::parse(&text.replacen(from, to, 1)).unwrap_err().to_string();
-    assert_eq!(error("/v1", "/v2"), "line 1 of the manifest must be `bailee-bundle/v1`");
+    assert_eq!(error("/v2", "/v1"), "line 1 of the manifest must be `bailee-bundle/v2`");
     assert_eq!(error("tenant 1", "tenant x"), "line 3 of the manifest must be `tenant` and 16 digits");
     assert_eq!(
         error("T03:", "T24:"),
@@ -91,11 +104,12 @@ fn the_manifest_has_these_lines() {
     );
     assert_eq!(error("records 5", "records 05"), "line 5 of the manifest must be `records` and a number");
     assert_eq!(
-        error("body ab", "body AB"),
-        "line 6 of the manifest must be `body` and 64 lower-case hex digits"
+        error("lead ab", "lead AB"),
+        "line 6 of the manifest must be `lead` and 64 lower-case hex digits"
     );
-    assert_eq!(error("key ", ""), "line 7 of the manifest must be `key` and a verifier key");
-    assert_eq!(error("TG4\n", "TG4\nmore\n"), "line 8 of the manifest must be absent");
+    assert_eq!(error("scope all", "scope ALL"), "line 7 of the manifest must be `scope` and `all` or a part");
+    assert_eq!(error("key ", ""), "line 8 of the manifest must be `key` and a verifier key");
+    assert_eq!(error("TG4\n", "TG4\nmore\n"), "line 9 of the manifest must be absent");
     assert_eq!(
         error("\nexample.com/trail\n", "\nexample.com/other\n"),
         "the manifest is of the log `example.com/other`, its key is of `example.com/trail`"
@@ -116,41 +130,37 @@ fn a_manifest_with_a_second_signature_line_is_refused() {
 }
 
 #[test]
-fn two_passes_that_differ_do_not_end_in_a_bundle() {
+fn a_writer_refuses_what_a_reader_would() {
     let rows = rows(2);
     let head = head(&rows);
-    let mut digest = BodyDigest::new(head.as_bytes(), 2).unwrap();
-    rows.iter().for_each(|(e, nonce, event)| digest.record(&e.encode(), nonce, event).unwrap());
-    let note = manifest(2, digest.clone().finish().unwrap()).sign(&signer()).unwrap();
-    let begin = || Writer::new(Vec::new(), note.as_bytes(), head.as_bytes()).unwrap();
+    let note = manifest(2, lead_digest(head.as_bytes(), b"", 2).unwrap()).sign(&signer()).unwrap();
+    let begin = || Writer::new(Vec::new(), note.as_bytes(), head.as_bytes(), b"").unwrap();
+    let other = Writer::new(Vec::new(), note.as_bytes(), head.as_bytes(), b"other");
+    assert!(matches!(other, Err(WriteError::Changed)));
 
-    let (first, nonce, event) = &rows[0];
-    let mut changed = begin();
-    changed.record(&first.encode(), nonce, event).unwrap();
-    changed.record(&first.encode(), nonce, event).unwrap();
-    assert!(matches!(changed.finish(), Err(WriteError::Changed)));
     let mut short = begin();
-    short.record(&first.encode(), nonce, event).unwrap();
+    short.record(&rows[0].0.encode(), opening(&rows[0])).unwrap();
     assert_eq!(short.finish().unwrap_err().to_string(), "the bundle was announced with 2 records and got 1");
     let long = vec![b' '; crate::event::EVENT_BYTES_MAX + 1];
+    let long = Opening::Opened { nonce: &[0; 32], event: &long };
     assert_eq!(
-        begin().record(&first.encode(), nonce, &long).unwrap_err().to_string(),
+        begin().record(&rows[0].0.encode(), long).unwrap_err().to_string(),
         "an event has 65537 bytes, more than 65536"
     );
 }
 
 #[test]
 fn a_file_that_is_not_a_whole_bundle_is_refused_with_the_place() {
-    let bytes = bundle(3);
+    let bytes = bundle(4);
     let text = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
     assert_eq!(
         text(b"PK\x03\x04"),
-        "this is not a bundle: it does not begin with the line `bailee-bundle/v1`"
+        "this is not a bundle: it does not begin with the line `bailee-bundle/v2`"
     );
     assert_eq!(text(&bytes[..5]), "the file ends at byte 5, within the first line");
     assert_eq!(text(&bytes[..20]), "the file ends at byte 20, within the manifest");
     let size = bytes.len();
-    assert_eq!(text(&bytes[..size - 1]), format!("the file ends at byte {}, within record 2", size - 1));
+    assert_eq!(text(&bytes[..size - 1]), format!("the file ends at byte {}, within record 3", size - 1));
     let longer = [bytes.as_slice(), b"\n"].concat();
     assert_eq!(text(&longer), format!("the last record ends at byte {size}, but the file goes on"));
     for cut in 0..size {
@@ -160,17 +170,20 @@ fn a_file_that_is_not_a_whole_bundle_is_refused_with_the_place() {
     huge[17] = 1;
     assert!(text(&huge).starts_with("the manifest (byte 17) says that 16777"), "{}", text(&huge));
     let last = size - crate::bundle::RECORD_HEAD_BYTES - 11;
-    let mut unopened = bytes.clone();
-    unopened[last + 50] = 0;
+    let mut unmarked = bytes.clone();
+    unmarked[last + 50] = 3;
     assert_eq!(
-        text(&unopened),
-        format!("record 2 (byte {}) has the mark 0 where 1 announces nonce and event", last + 50)
+        text(&unmarked),
+        format!(
+            "record 3 (byte {}) has the mark 3; a record is 0 (erased), 1 (opened) or 2 (withheld)",
+            last + 50
+        )
     );
     let mut endless = bytes;
     endless[last + 83] = 1;
     assert_eq!(
         text(&endless),
-        format!("record 2 (byte {}) says that 16777227 bytes follow, more than 65536", last + 83)
+        format!("record 3 (byte {}) says that 16777227 bytes follow, more than 65536", last + 83)
     );
 }
 

@@ -1,8 +1,11 @@
 //! The offline bundle: everything that `bailee-verify` needs, in one file.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bailee_proof::bundle::{BodyDigest, Manifest, WriteError, Writer};
+use bailee_proof::bundle::{Manifest, Opening, Scope, WriteError, Writer, lead_digest};
+use bailee_proof::event::{scan, unquoted};
+use bailee_proof::record::{Entry, Kind};
 use bailee_types::{Arn, ObjectVersionId, TenantId};
 use serde_json::{Map, Value, json};
 
@@ -13,10 +16,12 @@ use crate::{Failure, House};
 
 const BATCH: u64 = 1_000;
 
-/// Writes a tenant's whole trail up to the newest head into a bundle file.
+/// Writes a tenant's trail up to the newest head into a bundle file: whole, or opened in a part only.
 pub struct ExportTrail {
     /// Whose trail.
     pub tenant: TenantId,
+    /// What of it is opened.
+    pub scope: Scope,
     /// Where to write; made anew, removed again when the export fails.
     pub path: std::path::PathBuf,
 }
@@ -46,7 +51,10 @@ impl Operation for ExportTrail {
             class: Class::Management { write: false },
             touches: Touches::Nothing,
             ticket: None,
-            parameters: Map::new(),
+            parameters: parameters(match &self.scope {
+                Scope::All => json!({}),
+                part => json!({ "scope": part.to_string() }),
+            }),
             continues: None,
             also: Vec::new(),
             conditions: Vec::new(),
@@ -57,16 +65,14 @@ impl Operation for ExportTrail {
         let log = house.log_keys(&self.tenant).await?;
         let head = house.head(&self.tenant).await?;
 
-        // First pass: the digest that the manifest signs. Second pass: the same bytes into the file. Records
-        // never change, so both passes see the same; memory stays constant.
-        let mut digest = BodyDigest::new(head.note.as_bytes(), head.size).map_err(of_write)?;
-        self.each(house, &log, head.size, |entry, nonce, event| digest.record(entry, nonce, event)).await?;
+        let places = house.places(&self.tenant, head.size).await?.encode();
         let manifest = Manifest {
             origin: head.origin.clone(),
             tenant: self.tenant.to_string(),
             exported: house.now().iso(),
             records: head.size,
-            body: digest.finish().map_err(of_write)?,
+            lead: lead_digest(head.note.as_bytes(), &places, head.size).map_err(of_write)?,
+            scope: self.scope.clone(),
             key: log.signer.verifier().clone(),
         };
         let note = manifest.sign(&log.signer).map_err(|e| Failure::Bug(e.to_string()))?;
@@ -79,9 +85,9 @@ impl Operation for ExportTrail {
                 256 * 1024,
                 std::fs::File::create_new(&partial).map_err(io)?,
             );
-            let mut writer = Writer::new(file, note.as_bytes(), head.note.as_bytes()).map_err(of_write)?;
-            self.each(house, &log, head.size, |entry, nonce, event| writer.record(entry, nonce, event))
-                .await?;
+            let mut writer =
+                Writer::new(file, note.as_bytes(), head.note.as_bytes(), &places).map_err(of_write)?;
+            self.each(house, &log, head.size, |entry, opening| writer.record(entry, opening)).await?;
             let file = writer.finish().map_err(of_write)?.into_inner().map_err(|e| io(e.into_error()))?;
             file.sync_all().map_err(io)?;
             let bytes = file.metadata().map_err(io)?.len();
@@ -105,13 +111,45 @@ impl Operation for ExportTrail {
 }
 
 impl ExportTrail {
-    /// Opens the records in order and hands each to `f`.
+    /// Opens the records that are in the scope, in order, and hands each to `f`.
     async fn each(
         &self,
         house: &Arc<House>,
         log: &super::LogKeys,
         size: u64,
-        mut f: impl FnMut(&[u8; 50], &[u8; 32], &[u8]) -> Result<(), WriteError> + Send,
+        mut f: impl FnMut(&[u8; 50], Opening<'_>) -> Result<(), WriteError> + Send,
+    ) -> Result<(), Failure> {
+        let mut chosen = match self.scope {
+            Scope::All => None,
+            Scope::Part { .. } => Some(Chosen::new(&self.scope, &self.tenant)),
+        };
+        if let Some(chosen) = &mut chosen {
+            // What was consented to stands in the outcome of the decision, after the decision.
+            self.records(house, size, |index, _, sealed| {
+                let (_, event) = log.open(index, sealed)?;
+                chosen.learn(index, &event)
+            })
+            .await?;
+        }
+        self.records(house, size, |index, entry, sealed| {
+            let (nonce, event) = log.open(index, sealed)?;
+            let opened = match &mut chosen {
+                None => true,
+                Some(chosen) => chosen.opens(index, entry, &event)?,
+            };
+            let opening =
+                if opened { Opening::Opened { nonce: &nonce, event: &event } } else { Opening::Withheld };
+            f(entry, opening).map_err(of_write)
+        })
+        .await
+    }
+
+    /// Hands each record, still sealed, to `f`, in order.
+    async fn records(
+        &self,
+        house: &Arc<House>,
+        size: u64,
+        mut f: impl FnMut(u64, &[u8; 50], &[u8]) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
         let mut next = 0;
         while next < size {
@@ -127,13 +165,63 @@ impl ExportTrail {
                 if *index != next {
                     return Err(Failure::Damaged(format!("record {next} is missing")));
                 }
-                let (nonce, event) = log.open(*index, sealed)?;
-                f(entry, &nonce, &event).map_err(of_write)?;
+                f(*index, entry, sealed)?;
                 next += 1;
             }
         }
         Ok(())
     }
+}
+
+/// Which records a scope opens: those of its time about its resources with their outcomes, the tenant's decisions about
+/// consent for its resources from before, and what the log says about itself.
+struct Chosen<'a> {
+    scope: &'a Scope,
+    tenant: &'a TenantId,
+    /// Decisions about consent for resources of the scope.
+    consent: BTreeSet<u64>,
+    /// Opened, and the outcome is still to come.
+    waiting: BTreeSet<u64>,
+}
+
+impl<'a> Chosen<'a> {
+    fn new(scope: &'a Scope, tenant: &'a TenantId) -> Self {
+        Self { scope, tenant, consent: BTreeSet::new(), waiting: BTreeSet::new() }
+    }
+
+    fn learn(&mut self, index: u64, event: &[u8]) -> Result<(), Failure> {
+        let view = scan(event).map_err(|e| damaged(index, &e))?;
+        let Some(closes) = view.envelope().map_err(|e| damaged(index, &e))?.closes else { return Ok(()) };
+        let Some(detail) = view.detail.filter(|d| d.contains("\"consent\"")) else { return Ok(()) };
+        let detail: Value = serde_json::from_str(detail).map_err(|e| damaged(index, &e))?;
+        let object = detail.get("consent").and_then(|c| c.get("object")).and_then(Value::as_str);
+        let Some(object) = object else { return Ok(()) };
+        if self.scope.holds_resource(&format!("acs:oss:*:{}:{object}", self.tenant)) {
+            self.consent.insert(closes.intent);
+        }
+        Ok(())
+    }
+
+    fn opens(&mut self, index: u64, entry: &[u8; 50], event: &[u8]) -> Result<bool, Failure> {
+        let entry = Entry::decode(entry).map_err(|e| damaged(index, &e))?;
+        let view = scan(event).map_err(|e| damaged(index, &e))?;
+        if let Some(closes) = view.envelope().map_err(|e| damaged(index, &e))?.closes {
+            return Ok(self.waiting.remove(&closes.intent));
+        }
+        let about_itself = matches!(entry.kind, Kind::Erasure | Kind::Log | Kind::Heartbeat | Kind::Finding);
+        let resource = view.resource.and_then(unquoted).unwrap_or_default();
+        let opened = about_itself
+            || (self.consent.contains(&index) && !self.scope.is_after(entry.time_ms))
+            || (self.scope.holds_time(entry.time_ms) && self.scope.holds_resource(&resource));
+        if opened && entry.kind.awaits_outcome() {
+            self.waiting.insert(index);
+        }
+        Ok(opened)
+    }
+}
+
+fn damaged(index: u64, why: &dyn std::fmt::Display) -> Failure {
+    Failure::Damaged(format!("record {index}: {why}"))
 }
 
 fn of_write(e: WriteError) -> Failure {

@@ -39,6 +39,7 @@ use parking_lot::RwLock;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
+pub use bailee_proof::bundle::Scope;
 pub use bailee_proof::policy::Policy as WitnessPolicy;
 pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
@@ -46,8 +47,7 @@ pub use figures::{CountActs, DAYS_MAX, Figures, Tally};
 pub use head::Head;
 pub(crate) use head::{KnownHeads, check_heads, sign_heads};
 pub use heads::{
-    Enrolment, HeadProof, RotateLogKey, SetWitnessing, ShowEnrolment, ShowWitnessing, WitnessState,
-    Witnessing,
+    Enrolment, RotateLogKey, SetWitnessing, ShowEnrolment, ShowWitnessing, WitnessState, Witnessing,
 };
 pub(crate) use heads::{collect_cosignatures, open_head_log, waits_for_witnesses};
 pub use look::{GetAct, ListActs, Looked, LookupEvents, TailActs};

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::consent::ListConsents;
-use bailee_rooms::trail::{Act, ActEnd, ActFilter, ExportTrail, Family, GetAct, ListActs};
+use bailee_rooms::trail::{Act, ActEnd, ActFilter, ExportTrail, Family, GetAct, ListActs, Scope};
 use futures_util::{StreamExt, stream};
 use http::{HeaderValue, StatusCode, header};
 use maud::{Markup, html};
@@ -134,7 +134,7 @@ pub(super) async fn export(p: Posted<Tenant>) -> Response {
     let s = &p.signed;
     let path =
         std::env::temp_dir().join(format!("bailee-{}.bundle", bailee_types::ObjectVersionId::random()));
-    let op = ExportTrail { tenant: s.who.id.clone(), path: path.clone() };
+    let op = ExportTrail { tenant: s.who.id.clone(), scope: Scope::All, path: path.clone() };
     let done = s.visit.site.house.perform(s.caller.clone(), op).await;
     let opened = match done {
         Ok(done) => tokio::fs::File::open(&path).await.map(|f| (f, done)),

@@ -40,7 +40,6 @@ pub(super) use rotate::key_chain;
 pub(super) use serve::{heads_file, key_file, with_lines};
 
 pub use enrol::{Enrolment, ShowEnrolment};
-pub use prove::HeadProof;
 pub use rotate::RotateLogKey;
 pub(crate) use witness::collect_cosignatures;
 pub(crate) use witnessing::waits_for_witnesses;

@@ -235,16 +235,15 @@ pub(super) fn insert_head(
     .map(drop)
 }
 
-/// A head with its place in the head log and when it was made.
+/// A head with its place in the head log.
 pub(super) struct HeadRow {
     pub(super) line: HeadLine,
     pub(super) entry_index: u64,
-    pub(super) made_at: Timestamp,
 }
 
 pub(super) fn heads(tx: &mut TenantTx<'_, '_>, from: u64, count: u64) -> Result<Vec<HeadRow>, StoreError> {
     tx.query(
-        "SELECT version, size, root, entry_index, made_at_ms FROM trail_head WHERE tenant_id = $1 AND version >= $2 \
+        "SELECT version, size, root, entry_index FROM trail_head WHERE tenant_id = $1 AND version >= $2 \
          ORDER BY version LIMIT $3",
         &[(from as i64).into(), (count as i64).into()],
     )?
@@ -255,7 +254,7 @@ pub(super) fn heads(tx: &mut TenantTx<'_, '_>, from: u64, count: u64) -> Result<
 
 pub(super) fn newest_head(tx: &mut TenantTx<'_, '_>) -> Result<Option<HeadRow>, StoreError> {
     tx.query_opt(
-        "SELECT version, size, root, entry_index, made_at_ms FROM trail_head WHERE tenant_id = $1 \
+        "SELECT version, size, root, entry_index FROM trail_head WHERE tenant_id = $1 \
          ORDER BY version DESC LIMIT 1",
         &[],
     )?
@@ -268,7 +267,6 @@ fn read_head(r: &Row) -> Result<HeadRow, StoreError> {
     Ok(HeadRow {
         line: HeadLine { version: r.uint(0)?, size: r.uint(1)?, root: Hash(r.bytes(2)?) },
         entry_index: r.uint(3)?,
-        made_at: Timestamp::from_ms(r.int(4)?),
     })
 }
 
@@ -322,6 +320,22 @@ pub(super) fn cosigned_sizes(tx: &mut Tx<'_>, origin: &str, limit: i64) -> Resul
     tx.query(
         "SELECT DISTINCT size FROM cosignature WHERE origin = $1 ORDER BY size DESC LIMIT $2",
         &[origin.into(), limit.into()],
+    )?
+    .iter()
+    .map(|r| r.uint(0))
+    .collect()
+}
+
+/// Sizes of this log above `over` that some witness cosigned, smallest first.
+pub(super) fn cosigned_sizes_over(
+    tx: &mut Tx<'_>,
+    origin: &str,
+    over: u64,
+    limit: i64,
+) -> Result<Vec<u64>, StoreError> {
+    tx.query(
+        "SELECT DISTINCT size FROM cosignature WHERE origin = $1 AND size > $2 ORDER BY size LIMIT $3",
+        &[origin.into(), (over as i64).into(), limit.into()],
     )?
     .iter()
     .map(|r| r.uint(0))
@@ -415,7 +429,7 @@ pub(super) fn head_below(
     size: u64,
 ) -> Result<Option<HeadRow>, StoreError> {
     tx.query_opt(
-        "SELECT version, size, root, entry_index, made_at_ms FROM trail_head WHERE tenant_id = $1 AND size <= $2 \
+        "SELECT version, size, root, entry_index FROM trail_head WHERE tenant_id = $1 AND size <= $2 \
          AND entry_index < $3 ORDER BY version DESC LIMIT 1",
         &[(records as i64).into(), (size as i64).into()],
     )?
