@@ -52,6 +52,14 @@ pub struct EventView<'a> {
     pub platform: Option<&'a str>,
     /// `management`: an act of the tenant's own.
     pub management: Option<&'a str>,
+    /// `EventID` of the platform's act, or `eventId` of the tenant's own.
+    pub event_id: Option<&'a str>,
+    /// `EventType` of the platform's act: one of three (contract §6).
+    pub event_type: Option<&'a str>,
+    /// `EventLevel` of the platform's act.
+    pub event_level: Option<&'a str>,
+    /// `EmployeeID` of the platform's act: the operator's number at this tenant; empty for automatic ones.
+    pub employee: Option<&'a str>,
     /// `detail`: for an outcome, what came of the act.
     pub detail: Option<&'a str>,
     /// `erasure`: see [`Form`], as the next four.

@@ -16,6 +16,16 @@ pub(crate) struct Replay {
     deciding: BTreeSet<u64>,
 }
 
+/// What an intent of the platform is to consent.
+pub(crate) enum Said {
+    /// No read of content.
+    Nothing,
+    /// A read that a live grant covers.
+    Covered,
+    /// A read whose grant no record approves, in words.
+    NoGrant(String),
+}
+
 struct Grant {
     object: String,
     action: String,
@@ -68,9 +78,9 @@ impl Replay {
     }
 
     /// An intent of the platform: whether it is a read of content, which then must be covered.
-    pub(crate) fn intent(&self, time_ms: u64, event: &EventView<'_>) -> Result<bool, String> {
+    pub(crate) fn intent(&self, time_ms: u64, event: &EventView<'_>) -> Result<Said, String> {
         if text(event.event_name)? != "GetObject" {
-            return Ok(false);
+            return Ok(Said::Nothing);
         }
         let (resource, id) = (text(event.resource)?, text(event.grant)?);
         let platform = object(event.platform)?;
@@ -78,12 +88,13 @@ impl Replay {
         let (id, resource) = (&*id, &*resource);
         let object = resource.splitn(5, ':').last().unwrap_or_default();
         let no = |why: String| Err(format!("an operator's read of `{object}` {why}"));
+        if id.is_empty() {
+            return no("names no grant".into());
+        }
         let Some(grant) = self.grants.get(id) else {
-            return no(if id.is_empty() {
-                "names no grant".into()
-            } else {
-                format!("names grant {id}, which no record of the tenant approves")
-            });
+            return Ok(Said::NoGrant(format!(
+                "an operator's read of `{object}` names grant {id}, which no record of the tenant approves"
+            )));
         };
         if grant.object != object || grant.action != "oss:GetObject" {
             return no(format!("is not covered by grant {id}, which is for `{}`", grant.object));
@@ -97,7 +108,7 @@ impl Replay {
         if time_ms >= grant.until_ms {
             return no(format!("comes after grant {id} had expired"));
         }
-        Ok(true)
+        Ok(Said::Covered)
     }
 }
 

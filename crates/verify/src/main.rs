@@ -1,43 +1,77 @@
-//! `bailee-verify FILE`: checks a bundle without network or database. `bailee-verify witness` and `watch` are what others
-//! run beside a provider; they live in the crate `bailee-witness`, and a program built without the feature `outside` has no
-//! network in it at all.
+//! `bailee-verify FILE` checks a bundle without network or database; `bailee-verify audit FILE` performs agreed-upon
+//! procedures over it. `bailee-verify witness` and `watch` are what others run beside a provider; they live in the crate
+//! `bailee-witness`, and a program built without the feature `outside` has no network in it at all.
 //!
-//! Exit codes: 0 it holds, 1 could not tell, 3 it does not verify.
+//! Exit codes: 0 it holds, 1 could not tell, 3 it does not verify (audit: or there are exceptions).
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use bailee_proof::head::Receipt;
 use bailee_proof::note::VerifierKey;
-use bailee_verify::{Expect, Problem, verify};
-#[cfg(feature = "outside")]
-use clap::Subcommand;
-use clap::{Parser, ValueEnum};
+use bailee_proof::policy::Policy;
+use bailee_verify::{Audit, Expect, Problem, Report, audit, verify};
+use clap::{Parser, Subcommand, ValueEnum};
 
-/// Check a tenant's bundle offline: integrity, order, completeness up to the signed head, signature, consent.
+/// Check a tenant's bundle offline: integrity, order, completeness up to the signed head, consent, the head log and its
+/// witnesses.
 #[derive(Parser)]
 #[command(name = "bailee-verify", version, about)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
-    #[cfg(feature = "outside")]
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    bundle: Bundle,
+    check: Check,
 }
 
-#[cfg(feature = "outside")]
 #[derive(Subcommand)]
 enum Command {
+    /// Perform agreed-upon procedures over a bundle and write the report; two runs write the same bytes.
+    Audit(AuditArgs),
+    #[cfg(feature = "outside")]
     Witness(bailee_witness::cli::WitnessArgs),
+    #[cfg(feature = "outside")]
     Watch(bailee_witness::cli::WatchArgs),
 }
 
 #[derive(clap::Args)]
-struct Bundle {
+struct Check {
     /// The bundle that `bailee trail export` or the console gave.
     #[arg(required = true)]
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    known: Known,
+    /// A promise in doubt counts as one that does not hold.
+    #[arg(long)]
+    strict: bool,
+    /// How the report is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(clap::Args)]
+struct AuditArgs {
+    /// The bundle that `bailee trail export` or the console gave.
+    bundle: PathBuf,
+    #[command(flatten)]
+    known: Known,
+    /// Write the report as Markdown to this file; without any of the three, it is printed.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write it as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write it as PDF.
+    #[arg(long, value_name = "FILE")]
+    pdf: Option<PathBuf>,
+}
+
+/// What the checker brings, none of it from the provider.
+#[derive(clap::Args)]
+struct Known {
     /// The log's public key (vkey), as the provider published it.
     #[arg(long, value_name = "VKEY")]
     key: Option<String>,
@@ -47,9 +81,18 @@ struct Bundle {
     /// A file with a checkpoint of this log that you kept: the bundle must continue it.
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
-    /// How the report is printed.
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    /// The log's enrolment receipt, from the tenant (`bailee trail enrolment`): opens its heads in the head log.
+    #[arg(long, value_name = "FILE")]
+    enrolment: Option<PathBuf>,
+    /// Your policy (tlog-policy): the head log's key, the witnesses that you trust, how many of them.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The folder of a watch of yours (`bailee-verify watch --state`): no label twice, and the same heads.
+    #[arg(long, value_name = "DIR")]
+    watch_state: Option<PathBuf>,
+    /// Threads; 0: as many as there are cores.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,29 +113,42 @@ fn main() -> ExitCode {
             return if e.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
-    #[cfg(feature = "outside")]
     match cli.command {
-        Some(Command::Witness(args)) => return args.run(),
-        Some(Command::Watch(args)) => return args.run(),
-        None => {}
+        Some(Command::Audit(args)) => run_audit(&args),
+        #[cfg(feature = "outside")]
+        Some(Command::Witness(args)) => args.run(),
+        #[cfg(feature = "outside")]
+        Some(Command::Watch(args)) => args.run(),
+        None => run_check(&cli.check),
     }
-    let cli = cli.bundle;
-    match check(&cli) {
+}
+
+fn run_check(args: &Check) -> ExitCode {
+    // The command line asks for one.
+    let path = args.bundle.clone().unwrap_or_default();
+    let checked = args.known.expect().and_then(|expect| verify(open(&path)?, &expect));
+    match checked {
         Ok(report) => {
-            match cli.output {
-                Output::Text => println!("{report}"),
-                Output::Json => println!("{}", serde_json::json!({ "verifies": true, "report": report })),
+            let doubted = args.strict && report.doubts().next().is_some();
+            match args.output {
+                Output::Text => print!("{report}"),
+                Output::Json => println!("{}", told(!doubted, &report)),
             }
-            ExitCode::SUCCESS
+            if doubted { ExitCode::from(3) } else { ExitCode::SUCCESS }
         }
         Err(problem) => {
-            let code = if matches!(problem, Problem::Violation { .. }) { 3 } else { 1 };
-            match cli.output {
-                Output::Text if code == 3 => eprintln!("DOES NOT VERIFY\n{problem}"),
-                Output::Text => eprintln!("bailee-verify: could not tell: {problem}"),
-                Output::Json => println!(
+            let (code, promise) = match &problem {
+                Problem::Violation { promise, .. } => (3, Some(*promise)),
+                Problem::Unreadable(_) => (1, None),
+            };
+            match (args.output, promise) {
+                (Output::Text, Some(promise)) => eprintln!("DOES NOT VERIFY ({promise})\n{problem}"),
+                (Output::Text, None) => eprintln!("bailee-verify: could not tell: {problem}"),
+                (Output::Json, _) => println!(
                     "{}",
-                    serde_json::json!({ "verifies": if code == 3 { Some(false) } else { None }, "problem": problem.to_string() })
+                    serde_json::json!({
+                        "verifies": promise.map(|_| false), "promise": promise, "problem": problem.to_string(),
+                    })
                 ),
             }
             ExitCode::from(code)
@@ -100,17 +156,90 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(cli: &Bundle) -> Result<bailee_verify::Report, Problem> {
-    let unreadable = |what: &dyn std::fmt::Display, why: &dyn std::fmt::Display| {
-        Problem::Unreadable(format!("{what}: {why}"))
+fn told(verifies: bool, report: &Report) -> serde_json::Value {
+    serde_json::json!({ "verifies": verifies, "report": report })
+}
+
+fn run_audit(args: &AuditArgs) -> ExitCode {
+    let done = args.known.expect().and_then(|expect| audit(open(&args.bundle)?, &expect));
+    let written = done.and_then(|audit| write(args, &audit).map(|()| audit));
+    match written {
+        Ok(audit) if audit.is_clean() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(3),
+        Err(problem) => {
+            eprintln!("bailee-verify: could not tell: {problem}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn write(args: &AuditArgs, audit: &Audit) -> Result<(), Problem> {
+    let to = |path: &Path, bytes: &[u8]| {
+        std::fs::write(path, bytes).map_err(|e| Problem::Unreadable(format!("{}: {e}", path.display())))
     };
-    let key = cli.key.as_deref().map(VerifierKey::parse).transpose().map_err(|e| unreadable(&"--key", &e))?;
-    let head = match &cli.head {
-        None => None,
-        Some(path) => Some(std::fs::read(path).map_err(|e| unreadable(&path.display(), &e))?),
-    };
-    // The command line asks for one.
-    let path = cli.bundle.clone().unwrap_or_default();
-    let file = File::open(&path).map_err(|e| unreadable(&path.display(), &e))?;
-    verify(file, &Expect { key, tenant: cli.tenant.clone(), head })
+    if let Some(path) = &args.markdown {
+        to(path, audit.markdown().as_bytes())?;
+    }
+    if let Some(path) = &args.json {
+        to(path, audit.json().as_bytes())?;
+    }
+    if let Some(path) = &args.pdf {
+        to(path, &audit.pdf())?;
+    }
+    if args.markdown.is_none() && args.json.is_none() && args.pdf.is_none() {
+        print!("{}", audit.markdown());
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<File, Problem> {
+    File::open(path).map_err(|e| unreadable(&path.display(), &e))
+}
+
+fn unreadable(what: &dyn std::fmt::Display, why: &dyn std::fmt::Display) -> Problem {
+    Problem::Unreadable(format!("{what}: {why}"))
+}
+
+impl Known {
+    fn expect(&self) -> Result<Expect, Problem> {
+        let read = |path: &PathBuf| std::fs::read(path).map_err(|e| unreadable(&path.display(), &e));
+        let key = self.key.as_deref().map(VerifierKey::parse).transpose();
+        let receipt = self.enrolment.as_ref().map(|path| {
+            let text = String::from_utf8(read(path)?).map_err(|e| unreadable(&path.display(), &e))?;
+            Receipt::parse(&text).map_err(|e| unreadable(&path.display(), &e))
+        });
+        let policy = self
+            .policy
+            .as_ref()
+            .map(|path| Policy::parse(&read(path)?).map_err(|e| unreadable(&path.display(), &e)));
+        Ok(Expect {
+            key: key.map_err(|e| unreadable(&"--key", &e))?,
+            tenant: self.tenant.clone(),
+            head: self.head.as_ref().map(read).transpose()?,
+            receipt: receipt.transpose()?,
+            policy: policy.transpose()?,
+            watched: self.watch_state.as_deref().map(watched).transpose()?,
+            now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            threads: self.threads,
+        })
+    }
+}
+
+#[cfg(feature = "outside")]
+fn watched(folder: &Path) -> Result<bailee_verify::Watched, Problem> {
+    let seen = bailee_witness::watch::remembered(folder).map_err(|e| unreadable(&"--watch-state", &e))?;
+    let seen = seen.ok_or_else(|| {
+        Problem::Unreadable(format!("--watch-state: {} holds no round of a watch yet", folder.display()))
+    })?;
+    Ok(bailee_verify::Watched {
+        head_log: seen.head_log,
+        origin: seen.origin,
+        head: seen.head,
+        alarms: seen.alarms.into_iter().map(|a| a.what).collect(),
+    })
+}
+
+#[cfg(not(feature = "outside"))]
+fn watched(_: &Path) -> Result<bailee_verify::Watched, Problem> {
+    Err(Problem::Unreadable("--watch-state: this program was built without the watch".into()))
 }

@@ -1,4 +1,4 @@
-//! What holds, in plain words, and what a bundle alone cannot show.
+//! What holds, promise by promise, in plain words, and what a bundle alone cannot show.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,8 @@ pub struct Report {
     pub tenant: String,
     /// When the bundle was made, as the log's key signed it.
     pub exported: String,
+    /// What of the log it opens: `all`, or a part.
+    pub scope: String,
     /// Records, all below the signed head.
     pub records: u64,
     /// Root hash, hex.
@@ -21,7 +23,7 @@ pub struct Report {
     pub key: String,
     /// Its fingerprint, hex.
     pub key_fingerprint: String,
-    /// Whether the key was given, rather than taken from the bundle.
+    /// Whether a key was given, rather than taken from the bundle.
     pub key_given: bool,
     /// Size of the head that was given for comparison.
     pub head_given: Option<u64>,
@@ -31,91 +33,120 @@ pub struct Report {
     pub last_ms: u64,
     /// How often the log's key changed, each time signed by the key before.
     pub key_changes: usize,
+    /// Events that are gone, each explained by the log.
+    pub erased: u64,
+    /// Records outside of the scope, by kind.
+    pub withheld: BTreeMap<&'static str, u64>,
     /// Counts.
     pub counts: Counts,
+    /// Promise by promise.
+    pub promises: Vec<Promise>,
 }
 
-/// Counts over all records.
+/// One promise, and what the bundle shows of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Promise {
+    /// `integrity`, `order`, …: see `docs/trail-security.md`.
+    pub name: &'static str,
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// In words.
+    pub detail: String,
+}
+
+/// What is shown of a promise. One that is broken ends the check: see [`crate::Problem`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It holds.
+    Holds,
+    /// Nothing is proven false, and somebody should ask.
+    Doubt,
+    /// The bundle and what was given beside it do not show it.
+    NotShown,
+}
+
+/// Counts over all records that are opened, and of all by kind.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Counts {
     /// Records by kind.
     pub kinds: BTreeMap<&'static str, u64>,
-    /// Reads of content by operators, each covered by a grant.
+    /// Acts of the platform, refused ones too, by type and level.
+    pub types: BTreeMap<String, u64>,
+    /// Reads of content by operators.
     pub content_reads: u64,
+    /// Of these, whose grant may be among what was erased.
+    pub reads_without_approval: u64,
     /// Outcomes that are not known.
     pub unknown: u64,
     /// Time of the first record.
     pub first_ms: Option<u64>,
     /// Longest time between two records, milliseconds.
     pub longest_gap_ms: u64,
+    /// The record after it.
+    pub longest_gap_before: u64,
+    /// How often the log was silent for more than a day and an hour.
+    pub silences: u64,
+}
+
+impl Promise {
+    pub(crate) fn holds(name: &'static str, detail: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Holds, detail: detail.into() }
+    }
+
+    pub(crate) fn not_shown(name: &'static str, detail: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::NotShown, detail: detail.into() }
+    }
+}
+
+impl Report {
+    /// What is shown of a promise.
+    pub fn promise(&self, name: &str) -> Option<&Promise> {
+        self.promises.iter().find(|p| p.name == name)
+    }
+
+    /// Promises about which somebody should ask.
+    pub fn doubts(&self) -> impl Iterator<Item = &Promise> {
+        self.promises.iter().filter(|p| p.verdict == Verdict::Doubt)
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Holds => "holds",
+            Self::Doubt => "DOUBT",
+            Self::NotShown => "not shown",
+        })
+    }
 }
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kinds: Vec<_> = self.counts.kinds.iter().map(|(word, n)| format!("{n} {word}")).collect();
+        let list = |counts: &mut dyn Iterator<Item = (String, u64)>| {
+            counts.map(|(word, n)| format!("{n} {word}")).collect::<Vec<_>>().join(", ")
+        };
+        let kinds = list(&mut self.counts.kinds.iter().map(|(w, n)| ((*w).to_owned(), *n)));
         writeln!(f, "log           {}", self.origin)?;
         writeln!(f, "tenant        {}", self.tenant)?;
         writeln!(f, "exported      {}", self.exported)?;
-        writeln!(f, "records       {} ({})", self.records, kinds.join(", "))?;
-        writeln!(f)?;
-        writeln!(f, "signature     holds: manifest and checkpoint are signed by {}", self.key)?;
-        if self.key_changes > 0 {
-            writeln!(
-                f,
-                "keys          hold: {} changes, each signed by the key before it",
-                self.key_changes
-            )?;
-        }
-        writeln!(f, "integrity     holds: each record's event is the one that the log committed to")?;
-        writeln!(f, "order         holds: each record stands at its index, and time never falls")?;
-        writeln!(
-            f,
-            "completeness  holds: all records below the signed head {} are here, root {}",
-            self.records, self.root
-        )?;
-        writeln!(
-            f,
-            "outcomes      intents without one yet: {}{}; unknown: {}",
-            self.open.len(),
-            shown(&self.open),
-            self.counts.unknown
-        )?;
-        writeln!(
-            f,
-            "consent       holds: operators' reads of content: {}, each under a live grant of the tenant",
-            self.counts.content_reads
-        )?;
-        match self.head_given {
-            Some(size) => writeln!(
-                f,
-                "continuity    holds: the log continues the head of {size} records that you gave"
-            )?,
-            None => writeln!(f, "continuity    not checked: give a checkpoint from elsewhere with --head")?,
+        writeln!(f, "records       {} ({kinds})", self.records)?;
+        if !self.counts.types.is_empty() {
+            let types = list(&mut self.counts.types.iter().map(|(w, n)| (w.clone(), *n)));
+            writeln!(f, "platform      {types}")?;
         }
         writeln!(f)?;
+        for Promise { name, verdict, detail } in &self.promises {
+            writeln!(f, "{name:<13} {verdict:<9}  {detail}")?;
+        }
         if !self.key_given {
+            writeln!(f)?;
             writeln!(
                 f,
                 "The key was taken from the bundle. Compare its fingerprint with the one the provider published:"
             )?;
             writeln!(f, "  {}", self.key_fingerprint)?;
         }
-        writeln!(
-            f,
-            "Not shown here: that others see the same log (`bailee-verify watch` shows it), and an act that was never logged"
-        )?;
-        write!(
-            f,
-            "(no log can show it). The longest time without a record was {} s.",
-            self.counts.longest_gap_ms / 1000
-        )
+        Ok(())
     }
-}
-
-fn shown(open: &[u64]) -> String {
-    if open.is_empty() {
-        return String::new();
-    }
-    let first: Vec<_> = open.iter().take(10).map(ToString::to_string).collect();
-    format!(" (records {}{})", first.join(", "), if open.len() > 10 { ", …" } else { "" })
 }

@@ -19,7 +19,7 @@ use bailee_proof::head::Receipt;
 use bailee_proof::policy::Policy;
 use serde::{Deserialize, Serialize};
 
-pub use memory::MemoryError;
+pub use memory::{MemoryError, Remembered, remembered};
 pub use source::{Source, SourceError, Web};
 
 /// Seconds after which an own log without a new head is silent: a day and an hour.

@@ -103,6 +103,16 @@ pub struct RecordRef<'a> {
     pub opening: Opening<'a>,
 }
 
+impl RecordRef<'_> {
+    /// Bytes of it in the file.
+    pub const fn bytes(&self) -> usize {
+        match self.opening {
+            Opening::Opened { event, .. } => RECORD_HEAD_BYTES + event.len(),
+            Opening::Erased | Opening::Withheld => ENTRY_BYTES + 1,
+        }
+    }
+}
+
 /// What a bundle tells of a record's event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Opening<'a> {

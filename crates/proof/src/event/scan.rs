@@ -78,6 +78,15 @@ struct Scanner<'a> {
     /// The names of the objects that are open, outermost first.
     names: Vec<Name<'a>>,
     view: EventView<'a>,
+    /// Which member of the event is being read.
+    inside: Inside,
+}
+
+#[derive(Clone, Copy)]
+enum Inside {
+    Platform,
+    Management,
+    Other,
 }
 
 struct Name<'a> {
@@ -89,7 +98,13 @@ struct Name<'a> {
 
 impl<'a> Scanner<'a> {
     fn new(text: &'a str) -> Self {
-        Scanner { text, at: 0, names: Vec::with_capacity(16), view: EventView::default() }
+        Scanner {
+            text,
+            at: 0,
+            names: Vec::with_capacity(16),
+            view: EventView::default(),
+            inside: Inside::Other,
+        }
     }
 
     /// One value and the comma after it, if there is one; it is followed by another value or the end.
@@ -118,9 +133,18 @@ impl<'a> Scanner<'a> {
             self.expect(b':', "a colon")?;
             self.space();
             let begin = self.at;
-            self.value(depth)?;
             if depth == 1 {
-                self.keep(&text, begin);
+                self.inside = match &*text {
+                    "platform" => Inside::Platform,
+                    "management" => Inside::Management,
+                    _ => Inside::Other,
+                };
+            }
+            self.value(depth)?;
+            match depth {
+                1 => self.keep(&text, begin),
+                2 => self.keep_inner(&text, begin),
+                _ => {}
             }
             self.names.push(Name { key: key(text.as_bytes()), at, text });
             self.space();
@@ -340,6 +364,17 @@ impl<'a> Scanner<'a> {
             "policy" => &mut self.view.policy,
             "heartbeat" => &mut self.view.heartbeat,
             "finding" => &mut self.view.finding,
+            _ => return,
+        };
+        *place = self.text.get(begin..self.at);
+    }
+
+    fn keep_inner(&mut self, name: &str, begin: usize) {
+        let place = match (self.inside, name) {
+            (Inside::Platform, "EventID") | (Inside::Management, "eventId") => &mut self.view.event_id,
+            (Inside::Platform, "EventType") => &mut self.view.event_type,
+            (Inside::Platform, "EventLevel") => &mut self.view.event_level,
+            (Inside::Platform, "EmployeeID") => &mut self.view.employee,
             _ => return,
         };
         *place = self.text.get(begin..self.at);

@@ -277,3 +277,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_stands_inside_an_act_is_read_at_its_own_depth_only() {
+    let event = br#"{"platform":{"EventID":"a","x":{"EventID":"deep"},"EventType":"T","EventLevel":"W","EmployeeID":"e"},"detail":{"EventID":"other","eventId":"other"}}"#;
+    let view = scan(event).unwrap();
+    let found = [view.event_id, view.event_type, view.event_level, view.employee];
+    assert_eq!(found, [r#""a""#, r#""T""#, r#""W""#, r#""e""#].map(Some));
+    let view =
+        scan(br#"{"management":{"eventId":"m","EventType":"no"},"platform":[{"EventType":"no"}]}"#).unwrap();
+    assert_eq!((view.event_id, view.event_type), (Some(r#""m""#), None));
+}

@@ -13,8 +13,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::hash::{Hash, from_hex};
 use bailee_proof::head::{HeadChain, HeadLine};
+use bailee_proof::note::Note;
 use bailee_proof::tree::Frontier;
 use serde::{Deserialize, Serialize};
 
@@ -167,6 +169,40 @@ impl Memory {
         self.kept = kept;
         Ok(())
     }
+}
+
+/// What a watch has seen of a head log and verified.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    /// The head log's last checkpoint.
+    pub head_log: Checkpoint,
+    /// The origin of the own log, if one is watched.
+    pub origin: Option<String>,
+    /// Its last head.
+    pub head: Option<HeadLine>,
+    /// What stands in the head log for good and cannot be of an honest provider.
+    pub alarms: Vec<Alarm>,
+}
+
+/// Reads the memory of a watch, which may be running; none when it has not finished a round yet.
+///
+/// # Errors
+/// When it cannot be read, or is not a watch's.
+pub fn remembered(folder: &Path) -> Result<Option<Remembered>, MemoryError> {
+    let path = folder.display().to_string();
+    let damaged = || MemoryError::Damaged(path.clone());
+    let bytes = disk::read(&folder.join("memory"))
+        .map_err(|source| MemoryError::Io { path: path.clone(), source })?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let stored: Stored = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
+    if stored.version != 1 {
+        return Err(damaged());
+    }
+    let note = Note::parse(stored.note.as_bytes()).map_err(|_| damaged())?;
+    let head_log = Checkpoint::parse(note.text()).map_err(|_| damaged())?;
+    let (origin, heads) = stored.own.map_or((None, String::new()), |own| (Some(own.origin), own.heads));
+    let head = HeadLine::parse_all(&heads).map_err(|_| damaged())?.pop();
+    Ok(Some(Remembered { head_log, origin, head, alarms: stored.alarms }))
 }
 
 /// The labels of the file, which is cut to what is counted; `None` when it has fewer.
