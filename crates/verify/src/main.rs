@@ -219,10 +219,15 @@ impl Known {
             receipt: receipt.transpose()?,
             policy: policy.transpose()?,
             watched: self.watch_state.as_deref().map(watched).transpose()?,
-            now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            now: now(),
             threads: self.threads,
         })
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where this program looks at the clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 #[cfg(feature = "outside")]
