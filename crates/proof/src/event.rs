@@ -48,6 +48,8 @@ pub struct EventView<'a> {
     pub resource: Option<&'a str>,
     /// `grant`: under which consent.
     pub grant: Option<&'a str>,
+    /// `continues`: the grant of a long read whose first window was counted.
+    pub continues: Option<&'a str>,
     /// `platform`: an act of the provider.
     pub platform: Option<&'a str>,
     /// `management`: an act of the tenant's own.

@@ -31,6 +31,9 @@ struct Grant {
     action: String,
     operator: String,
     until_ms: u64,
+    /// Reads that it allows; older logs do not say.
+    uses_max: Option<u64>,
+    uses: u64,
     revoked: bool,
 }
 
@@ -63,6 +66,8 @@ impl Replay {
                         action,
                         operator,
                         until_ms,
+                        uses_max: consent.get("usesMax").and_then(Value::as_u64),
+                        uses: 0,
                         revoked: false,
                     });
                 }
@@ -78,7 +83,7 @@ impl Replay {
     }
 
     /// An intent of the platform: whether it is a read of content, which then must be covered.
-    pub(crate) fn intent(&self, time_ms: u64, event: &EventView<'_>) -> Result<Said, String> {
+    pub(crate) fn intent(&mut self, time_ms: u64, event: &EventView<'_>) -> Result<Said, String> {
         if text(event.event_name)? != "GetObject" {
             return Ok(Said::Nothing);
         }
@@ -91,7 +96,7 @@ impl Replay {
         if id.is_empty() {
             return no("names no grant".into());
         }
-        let Some(grant) = self.grants.get(id) else {
+        let Some(grant) = self.grants.get_mut(id) else {
             return Ok(Said::NoGrant(format!(
                 "an operator's read of `{object}` names grant {id}, which no record of the tenant approves"
             )));
@@ -107,6 +112,13 @@ impl Replay {
         }
         if time_ms >= grant.until_ms {
             return no(format!("comes after grant {id} had expired"));
+        }
+        // The windows of one long read count once.
+        if text(event.continues)? != id {
+            grant.uses += 1;
+        }
+        if let Some(max) = grant.uses_max.filter(|max| grant.uses > *max) {
+            return no(format!("is one more than the {max} that grant {id} allows"));
         }
         Ok(Said::Covered)
     }

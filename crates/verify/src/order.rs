@@ -1,7 +1,7 @@
 //! What records are in their order: complete, one after the other, outcomes to their intents, and the heads that others
 //! know.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bailee_proof::bundle::{Manifest, Scope};
 use bailee_proof::checkpoint::Checkpoint;
@@ -22,6 +22,8 @@ use crate::{Expect, Follow, Problem, violation};
 
 /// A record's time may differ by so much from when witnesses saw the head before or over it.
 const BRACKET_MS: u64 = 60_000;
+/// An act may run for so long before its outcome is missed.
+const RUNNING_MS: u64 = 10 * 60_000;
 /// A log without a record for so long is silent: it says each day that it lives.
 const SILENCE_MS: u64 = 25 * 3600 * 1000;
 
@@ -83,7 +85,8 @@ pub(crate) struct Order<'a> {
     keys: Option<KeyChain>,
     frontier: Frontier,
     last_ms: u64,
-    open: BTreeSet<u64>,
+    /// Intents without outcome, with their times.
+    open: BTreeMap<u64, u64>,
     consent: Replay,
     gone: Gone,
     withheld: BTreeMap<&'static str, u64>,
@@ -127,7 +130,7 @@ impl<'a> Order<'a> {
             keys: None,
             frontier: Frontier::new(),
             last_ms: 0,
-            open: BTreeSet::new(),
+            open: BTreeMap::new(),
             consent: Replay::default(),
             gone: Gone::default(),
             withheld: BTreeMap::new(),
@@ -205,7 +208,7 @@ impl<'a> Order<'a> {
         let place = || format!("record {position}");
         self.ids.extend(opened.id);
         if let Some(closes) = opened.closes {
-            if !self.open.remove(&closes.intent) && !self.gone.has(closes.intent) {
+            if self.open.remove(&closes.intent).is_none() && !self.gone.has(closes.intent) {
                 let why = format!(
                     "it is an outcome of record {}, which is no intent that waits for one",
                     closes.intent
@@ -214,7 +217,7 @@ impl<'a> Order<'a> {
             }
             self.counts.unknown += u64::from(closes.result == Ended::Unknown);
         } else if entry.kind.awaits_outcome() {
-            self.open.insert(position);
+            self.open.insert(position, entry.time_ms);
         }
         let Some(view) = view else { return Ok(()) };
         let consent = |why: String| violation("consent", place(), why);
@@ -334,7 +337,8 @@ impl<'a> Order<'a> {
             key_fingerprint: manifest.key.fingerprint().to_string(),
             key_given: expect.key.is_some() || expect.receipt.is_some(),
             head_given: self.kept,
-            open: self.open.into_iter().collect(),
+            overdue: self.overdue(),
+            open: self.open.into_keys().collect(),
             last_ms: self.last_ms,
             key_changes: self.keys.map_or(0, |k| k.changes().len()),
             erased: self.gone.explained,
@@ -365,6 +369,12 @@ impl<'a> Order<'a> {
             return wrong("it names another key than the one you gave: this is another log");
         }
         Ok(())
+    }
+
+    /// Open intents that are too old to be still running when the last record was written; the export itself is.
+    fn overdue(&self) -> Vec<u64> {
+        let old = |at: &u64| self.last_ms.saturating_sub(*at) > RUNNING_MS;
+        self.open.iter().filter(|(_, at)| old(at)).map(|(index, _)| *index).collect()
     }
 
     /// All but what the outside shows, which goes in front of the last two.
@@ -407,13 +417,15 @@ impl<'a> Order<'a> {
             None => format!("{} events are gone, each by a later record that may do so", self.gone.explained),
         };
         say("erasure", holds(self.gone.still_there.is_none()), detail);
+        let overdue = self.overdue();
         let detail = format!(
-            "intents without one yet: {}{}; unknown: {}",
-            self.open.len(),
-            shown(&self.open),
+            "intents without one for over ten minutes: {}{}; still running: {}; unknown: {}",
+            overdue.len(),
+            shown(&overdue),
+            self.open.len() - overdue.len(),
             counts.unknown
         );
-        say("outcomes", holds(self.open.is_empty() && counts.unknown == 0), detail);
+        say("outcomes", holds(overdue.is_empty() && counts.unknown == 0), detail);
         let detail = match counts.reads_without_approval {
             0 => format!(
                 "operators' reads of content: {}, each under a live grant of the tenant",
@@ -468,7 +480,7 @@ impl Bracket {
     }
 }
 
-fn shown(open: &BTreeSet<u64>) -> String {
+fn shown(open: &[u64]) -> String {
     if open.is_empty() {
         return String::new();
     }

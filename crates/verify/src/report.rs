@@ -29,6 +29,8 @@ pub struct Report {
     pub head_given: Option<u64>,
     /// Intents without outcome.
     pub open: Vec<u64>,
+    /// Of these, those that are older than ten minutes at the last record.
+    pub overdue: Vec<u64>,
     /// Time of the last record, milliseconds since 1970.
     pub last_ms: u64,
     /// How often the log's key changed, each time signed by the key before.

@@ -441,6 +441,21 @@ fn real_witness(folder: &std::path::Path) -> Witness {
     Witness::open(&folder.join("state"), key, &[log]).unwrap()
 }
 
+#[test]
+fn a_grant_that_is_used_once_too_often_is_found() {
+    let mut provider = Provider::honest();
+    let mut again = acts()[3].1.clone();
+    again["platform"]["EventID"] = "id-again".into();
+    let mut window = again.clone();
+    window["continues"] = GRANT.into();
+    provider.record(Kind::Intent, window);
+    assert!(check(&provider.bundle(), &auditor()).is_ok(), "a window of the first read");
+    again["platform"]["EventID"] = "id-third".into();
+    provider.record(Kind::Intent, again);
+    let (promise, why) = broken(&provider.bundle(), &auditor());
+    assert!(promise == "consent" && why.contains("one more than the 1 that grant"), "{why}");
+}
+
 /// The head log gets a second head for a version, over the other tree, for the other reader.
 fn forked_for_the_auditor(honest: &Provider) -> Provider {
     let mut other = rewritten(honest);
@@ -709,6 +724,10 @@ fn cheat_18_an_outcome_lies_or_never_comes() {
     let act = |name: &str| json!({ "eventName": name, "resource": "r", "platform": platform(name, "ALIYUN_INITIATED_SERVICE", "NOTICE") });
     let mut provider = Provider::honest();
     provider.record(Kind::Intent, act("MoveBlob"));
+    let running = check(&provider.bundle(), &auditor()).unwrap();
+    assert!(running.promise("outcomes").unwrap().detail.contains("still running: 1"), "{running}");
+    provider.time += 601;
+    provider.record(Kind::Heartbeat, json!({ "heartbeat": { "size": 7, "headVersion": 1 } }));
     let report = check(&provider.bundle(), &auditor()).unwrap();
     assert!(doubt(&report, "outcomes").contains("records 6"), "{report}");
     let audit = audited(&provider.bundle());

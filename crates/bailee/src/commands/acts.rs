@@ -96,7 +96,7 @@ impl Which {
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, Stop> {
+pub(super) fn time(text: &str) -> Result<Timestamp, Stop> {
     Timestamp::parse_iso(text).or_else(|_| Timestamp::parse_iso(&format!("{text}T00:00:00Z"))).map_err(|_| {
         Stop::unable(format!("`{text}` is not a time such as 2026-11-25T08:00:00Z or 2026-11-25"))
     })

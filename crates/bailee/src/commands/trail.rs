@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bailee_rooms::House;
-use bailee_rooms::trail::{ExportTrail, RotateLogKey, Scope, SetWitnessing, ShowEnrolment, ShowWitnessing};
+use bailee_rooms::trail::{ExportTrail, RotateLogKey, SetWitnessing, ShowEnrolment, ShowWitnessing};
 use bailee_types::TenantId;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::acts::{HEAD, Which, cells, shown, tail};
+use super::acts::{HEAD, Which, cells, shown, tail, time};
 use super::on_runtime;
 use super::tenant::print;
 use crate::config::{Common, Output};
@@ -19,11 +19,22 @@ use crate::output::{Stop, table};
 /// The trail of a tenant.
 #[derive(Subcommand)]
 pub(crate) enum Trail {
-    /// Write the whole trail into one file that `bailee-verify` checks offline.
+    /// Write the trail into one file that `bailee-verify` checks offline; for an auditor, opened in a part only: all
+    /// records are there and proven, those outside are not opened.
     Export {
         /// The tenant's alias or id; `provider` for the provider's own log.
         #[arg(long)]
         tenant: String,
+        /// Open only records at or after, e.g. 2026-11-25T08:00:00Z or 2026-11-25.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Open only records before; without it but with another limit: before now.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// Open only records about this resource: `bucket/key` or `acs:…`, with `*` at the end for all that begin so. May
+        /// be given again.
+        #[arg(long = "resource", value_name = "RESOURCE")]
+        resources: Vec<String>,
         /// The file.
         #[arg(short, long = "out", value_name = "FILE")]
         out: PathBuf,
@@ -109,13 +120,16 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
     let json_out = common.output == Output::Json;
     on_runtime(async move {
         match c {
-            Trail::Export { tenant, out } => {
+            Trail::Export { tenant, since, until, resources, out } => {
                 let tenant = log_owner(&house, &tenant).await?;
-                let export = ExportTrail { tenant, scope: Scope::All, path: out.clone() };
+                let [since, until] = [since, until].map(|t| t.as_deref().map(time).transpose());
+                let scope = ExportTrail::scope_of(&tenant, since?, until?, &resources, house.now())?;
+                let shown_scope = scope.to_string();
+                let export = ExportTrail { tenant, scope, path: out.clone() };
                 let done = house.perform(house.system_caller("bailee trail export"), export).await?;
                 let shown = json!({
                     "file": out.display().to_string(), "records": done.records, "bytes": done.bytes,
-                    "log": done.origin, "key": done.vkey,
+                    "scope": shown_scope, "log": done.origin, "key": done.vkey,
                 });
                 print(json_out, &shown, "Exported; check it anywhere with `bailee-verify`:");
             }

@@ -356,6 +356,7 @@ impl<'a> Scanner<'a> {
             "eventName" => &mut self.view.event_name,
             "resource" => &mut self.view.resource,
             "grant" => &mut self.view.grant,
+            "continues" => &mut self.view.continues,
             "platform" => &mut self.view.platform,
             "management" => &mut self.view.management,
             "detail" => &mut self.view.detail,

@@ -146,10 +146,10 @@ impl Operation for Decide {
     }
 
     fn outcome_detail(done: &Decided) -> Map<String, Value> {
-        let act = match done.decision {
-            Decision::Approve { .. } => "approve",
-            Decision::Deny => "deny",
-            Decision::Revoke => "revoke",
+        let (act, uses_max) = match done.decision {
+            Decision::Approve { uses_max, .. } => ("approve", Some(uses_max)),
+            Decision::Deny => ("deny", None),
+            Decision::Revoke => ("revoke", None),
         };
         parameters(json!({ "consent": {
             "grant": done.id.as_str(),
@@ -158,6 +158,7 @@ impl Operation for Decide {
             "object": done.object,
             "operator": done.operator.as_str(),
             "untilMs": done.until.map(Timestamp::ms),
+            "usesMax": uses_max,
         } }))
     }
 }

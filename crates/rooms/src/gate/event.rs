@@ -43,6 +43,10 @@ pub(super) fn of_act(
         event.insert("grant".into(), grant.grant.as_str().into());
         event.insert("reason".into(), grant.reason.clone().into());
     }
+    if let Some(grant) = &asked.continues {
+        // A window of a read that was counted with its first one.
+        event.insert("continues".into(), grant.as_str().into());
+    }
     event
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use parking_lot::Mutex;
@@ -19,6 +20,8 @@ pub struct Intent {
     grant: Option<Coverage>,
     at: Option<Timestamp>,
     waits: bool,
+    /// Data keys that were opened for it.
+    releases: AtomicU64,
     _in_flight: Option<Flight>,
 }
 
@@ -31,7 +34,8 @@ pub struct KeyRelease<'i> {
 
 impl Intent {
     pub(super) fn data_event(caller: Caller, asked: Asked) -> Self {
-        Self { caller, asked, record: None, grant: None, at: None, waits: false, _in_flight: None }
+        let releases = AtomicU64::new(0);
+        Self { caller, asked, record: None, grant: None, at: None, waits: false, releases, _in_flight: None }
     }
 
     pub(super) fn durable(
@@ -43,7 +47,9 @@ impl Intent {
         waits: bool,
         flight: Flight,
     ) -> Self {
-        Self { caller, asked, record: Some(record), grant, at: Some(at), waits, _in_flight: Some(flight) }
+        let releases = AtomicU64::new(0);
+        let (record, at, flight) = (Some(record), Some(at), Some(flight));
+        Self { caller, asked, record, grant, at, waits, releases, _in_flight: flight }
     }
 
     /// Who acts.
@@ -110,6 +116,11 @@ impl Intent {
         self.waits
     }
 
+    /// Data keys that were opened for it so far: its outcome says how many.
+    pub(super) fn releases(&self) -> u64 {
+        self.releases.load(Ordering::Relaxed)
+    }
+
     /// When the intent became durable.
     pub fn at(&self) -> Option<Timestamp> {
         self.at
@@ -119,6 +130,11 @@ impl Intent {
 impl KeyRelease<'_> {
     pub(crate) fn tenant(&self) -> &TenantId {
         &self.intent.asked.tenant
+    }
+
+    /// A data key is opened.
+    pub(crate) fn count(&self) {
+        self.intent.releases.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn bucket(&self) -> &BucketName {

@@ -330,7 +330,10 @@ impl House {
     async fn log_outcome(self: &Arc<Self>, intent: Intent, ended: Ended) {
         let Some(index) = intent.record() else { return };
         let (tenant, name) = (intent.asked().tenant.clone(), intent.asked().event_name());
-        let Ended { word, code, text, detail } = ended;
+        let Ended { word, code, text, mut detail } = ended;
+        if intent.releases() > 0 {
+            detail.insert("keyReleases".into(), intent.releases().into());
+        }
         for pause_ms in [0u64, 50, 500] {
             // Even a sleep of nothing waits for the timer's next tick, a millisecond that each act would pay.
             if pause_ms > 0 {

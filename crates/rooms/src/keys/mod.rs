@@ -164,6 +164,7 @@ impl House {
             .open(&data_aad(release.tenant(), release.bucket(), release.version()), wrapped)
             .map_err(|_| Failure::Damaged("the data key of an object does not open".into()))?;
         Counters::add(&self.counters().key_releases, 1);
+        release.count();
         DataKey::from_bytes(opened.expose())
             .map_err(|_| Failure::Damaged("a data key has a wrong length".into()))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bailee_proof::bundle::{Manifest, Opening, Scope, WriteError, Writer, lead_digest};
 use bailee_proof::event::{scan, unquoted};
 use bailee_proof::record::{Entry, Kind};
-use bailee_types::{Arn, ObjectVersionId, TenantId};
+use bailee_types::{Arn, ObjectVersionId, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::rows;
@@ -24,6 +24,32 @@ pub struct ExportTrail {
     pub scope: Scope,
     /// Where to write; made anew, removed again when the export fails.
     pub path: std::path::PathBuf,
+}
+
+impl ExportTrail {
+    /// The scope that a tenant hands to an auditor: a time, resources (`bucket/key`, or as policies name them; a `*` at
+    /// the end stands for all that begin so), or both; without any of them, everything.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] when it holds no time, or a resource cannot be meant.
+    pub fn scope_of(
+        tenant: &TenantId,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        resources: &[String],
+        now: Timestamp,
+    ) -> Result<Scope, Failure> {
+        if since.is_none() && until.is_none() && resources.is_empty() {
+            return Ok(Scope::All);
+        }
+        let ms = |at: Timestamp| u64::try_from(at.ms()).unwrap_or(0);
+        let named = |r: &String| {
+            if r.starts_with("acs:") { r.clone() } else { format!("acs:oss:*:{tenant}:{r}") }
+        };
+        let resources = resources.iter().map(named).collect();
+        Scope::part(since.map_or(0, ms), ms(until.unwrap_or(now)), resources)
+            .map_err(|e| Failure::invalid("scope", e.to_string()))
+    }
 }
 
 /// What was exported.

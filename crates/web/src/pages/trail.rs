@@ -7,7 +7,8 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::consent::ListConsents;
-use bailee_rooms::trail::{Act, ActEnd, ActFilter, ExportTrail, Family, GetAct, ListActs, Scope};
+use bailee_rooms::trail::{Act, ActEnd, ActFilter, ExportTrail, Family, GetAct, ListActs};
+use bailee_types::Timestamp;
 use futures_util::{StreamExt, stream};
 use http::{HeaderValue, StatusCode, header};
 use maud::{Markup, html};
@@ -132,10 +133,27 @@ pub(super) async fn one(s: Signed<Tenant>, Path(record): Path<u64>) -> Response 
 /// The bundle goes through a file of its own, which is gone once it is open: nothing stays behind.
 pub(super) async fn export(p: Posted<Tenant>) -> Response {
     let s = &p.signed;
+    let house = &s.visit.site.house;
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    // A part for an auditor: days and lines of resources; without any, everything.
+    let day = |name: &str, add: i64| match p.field(name).trim() {
+        "" => Ok(None),
+        day => Timestamp::parse_iso(&format!("{day}T00:00:00Z")).map(|at| Some(at.plus_ms(add))),
+    };
+    let (Ok(since), Ok(until)) = (day("from", 0), day("until", 86_400_000)) else {
+        let why = t("A date must look like 2026-11-25.", "日期格式应为 2026-11-25。");
+        return failure::page(&s.visit, &Failure::Invalid { field: "scope", why: why.to_owned() });
+    };
+    let resources: Vec<String> =
+        p.field("resources").lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    let scope = match ExportTrail::scope_of(&s.who.id, since, until, &resources, house.now()) {
+        Ok(scope) => scope,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
     let path =
         std::env::temp_dir().join(format!("bailee-{}.bundle", bailee_types::ObjectVersionId::random()));
-    let op = ExportTrail { tenant: s.who.id.clone(), scope: Scope::All, path: path.clone() };
-    let done = s.visit.site.house.perform(s.caller.clone(), op).await;
+    let op = ExportTrail { tenant: s.who.id.clone(), scope, path: path.clone() };
+    let done = house.perform(s.caller.clone(), op).await;
     let opened = match done {
         Ok(done) => tokio::fs::File::open(&path).await.map(|f| (f, done)),
         Err(e) => return failure::page(&s.visit, &e),

@@ -69,6 +69,16 @@ fn page(s: &Signed<Tenant>, status: StatusCode, now: &Witnessing, wrong: Option<
                 form method="post" action="/console/trail/proof/receipt" { (csrf(&s.visit)) button.btn { (icon("down")) (t("Download the receipt", "下载回执")) } }
                 pre { "bailee-verify watch --url " (s.visit.site.console_url) "/heads --policy stranger.policy --state watch \\\n  --tenant ORIGIN --watch-key-file " (s.who.alias) ".receipt --tenant-url " (s.visit.site.console_url) "/trail/ID" }
             } }
+            section #auditor { h2 { (t("A part for an auditor", "提供给审计方的部分")) } div.card { form.pad.stack method="post" action="/console/trail/export" { (csrf(&s.visit))
+                p { (t("A bundle that proves your whole log and opens only what you name: the auditor sees how many records there are, of which kind and when, and reads those of this time and these resources, with your decisions about them.", "该证据包证明您的整份日志，但只打开您指定的部分：审计方可看到记录的数量、类别与时间，并阅读该时段、这些资源的记录以及您对它们的决定。")) }
+                div.field { label for="from" { (t("From (day, UTC)", "起始日期（UTC）")) } input.in #from type="date" name="from"; }
+                div.field { label for="until" { (t("Until (day, UTC)", "截止日期（UTC）")) } input.in #until type="date" name="until"; }
+                div.field { label for="resources" { (t("Resources", "资源")) }
+                    textarea.in #resources name="resources" rows="3" spellcheck="false" placeholder="invoices/2026/*" {}
+                    p.hint { (t("One line each, bucket/key; * at the end stands for all that begin so. Empty: all resources of that time.", "每行一个，格式为 存储桶/键；末尾的 * 表示以此开头的全部。留空表示该时段的所有资源。")) } }
+                p { button.btn { (icon("down")) (t("Bundle for the auditor", "下载审计证据包")) } }
+                pre { "bailee-verify audit " (s.who.alias) ".bundle --enrolment " (s.who.alias) ".receipt --policy auditor.policy --pdf report.pdf" }
+            } } }
             section #witnesses { h2 { (t("Witnesses", "见证方")) } div.card { (said(s, now)) } }
             section #own { h2 { (t("Your own witnesses", "您自己的见证方")) } div.card { form.pad.stack method="post" action="/console/trail/proof/witnesses" { (csrf(&s.visit))
                 div.field { label for="policy" { (t("Policy (C2SP tlog-policy)", "策略（C2SP tlog-policy）")) }
