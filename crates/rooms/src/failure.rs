@@ -83,6 +83,8 @@ pub enum Thing {
     Trail,
     /// A collector.
     Collector,
+    /// A legal hold over a log.
+    Hold,
 }
 
 impl std::fmt::Display for Thing {
@@ -118,6 +120,7 @@ impl std::fmt::Display for Thing {
             Self::Log => "log",
             Self::Trail => "trail",
             Self::Collector => "collector",
+            Self::Hold => "legal hold",
         })
     }
 }

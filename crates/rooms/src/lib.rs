@@ -27,5 +27,6 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 6, name: "heads", sql: include_str!("migrations/0006_heads.sql") },
     Migration { number: 7, name: "lookup", sql: include_str!("migrations/0007_lookup.sql") },
     Migration { number: 9, name: "collected", sql: include_str!("migrations/0009_collected.sql") },
+    Migration { number: 10, name: "erasure", sql: include_str!("migrations/0010_erasure.sql") },
     Migration { number: 13, name: "cosigning", sql: include_str!("migrations/0013_cosigning.sql") },
 ];

@@ -152,12 +152,18 @@ impl ExportTrail {
         if let Some(chosen) = &mut chosen {
             // What was consented to stands in the outcome of the decision, after the decision.
             self.records(house, size, |index, _, sealed| {
+                if sealed.is_empty() {
+                    return Ok(());
+                }
                 let (_, event) = log.open(index, sealed)?;
                 chosen.learn(index, &event)
             })
             .await?;
         }
         self.records(house, size, |index, entry, sealed| {
+            if sealed.is_empty() {
+                return f(entry, Opening::Erased).map_err(of_write);
+            }
             let (nonce, event) = log.open(index, sealed)?;
             let opened = match &mut chosen {
                 None => true,

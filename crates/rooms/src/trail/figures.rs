@@ -143,6 +143,10 @@ impl Counting {
         if let Some(n) = self.by_hour.get_mut(weekday).and_then(|day| day.get_mut(hour)) {
             *n += 1;
         }
+        if act.erased.is_some() {
+            // When it was is all that is left of it.
+            return;
+        }
         self.by_who.entry(act.who.clone()).or_default().add(refused);
         let resource = act.resource.splitn(5, ':').last().unwrap_or_default().to_owned();
         self.by_resource.entry(resource).or_default().add(refused);

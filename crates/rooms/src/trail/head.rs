@@ -14,7 +14,7 @@ use bailee_store::Tx;
 use bailee_types::{TenantId, Timestamp};
 use tokio::sync::watch;
 
-use super::{LogKeys, TenantRows, heads, rows, tree};
+use super::{LogKeys, TenantRows, erase, heads, rows, tree};
 use crate::{Failure, House, Thing};
 
 /// Records that arrive within this time share a checkpoint; the promise is "within a second".
@@ -284,6 +284,9 @@ fn check_head(tx: &mut Tx<'_>, log: &LogKeys, known: &KnownHeads, whole: bool) -
                 break;
             }
             for (index, entry, sealed) in rows::records(&mut tx, from, 1024)? {
+                if sealed.is_empty() && erase::is_erased(&mut tx, index)? {
+                    continue;
+                }
                 let (nonce, event) = log.open(index, &sealed)?;
                 let said = Entry::decode(&entry).map_err(|e| differs(&format!("record {index}: {e}")))?;
                 if commitment(&nonce, &event) != said.commitment {

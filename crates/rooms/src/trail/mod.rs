@@ -9,6 +9,7 @@
 
 mod bundle;
 pub mod collected;
+mod erase;
 mod figures;
 mod head;
 mod heads;
@@ -43,6 +44,11 @@ pub use bailee_proof::bundle::Scope;
 pub use bailee_proof::policy::Policy as WitnessPolicy;
 pub use bailee_proof::record::Kind;
 pub use bundle::{ExportTrail, Exported};
+pub(crate) use erase::keep_retention;
+pub use erase::{
+    EraseEvents, Erased, Hold, HoldScope, LiftHold, ListHolds, PlaceHold, RETENTION_DAYS_MAX,
+    RETENTION_DAYS_MIN, Retention, RetentionPlan, SetRetention, ShowRetention, WhyErased,
+};
 pub use figures::{CountActs, DAYS_MAX, Figures, Tally};
 pub use head::Head;
 pub(crate) use head::{KnownHeads, check_heads, sign_heads};

@@ -12,8 +12,8 @@ impl Act {
         if self.family != Family::Own {
             return None;
         }
-        if let Some(why) = &self.damaged {
-            return Some(self.damaged_event(why, "eventId", "eventTime", "errorMessage"));
+        if let Some(empty) = self.without_text("eventId", "eventTime", "errorMessage") {
+            return Some(empty);
         }
         let mut event = self.shape.as_object().cloned().unwrap_or_default();
         let parameters = event.get("requestParameters").map(ToString::to_string).unwrap_or_default();
@@ -31,8 +31,8 @@ impl Act {
         if self.family != Family::Platform {
             return None;
         }
-        if let Some(why) = &self.damaged {
-            return Some(self.damaged_event(why, "EventID", "EventTime", "EventDescription"));
+        if let Some(empty) = self.without_text("EventID", "EventTime", "EventDescription") {
+            return Some(empty);
         }
         let mut event = self.shape.as_object().cloned().unwrap_or_default();
         let (ended, at) = match &self.end {
@@ -55,11 +55,25 @@ impl Act {
         Some(event)
     }
 
-    /// A record that does not open holds its place; nothing of it is made up.
-    fn damaged_event(&self, why: &str, id: &str, time: &str, text: &str) -> Map<String, Value> {
+    /// A record that does not open, or was erased, holds its place; nothing of it is made up.
+    fn without_text(&self, id: &str, time: &str, text: &str) -> Option<Map<String, Value>> {
+        let (why, code) = match (&self.damaged, &self.erased) {
+            (Some(why), _) => (why.clone(), "DataDamaged"),
+            (None, Some(e)) => (
+                format!(
+                    "erased at {} by {}: {} ({}); see record {}",
+                    e.at.iso(),
+                    e.by,
+                    e.reason,
+                    e.legal_basis,
+                    e.record
+                ),
+                "DataErased",
+            ),
+            (None, None) => return None,
+        };
         let at = if self.at == Timestamp::from_ms(0) { String::new() } else { self.at.iso() };
-        let event =
-            json!({ id: format!("record-{}", self.record), time: at, text: why, "errorCode": "DataDamaged" });
-        event.as_object().cloned().unwrap_or_default()
+        let event = json!({ id: format!("record-{}", self.record), time: at, text: why, "errorCode": code });
+        event.as_object().cloned()
     }
 }

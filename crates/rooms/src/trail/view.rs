@@ -10,7 +10,7 @@ use bailee_store::{StoreError, TenantTx};
 use bailee_types::Timestamp;
 use serde_json::Value;
 
-use super::{Head, Kind, LogKeys, rows};
+use super::{Head, Kind, LogKeys, erase, rows};
 use crate::Failure;
 
 /// Whose act it was.
@@ -93,8 +93,9 @@ pub struct Act {
     pub event: String,
     /// The whole outcome event, if there is one.
     pub outcome_event: String,
-    /// Why the record cannot be shown. An erased record will be told apart from a damaged one here, by the erasure
-    /// record that names it; until there are such records, what does not open is damaged.
+    /// Who erased what the record said, and why; nothing else of it is left.
+    pub erased: Option<super::WhyErased>,
+    /// Why the record cannot be shown, and no erasure explains it.
     pub damaged: Option<String>,
     /// The event in ActionTrail's or Inner-ActionTrail's shape.
     pub(crate) shape: Value,
@@ -123,13 +124,19 @@ pub(super) struct Batch {
     to: u64,
     records: HashMap<u64, rows::Stored>,
     outcomes: HashMap<u64, Option<rows::Stored>>,
+    /// Records of it that are erased, by the record of the erasure.
+    erased: HashMap<u64, u64>,
+    /// Those records.
+    erasures: HashMap<u64, rows::Stored>,
     /// Whether an intent among them waits for its outcome.
     pub(super) has_open: bool,
 }
 
 /// Reads records `from..to`.
 pub(super) fn batch(tx: &mut TenantTx<'_, '_>, from: u64, to: u64) -> Result<Batch, StoreError> {
-    let mut read = Batch { from, to, records: HashMap::new(), outcomes: HashMap::new(), has_open: false };
+    let (records, outcomes) = (HashMap::new(), HashMap::new());
+    let (erased, erasures) = (HashMap::new(), HashMap::new());
+    let mut read = Batch { from, to, records, outcomes, erased, erasures, has_open: false };
     if to <= from {
         return Ok(read);
     }
@@ -146,10 +153,22 @@ pub(super) fn batch(tx: &mut TenantTx<'_, '_>, from: u64, to: u64) -> Result<Bat
         };
         read.outcomes.insert(intent, row);
     }
+    for (index, erasure) in erase::erased(tx, from, to)? {
+        read.erased.insert(index, erasure);
+        if !read.erasures.contains_key(&erasure) {
+            let row = rows::records(tx, erasure, 1)?.into_iter().find(|r| r.0 == erasure);
+            read.erasures.extend(row.map(|row| (erasure, row)));
+        }
+    }
     Ok(read)
 }
 
 impl Batch {
+    /// How many of the records are erased.
+    pub(super) fn erased(&self) -> usize {
+        self.erased.len()
+    }
+
     /// The times of the first and the last record.
     pub(super) fn times(&self) -> Option<(u64, u64)> {
         let time = |index: u64| Entry::decode(&self.records.get(&index)?.1).ok().map(|e| e.time_ms);
@@ -161,9 +180,27 @@ impl Batch {
         (self.from..self.to)
             .filter_map(|index| match self.records.get(&index) {
                 None => Some(Act::damaged(index, None, format!("record {index} is missing"))),
+                Some(stored) if stored.2.is_empty() => self.read_erased(log, stored),
                 Some(stored) => read_act(log, stored, self.outcomes.get(&index).and_then(Option::as_ref)),
             })
             .collect()
+    }
+
+    /// What stands for a record whose text is gone; without a record that says so it is damaged.
+    fn read_erased(&self, log: &LogKeys, (index, raw, _): &rows::Stored) -> Option<Act> {
+        let entry = match Entry::decode(raw) {
+            Ok(entry) => entry,
+            Err(e) => return Some(Act::damaged(*index, None, format!("record {index} of the trail: {e}"))),
+        };
+        if !matches!(entry.kind, Kind::Intent | Kind::Refusal | Kind::Management) {
+            return None;
+        }
+        let why = self.erased.get(index).and_then(|erasure| self.erasures.get(erasure));
+        let why = why.ok_or_else(|| Failure::Damaged("its text is gone and nothing says why".into()));
+        match why.and_then(|stored| erase::why(log, stored)) {
+            Ok(why) => Some(Act::erased(*index, &entry, why)),
+            Err(e) => Some(Act::damaged(*index, Some(&entry), format!("record {index} of the trail: {e}"))),
+        }
     }
 }
 
@@ -182,7 +219,8 @@ fn read_act(log: &LogKeys, stored: &rows::Stored, outcome: Option<&rows::Stored>
         Err(e) => return Some(Act::damaged(*index, Some(&entry), e.to_string())),
     };
     let mut act = of_event(*index, &entry, event);
-    if let Some(outcome) = outcome
+    // Of an act of the tenant's own the outcome may have gone alone.
+    if let Some(outcome) = outcome.filter(|o| !o.2.is_empty())
         && let Err(e) = add_outcome(log, &mut act, outcome)
     {
         act.damaged = Some(e.to_string());
@@ -296,9 +334,21 @@ impl Act {
             error_message: no(),
             event: no(),
             outcome_event: no(),
+            erased: None,
             damaged: None,
             shape: Value::Null,
             detail: Value::Null,
+        }
+    }
+
+    /// What stands for a record whose text was erased.
+    fn erased(record: u64, entry: &Entry, why: super::WhyErased) -> Self {
+        let own = entry.kind == Kind::Management;
+        Self {
+            family: if own { Family::Own } else { Family::Platform },
+            end: if entry.kind == Kind::Refusal { ActEnd::Refused } else { ActEnd::Open },
+            erased: Some(why),
+            ..Self::empty(record, Timestamp::from_ms(entry.time_ms as i64))
         }
     }
 

@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use super::bloom::Bloom;
 use super::filter::{self, ActFilter, Term};
 use super::rows;
-use crate::trail::{LogKeys, view};
+use crate::trail::{LogKeys, erase, view};
 use crate::{Failure, House};
 
 /// Records of a block.
-pub(super) const BLOCK: u64 = 512;
+pub(in crate::trail) const BLOCK: u64 = 512;
 const VERSION: u8 = 1;
 /// Bytes before the filter: version, first index, number, first and last time.
 const FIXED: usize = 1 + 8 + 4 + 8 + 8;
@@ -177,7 +177,7 @@ impl House {
                 })
                 .await?;
             match derive(&log, block, &batch) {
-                Some(sealed) => made.push((block, sealed)),
+                Some(sealed) => made.push((block, sealed, batch.erased())),
                 None => waiting.push(block),
             }
         }
@@ -187,8 +187,12 @@ impl House {
             self.db
                 .write(move |tx| {
                     let mut tx = tx.tenant(&id);
-                    for (block, sealed) in made {
-                        rows::insert(&mut tx, block, &sealed)?;
+                    for (block, sealed, erased) in made {
+                        // What was erased since it was read must not live on in a summary.
+                        let now = erase::erased(&mut tx, block * BLOCK, (block + 1) * BLOCK)?;
+                        if now.len() == erased {
+                            rows::insert(&mut tx, block, &sealed)?;
+                        }
                     }
                     Ok::<_, Failure>(())
                 })

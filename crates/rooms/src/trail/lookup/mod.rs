@@ -25,7 +25,8 @@ pub use tail::{TailItem, TailPage};
 use super::view::{self, Act, ActPage};
 use super::{LogKeys, rows as trail_rows};
 use crate::{Failure, House};
-use block::{BLOCK, Wanted};
+pub(super) use block::BLOCK;
+use block::Wanted;
 
 /// Records opened for one page at most; a filter that matches little continues on the next page.
 const OPENED_MAX: u64 = 4_000;

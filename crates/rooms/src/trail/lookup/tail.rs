@@ -83,7 +83,7 @@ impl House {
             .collect();
         for (index, raw, sealed) in stored.iter().filter(|r| r.0 < to) {
             let Some(entry) = Entry::decode(raw).ok().filter(|e| e.kind == Kind::Outcome) else { continue };
-            // One that does not open is shown with the act that it belongs to.
+            // One that does not open, or is erased, is shown with the act that it belongs to.
             let Ok(opened) = view::open_event(&log, *index, &entry, sealed) else { continue };
             if let Some(intent) = opened.value.get("intent").and_then(Value::as_u64) {
                 items.push(TailItem::Ended {
