@@ -133,6 +133,14 @@ def verify(bundle, *args, code=0):
     return done
 
 
+def run_audit(bundle, folder):
+    """What `bailee-verify audit` found, with or without exceptions."""
+    path = folder / "audit.json"
+    done = subprocess.run([VERIFY, "audit", str(bundle), "--json", str(path)], capture_output=True, text=True, timeout=PATIENCE, env={})
+    assert done.returncode in (0, 3), done.stderr
+    return json.loads(path.read_text())
+
+
 def first_line(pipe):
     """The first line of a pipe, or nothing when it ends or takes too long."""
     wait = selectors.DefaultSelector()

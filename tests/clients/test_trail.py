@@ -49,7 +49,7 @@ def export(data, to, alias="acme"):
 def records(bundle):
     """Where each record begins and ends: the format is documented in crates/proof/src/bundle.rs."""
     at = 17
-    for _ in range(2):
+    for _ in range(3):
         (n,) = struct.unpack_from(">I", bundle, at)
         at += 4 + n
     (count,) = struct.unpack_from(">Q", bundle, at)

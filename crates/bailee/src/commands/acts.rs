@@ -119,7 +119,11 @@ pub(crate) fn cells(a: &Act) -> Vec<String> {
         a.place.clone(),
         a.ticket.clone(),
         a.grant.clone(),
-        if a.damaged.is_some() { "DAMAGED".to_owned() } else { a.result().to_owned() },
+        match (&a.damaged, &a.erased) {
+            (Some(_), _) => "DAMAGED".to_owned(),
+            (None, Some(_)) => "ERASED".to_owned(),
+            (None, None) => a.result().to_owned(),
+        },
     ]
 }
 
@@ -129,6 +133,9 @@ pub(crate) fn shown(a: &Act) -> Value {
         "resource_type": a.resource_type, "product": a.product, "type": a.event_type, "level": a.level,
         "who": a.who, "place": a.place, "reason": a.reason, "ticket": a.ticket, "grant": a.grant,
         "result": a.result(), "error": a.error_message, "damaged": a.damaged,
+        "erased": a.erased.as_ref().map(|e| json!({
+            "record": e.record, "at": e.at.iso(), "by": e.by, "reason": e.reason, "legal_basis": e.legal_basis,
+        })),
         "collected": a.collected_from(),
     })
 }

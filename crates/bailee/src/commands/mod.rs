@@ -9,6 +9,7 @@ mod credentials;
 mod dev;
 mod doctor;
 mod init;
+mod keeping;
 mod operator;
 mod resolve;
 mod serve;

@@ -82,6 +82,10 @@ pub(crate) enum Trail {
         #[arg(long)]
         tenant: String,
     },
+    Erase(Box<super::keeping::Erase>),
+    Retention(super::keeping::Keep),
+    #[command(subcommand)]
+    Hold(Box<super::keeping::Holds>),
     /// Acts of the platform on a tenant's resources, newest first.
     #[command(visible_alias = "acts")]
     List {
@@ -133,6 +137,9 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
                 });
                 print(json_out, &shown, "Exported; check it anywhere with `bailee-verify`:");
             }
+            Trail::Erase(args) => super::keeping::erase(&house, *args, json_out).await?,
+            Trail::Retention(args) => super::keeping::keep(&house, args, json_out).await?,
+            Trail::Hold(args) => super::keeping::holds(&house, *args, json_out).await?,
             Trail::Head { tenant } => {
                 let head = match tenant {
                     Some(t) => house.head(&log_owner(&house, &t).await?).await?,
@@ -245,7 +252,7 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
 }
 
 /// Whose log: a tenant's, or the provider's own.
-async fn log_owner(house: &Arc<House>, name: &str) -> Result<TenantId, Stop> {
+pub(super) async fn log_owner(house: &Arc<House>, name: &str) -> Result<TenantId, Stop> {
     match name {
         "provider" => Ok(TenantId::provider()),
         _ => Ok(house.find_tenant(name).await?.id),

@@ -11,6 +11,7 @@ mod desk;
 mod desk_employee;
 mod failure;
 mod frame;
+mod keeping;
 mod login;
 mod objects;
 mod passkey;
@@ -85,6 +86,10 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/trail/watch", get(trail_live::page))
         .route("/console/trail/live", get(trail_live::stream))
         .route("/console/trail/{record}", get(trail::one))
+        .route("/console/trail/{record}/erase", post(keeping::erase))
+        .route("/console/trail/keeping", get(keeping::show).post(keeping::set))
+        .route("/console/trail/keeping/holds", post(keeping::place))
+        .route("/console/trail/keeping/holds/{number}/lift", post(keeping::lift))
         .route("/console/trail/export", post(trail::export))
         .route("/console/trail/proof", get(witnesses::show))
         .route("/console/trail/proof/receipt", post(witnesses::receipt))

@@ -61,6 +61,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Log => "日志",
         Thing::Trail => "跟踪",
         Thing::Collector => "采集器",
+        Thing::Hold => "法律保全",
     }
 }
 

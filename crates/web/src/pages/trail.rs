@@ -16,6 +16,7 @@ use tokio::io::AsyncReadExt;
 
 use super::failure;
 use super::frame::{Here, badge, csrf, icon, inside, time};
+use super::keeping;
 use super::trail_filter;
 use super::visit::{Lang, Posted, Signed, Tenant};
 
@@ -86,7 +87,7 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
     let main = html! {
         div.title {
             div { h1 { (t("Who touched my data", "谁动过我的数据")) } p { (t("Each act of the provider on your resources: an intent, recorded before it, and an outcome. Refusals too. Times are UTC.", "平台对您资源的每个操作：事前记录的意图，以及结果；拒绝也在其中。时间为 UTC。")) } }
-            form #export.acts method="post" action="/console/trail/export" { (csrf(&s.visit)) button.btn { (icon("down")) (t("Bundle for bailee-verify", "下载 bailee-verify 证据包")) " " a.btn href="/console/trail/proof" { (t("Receipt and witnesses", "回执与见证方")) } } }
+            form #export.acts method="post" action="/console/trail/export" { (csrf(&s.visit)) button.btn { (icon("down")) (t("Bundle for bailee-verify", "下载 bailee-verify 证据包")) " " a.btn href="/console/trail/proof" { (t("Receipt and witnesses", "回执与见证方")) } " " a.btn href="/console/trail/keeping" { (t("Retention", "保留")) } } }
         }
         (trail_filter::tabs(&s.visit, &q, "/console/trail"))
         (trail_filter::form(&s.visit, &q))
@@ -115,15 +116,17 @@ pub(super) async fn one(s: Signed<Tenant>, Path(record): Path<u64>) -> Response 
     let main = html! {
         p.crumb { a href="/console/trail" { (t("Who touched my data", "谁动过我的数据")) } " / " (t("Record ", "记录 ")) (record) }
         div.title { div { h1 { (act.event_name) " " code { (short(&act.resource)) } } p { (time(act.at)) } } }
+        @if let Some(why) = &act.erased { p #erased.notice { (t("What this record said was erased ", "此记录的内容已于以下时间擦除：")) (time(why.at)) (t(" by ", "，操作人 ")) (why.by) (t(", because: ", "，原因：")) (why.reason) " (" (why.legal_basis) "). " (t("The erasure is record ", "擦除记录为 ")) (why.record) "." } }
         @if let Some(why) = &act.damaged { p #damaged.notice.bad role="alert" { (icon("warn")) (t("This record does not verify: ", "此记录未通过验证：")) (why) } }
         div.stack {
             div.card { div.pad { dl.facts {
                 (row(t("Who", "操作人"), &act.who)) (row(t("Place", "所在地"), &act.place)) (row(t("Why", "原因"), &act.reason))
                 (row(t("Ticket", "工单"), &act.ticket)) (row(t("Grant", "授权"), &act.grant)) (row(t("Type", "类型"), &act.event_type))
-                dt { (t("Result", "结果")) } dd { (end(s.visit.lang, &act)) }
+                @if act.erased.is_none() { dt { (t("Result", "结果")) } dd { (end(s.visit.lang, &act)) } }
                 (row(t("Error", "错误"), &act.error_message))
             } } p.note { (badge(s.visit.lang, &head)) } }
-            div.card { div.head { h2 { (t("The record, as it is committed to", "记录原文（已被承诺）")) } } pre.pad { (act.event) } }
+            @if act.erased.is_none() { div.card { div.head { h2 { (t("The record, as it is committed to", "记录原文（已被承诺）")) } } pre.pad { (act.event) } } }
+            @if act.erased.is_none() && act.damaged.is_none() { (keeping::erase_form(&s, act.record)) }
             @if !act.outcome_event.is_empty() { div.card { div.head { h2 { (t("Its outcome", "其结果")) } } pre.pad { (act.outcome_event) } } }
         }
     };
@@ -142,7 +145,7 @@ pub(super) async fn export(p: Posted<Tenant>) -> Response {
     };
     let (Ok(since), Ok(until)) = (day("from", 0), day("until", 86_400_000)) else {
         let why = t("A date must look like 2026-11-25.", "日期格式应为 2026-11-25。");
-        return failure::page(&s.visit, &Failure::Invalid { field: "scope", why: why.to_owned() });
+        return failure::invalid(&s.visit, why);
     };
     let resources: Vec<String> =
         p.field("resources").lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
@@ -247,6 +250,15 @@ pub(super) fn row(lang: Lang, act: &Act) -> Markup {
                 (time(act.at)) (pair(act))
                 div.what { strong { (lang.t("This record does not verify", "此记录未通过验证")) } p { (why) } }
                 div.res { span.chip.bad { (icon("warn")) (lang.t("Damaged", "已损坏")) } span { (lang.t("record ", "记录 ")) (act.record) } }
+            }
+        };
+    }
+    if let Some(why) = &act.erased {
+        return html! {
+            li.ev id={ "r" (act.record) } {
+                (time(act.at)) (pair(act))
+                div.what { a href={ "/console/trail/" (act.record) } { (lang.t("Erased", "已擦除")) } p { (dot(&[why.by.clone(), why.reason.clone(), why.legal_basis.clone()])) } }
+                div.res { span.chip { (lang.t("Erased", "已擦除")) } span { (lang.t("record ", "记录 ")) (act.record) (lang.t(", by record ", "，依据记录 ")) (why.record) } }
             }
         };
     }
