@@ -113,6 +113,13 @@ impl Common {
         Ok(House::open(&self.house()?)?)
     }
 
+    /// The open house of a command that talks to an address of a tenant; `local`: it may be of this machine's networks.
+    pub(crate) fn open_reaching(&self, local: bool) -> Result<Arc<House>, Stop> {
+        let mut config = self.house()?;
+        config.outside = Arc::new(Network::new(local, None));
+        Ok(House::open(&config)?)
+    }
+
     /// The open house of a server, which fetches documents from elsewhere.
     pub(crate) fn open_serving(&self, flags: &Listen, local_issuers: bool) -> Result<Arc<House>, Stop> {
         let mut config = self.house()?;

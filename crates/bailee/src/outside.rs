@@ -3,13 +3,15 @@
 //! INVARIANT: a tenant cannot make this machine talk to itself or to its own network: names are resolved here and
 //! addresses that are not public are refused, unless the provider said that this house may use them (`dev` does).
 
-use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bailee_rooms::outside::{ANSWER_BYTES_MAX, Answer, Outside, Post};
+use bailee_rooms::outside::{ANSWER_BYTES_MAX, Answer, Outside, Post, TlsLines};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
@@ -137,6 +139,11 @@ impl Outside for Network {
         Ok(Answer { status, body })
     }
 
+    async fn send_frames(&self, to: TlsLines) -> Result<(), String> {
+        let local = self.tenants.local;
+        tokio::task::spawn_blocking(move || send_frames(&to, local)).await.map_err(|e| e.to_string())?
+    }
+
     async fn fetch_at(&self, address: &str, trusted: bool) -> Result<Vec<u8>, String> {
         let url = address.to_owned();
         match self.reach(trusted).fetch(address, move |agent| agent.get(&url).call()).await? {
@@ -144,6 +151,59 @@ impl Outside for Network {
             (status, _) => Err(format!("it answered with status {status}")),
         }
     }
+}
+
+/// Connects, sends all frames and says goodbye. A server that closes before has not taken them all.
+fn send_frames(to: &TlsLines, local: bool) -> Result<(), String> {
+    let (host, port) = to.address.rsplit_once(':').ok_or("the address is not host:port")?;
+    let port: u16 = port.parse().map_err(|_| "the address is not host:port")?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let name =
+        ServerName::try_from(host.to_owned()).map_err(|_| format!("`{host}` is no name of a server"))?;
+    let mut roots = rustls::RootCertStore::empty();
+    if to.roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    for certificate in CertificateDer::pem_slice_iter(to.roots.as_bytes()) {
+        let certificate = certificate.map_err(|e| format!("the roots are not certificates in PEM: {e}"))?;
+        roots.add(certificate).map_err(|e| format!("a root is no certificate: {e}"))?;
+    }
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut session =
+        rustls::ClientConnection::new(std::sync::Arc::new(config), name).map_err(|e| e.to_string())?;
+    let found = (host, port).to_socket_addrs().map_err(|e| format!("`{host}` has no address: {e}"))?;
+    let mut last = format!("`{host}` has no public address");
+    for address in found.filter(|a| local || is_public(a.ip())) {
+        let mut socket = match TcpStream::connect_timeout(&address, TIMEOUT) {
+            Ok(socket) => socket,
+            Err(e) => {
+                last = e.to_string();
+                continue;
+            }
+        };
+        let limits =
+            socket.set_read_timeout(Some(TIMEOUT)).and_then(|()| socket.set_write_timeout(Some(TIMEOUT)));
+        limits.map_err(|e| e.to_string())?;
+        let mut stream = rustls::Stream::new(&mut session, &mut socket);
+        for frame in &to.frames {
+            let length = format!("{} ", frame.len());
+            let sent = stream.write_all(length.as_bytes()).and_then(|()| stream.write_all(frame));
+            sent.map_err(|e| e.to_string())?;
+        }
+        stream.flush().map_err(|e| e.to_string())?;
+        session.send_close_notify();
+        while session.wants_write() {
+            session.write_tls(&mut socket).map_err(|e| e.to_string())?;
+        }
+        // What the server still has to read is not thrown away with the socket.
+        return socket.shutdown(std::net::Shutdown::Write).map_err(|e| e.to_string());
+    }
+    Err(last)
 }
 
 /// The certificates of a PEM file, to be trusted as roots. A file without any trusts nobody, which nobody wants.

@@ -85,6 +85,8 @@ pub enum Thing {
     Collector,
     /// A legal hold over a log.
     Hold,
+    /// A webhook or syslog server that gets events.
+    Sink,
 }
 
 impl std::fmt::Display for Thing {
@@ -121,6 +123,7 @@ impl std::fmt::Display for Thing {
             Self::Trail => "trail",
             Self::Collector => "collector",
             Self::Hold => "legal hold",
+            Self::Sink => "sink",
         })
     }
 }

@@ -88,6 +88,12 @@ pub struct Counters {
     pub cosignatures: AtomicU64,
     /// Tries to get one that failed.
     pub cosigning_failures: AtomicU64,
+    /// Events that were delivered to buckets and sinks.
+    pub delivered_events: AtomicU64,
+    /// Deliveries that failed.
+    pub delivery_failures: AtomicU64,
+    /// Records that waited for delivery when it was last looked, over all targets.
+    pub delivery_waiting: AtomicU64,
 }
 
 impl Counters {
@@ -227,9 +233,10 @@ impl House {
         let witnesses = tokio::spawn(trail::collect_cosignatures(Arc::clone(self), stop.clone()));
         let sweeper = tokio::spawn(crate::gate::sweep(Arc::clone(self), stop.clone()));
         let summariser = tokio::spawn(trail::summarise(Arc::clone(self), stop.clone()));
+        let delivery = tokio::spawn(trail::deliver::deliver(Arc::clone(self), stop.clone()));
         let retention = tokio::spawn(trail::keep_retention(Arc::clone(self), stop.clone()));
         let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop));
-        for worker in [signer, witnesses, sweeper, summariser, retention, cleaner] {
+        for worker in [signer, witnesses, sweeper, summariser, delivery, retention, cleaner] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
             }

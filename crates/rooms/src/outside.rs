@@ -36,6 +36,15 @@ pub trait Outside: Send + Sync {
         Err(NOWHERE.into())
     }
 
+    /// Sends frames over TLS to a server that a tenant named, each with its length in front (RFC 6587 §3.4.1), and ends the
+    /// connection in order.
+    ///
+    /// # Errors
+    /// Why they were not all handed over, for people.
+    async fn send_frames(&self, _to: TlsLines) -> Result<(), String> {
+        Err(NOWHERE.into())
+    }
+
     /// As [`Outside::get`], with `trusted` as in [`Post`].
     ///
     /// # Errors
@@ -56,6 +65,17 @@ pub struct Post {
     pub body: Vec<u8>,
     /// Whether the provider named the address, not a tenant: then it may be of this machine and its networks, without TLS.
     pub trusted: bool,
+}
+
+/// Frames for a server over TLS.
+#[derive(Clone, Debug)]
+pub struct TlsLines {
+    /// `host:port`.
+    pub address: String,
+    /// What to send.
+    pub frames: Vec<Vec<u8>>,
+    /// PEM of the roots to trust; empty for the public list.
+    pub roots: String,
 }
 
 /// An answer of any status.

@@ -121,6 +121,16 @@ fn render(ops: &Ops) -> String {
         "Tries to get a cosignature that failed.",
         &one(load(&counters.cosigning_failures)),
     );
+    counter(
+        "bailee_delivered_events_total",
+        "Events delivered to buckets, webhooks and syslog servers.",
+        &one(load(&counters.delivered_events)),
+    );
+    counter(
+        "bailee_delivery_failures_total",
+        "Deliveries that failed and are tried again.",
+        &one(load(&counters.delivery_failures)),
+    );
     counter("bailee_commits_total", "Database commits (syncs).", &one(writes.commits));
     counter("bailee_writes_total", "Writes that shared those commits.", &one(writes.writes));
     counter("bailee_write_failures_total", "Writes that failed.", &one(writes.failed));
@@ -140,6 +150,12 @@ fn render(ops: &Ops) -> String {
         out,
         "# HELP bailee_behind_witnesses 1 when a witness has a larger head log than the database.\n\
          # TYPE bailee_behind_witnesses gauge\nbailee_behind_witnesses {behind}"
+    );
+    let waiting = load(&counters.delivery_waiting);
+    let _ = writeln!(
+        out,
+        "# HELP bailee_delivery_waiting_records Records that wait for delivery, over all targets.\n\
+         # TYPE bailee_delivery_waiting_records gauge\nbailee_delivery_waiting_records {waiting}"
     );
     out
 }

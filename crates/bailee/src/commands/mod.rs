@@ -13,6 +13,7 @@ mod keeping;
 mod operator;
 mod resolve;
 mod serve;
+mod sinks;
 mod tenant;
 mod trail;
 

@@ -86,6 +86,8 @@ pub(crate) enum Trail {
     Retention(super::keeping::Keep),
     #[command(subcommand)]
     Hold(Box<super::keeping::Holds>),
+    #[command(subcommand)]
+    Sink(Box<super::sinks::Sinks>),
     /// Acts of the platform on a tenant's resources, newest first.
     #[command(visible_alias = "acts")]
     List {
@@ -120,7 +122,10 @@ pub(crate) enum Trail {
 }
 
 pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
-    let house = common.open()?;
+    let house = match &c {
+        Trail::Sink(args) => common.open_reaching(args.is_local())?,
+        _ => common.open()?,
+    };
     let json_out = common.output == Output::Json;
     on_runtime(async move {
         match c {
@@ -139,6 +144,7 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
             }
             Trail::Erase(args) => super::keeping::erase(&house, *args, json_out).await?,
             Trail::Retention(args) => super::keeping::keep(&house, args, json_out).await?,
+            Trail::Sink(args) => super::sinks::run(&house, *args, json_out).await?,
             Trail::Hold(args) => super::keeping::holds(&house, *args, json_out).await?,
             Trail::Head { tenant } => {
                 let head = match tenant {

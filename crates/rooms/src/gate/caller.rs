@@ -83,6 +83,8 @@ pub struct Caller {
     stage: Stage,
     mfa_at: Option<Timestamp>,
     off_network: bool,
+    /// Events of this tenant are written into its own bucket, as it asked.
+    delivers_to: Option<TenantId>,
 }
 
 #[derive(Clone)]
@@ -102,7 +104,18 @@ impl Caller {
             stage: Stage::Full,
             mfa_at: None,
             off_network: false,
+            delivers_to: None,
         }
+    }
+
+    /// The worker that writes a tenant's events into the bucket that the tenant named. Its keys seal and do not open.
+    pub(crate) fn delivery(tenant: &TenantId) -> Self {
+        let principal = Principal::System { worker: "trail delivery" };
+        Self { delivers_to: Some(tenant.clone()), ..Self::new(principal, Origin::default()) }
+    }
+
+    pub(super) fn delivers_to(&self) -> Option<&TenantId> {
+        self.delivers_to.as_ref()
     }
 
     pub(crate) fn at_stage(mut self, stage: Stage) -> Self {

@@ -28,6 +28,8 @@ pub struct Intent {
 /// Leave to make or open the data key of one object version. Borrowed from an [`Intent`] that covers it.
 pub struct KeyRelease<'i> {
     intent: &'i Intent,
+    /// It makes new keys and opens none.
+    seals_only: bool,
     bucket: &'i BucketName,
     version: &'i ObjectVersionId,
 }
@@ -92,7 +94,10 @@ impl Intent {
             )));
         }
         if self.caller.tenant().is_some_and(|t| t == &self.asked.tenant) {
-            return Ok(KeyRelease { intent: self, bucket, version });
+            return Ok(KeyRelease { intent: self, seals_only: false, bucket, version });
+        }
+        if self.caller.delivers_to() == Some(&self.asked.tenant) && self.asked.action == "oss:PutObject" {
+            return Ok(KeyRelease { intent: self, seals_only: true, bucket, version });
         }
         let live = self.grant.as_ref().is_some_and(|g| {
             g.tenant == self.asked.tenant
@@ -102,7 +107,7 @@ impl Intent {
                 && g.action == self.asked.action
         });
         if self.caller.is_operator() && self.record.is_some() && live {
-            return Ok(KeyRelease { intent: self, bucket, version });
+            return Ok(KeyRelease { intent: self, seals_only: false, bucket, version });
         }
         Err(Failure::Bug(format!(
             "the key refused: `{}` acts on `{}` without a live grant",
@@ -130,6 +135,17 @@ impl Intent {
 impl KeyRelease<'_> {
     pub(crate) fn tenant(&self) -> &TenantId {
         &self.intent.asked.tenant
+    }
+
+    /// Refuses to open a data key for a worker that only writes.
+    pub(crate) fn may_open(&self) -> Result<(), Failure> {
+        if self.seals_only {
+            return Err(Failure::Bug(format!(
+                "the key refused: `{}` opens nothing",
+                self.intent.caller.name()
+            )));
+        }
+        Ok(())
     }
 
     /// A data key is opened.

@@ -158,6 +158,7 @@ impl House {
         key_version: i64,
         wrapped: &[u8],
     ) -> Result<DataKey, Failure> {
+        release.may_open()?;
         let key = self.tenant_key_version(release.tenant(), key_version).await?;
         let opened = key
             .wrap

@@ -9,6 +9,7 @@
 
 mod bundle;
 pub mod collected;
+pub mod deliver;
 mod erase;
 mod figures;
 mod head;

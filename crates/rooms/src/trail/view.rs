@@ -341,6 +341,16 @@ impl Act {
         }
     }
 
+    /// What is sent to see whether somebody gets it.
+    pub(super) fn ping(at: Timestamp) -> Self {
+        Self {
+            event_name: "Ping".into(),
+            event_id: format!("ping-{}", at.ms()),
+            reason: "a test of this sink; nothing happened".into(),
+            ..Self::empty(0, at)
+        }
+    }
+
     /// What stands for a record whose text was erased.
     fn erased(record: u64, entry: &Entry, why: super::WhyErased) -> Self {
         let own = entry.kind == Kind::Management;

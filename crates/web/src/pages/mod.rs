@@ -19,6 +19,7 @@ mod portal;
 mod said;
 mod security;
 mod signin;
+mod sinks;
 mod sso;
 mod tickets;
 mod trail;
@@ -87,6 +88,8 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/trail/live", get(trail_live::stream))
         .route("/console/trail/{record}", get(trail::one))
         .route("/console/trail/{record}/erase", post(keeping::erase))
+        .route("/console/trail/sinks", get(sinks::show).post(sinks::add))
+        .route("/console/trail/sinks/{name}/{what}", post(sinks::act))
         .route("/console/trail/keeping", get(keeping::show).post(keeping::set))
         .route("/console/trail/keeping/holds", post(keeping::place))
         .route("/console/trail/keeping/holds/{number}/lift", post(keeping::lift))

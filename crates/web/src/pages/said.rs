@@ -62,6 +62,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Trail => "跟踪",
         Thing::Collector => "采集器",
         Thing::Hold => "法律保全",
+        Thing::Sink => "投递目标",
     }
 }
 

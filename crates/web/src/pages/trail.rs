@@ -87,7 +87,7 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
     let main = html! {
         div.title {
             div { h1 { (t("Who touched my data", "谁动过我的数据")) } p { (t("Each act of the provider on your resources: an intent, recorded before it, and an outcome. Refusals too. Times are UTC.", "平台对您资源的每个操作：事前记录的意图，以及结果；拒绝也在其中。时间为 UTC。")) } }
-            form #export.acts method="post" action="/console/trail/export" { (csrf(&s.visit)) button.btn { (icon("down")) (t("Bundle for bailee-verify", "下载 bailee-verify 证据包")) " " a.btn href="/console/trail/proof" { (t("Receipt and witnesses", "回执与见证方")) } " " a.btn href="/console/trail/keeping" { (t("Retention", "保留")) } } }
+            form #export.acts method="post" action="/console/trail/export" { (csrf(&s.visit)) button.btn { (icon("down")) (t("Bundle for bailee-verify", "下载 bailee-verify 证据包")) " " a.btn href="/console/trail/proof" { (t("Receipt and witnesses", "回执与见证方")) } " " a.btn href="/console/trail/sinks" { (t("Delivery", "投递")) } " " a.btn href="/console/trail/keeping" { (t("Retention", "保留")) } } }
         }
         (trail_filter::tabs(&s.visit, &q, "/console/trail"))
         (trail_filter::form(&s.visit, &q))

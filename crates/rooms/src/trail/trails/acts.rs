@@ -210,7 +210,9 @@ impl TrailAct for CreateTrail {
             return Err(Failure::limit(Thing::Trail, "trails", TRAILS_MAX));
         }
         need_bucket(tx, &self.settings)?;
-        rows::insert(tx, self.family, &self.name, &self.settings, now)?;
+        // One of the platform's events is on from the first; the other begins when it is started.
+        let from = crate::trail::rows::head(tx)?.size;
+        rows::insert(tx, self.family, &self.name, &self.settings, from, now)?;
         found(tx, self.family, &self.name)
     }
 }

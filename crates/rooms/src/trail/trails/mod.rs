@@ -11,6 +11,8 @@ mod rows;
 use bailee_types::{Arn, BucketName, RegionId, TenantId, Timestamp};
 use serde_json::Value;
 
+pub(super) use rows::one as one_trail;
+
 pub use acts::{
     CreateTrail, DeleteTrail, DescribeRegions, DescribeTrails, GetTrailStatus, StartLogging, StopLogging,
     TrailAct, TrailChange, TrailOf, TrailStatus, UpdateTrail,
@@ -35,7 +37,7 @@ pub enum TrailFamily {
 }
 
 impl TrailFamily {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Management => "management",
             Self::Inner => "inner",

@@ -43,7 +43,7 @@ pub(super) fn all(tx: &mut TenantTx<'_, '_>, family: TrailFamily) -> Result<Vec<
         .collect()
 }
 
-pub(super) fn one(
+pub(in crate::trail) fn one(
     tx: &mut TenantTx<'_, '_>,
     family: TrailFamily,
     name: &str,
@@ -58,12 +58,13 @@ pub(super) fn insert(
     family: TrailFamily,
     name: &str,
     s: &TrailSettings,
+    from: u64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO trail (tenant_id, family, name, status, event_rw, trail_region, oss_bucket, oss_prefix, \
          oss_role_arn, created_at_ms, updated_at_ms, next_record) \
-         VALUES ($1, $2, $3, 'Fresh', $4, $5, $6, $7, $8, $9, $9, 0)",
+         VALUES ($1, $2, $3, 'Fresh', $4, $5, $6, $7, $8, $9, $9, $10)",
         &[
             family.word().into(),
             name.into(),
@@ -73,6 +74,7 @@ pub(super) fn insert(
             (&s.prefix).into(),
             (&s.role_arn).into(),
             now.ms().into(),
+            (from as i64).into(),
         ],
     )
     .map(drop)
