@@ -4,6 +4,8 @@
 //! INVARIANT: matching costs at most pattern length times text length, and allocates nothing.
 //! INVARIANT: inserted text is never a pattern and is not expanded again.
 
+mod glob;
+
 /// Variables in one pattern, at most: their values stand in a fixed array while matching.
 pub(crate) const VARS_MAX: usize = 8;
 
@@ -247,8 +249,13 @@ pub(crate) fn enclosed(inner: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// Greedy with one point of return (the last star).
 fn run<const FOLD: bool>(code: &[u8], text: &[u8], inserted: &Inserted<'_>) -> bool {
+    let plain = if code.contains(&VAR) { None } else { glob::matches::<FOLD>(code, text) };
+    plain.unwrap_or_else(|| retrying::<FOLD>(code, text, inserted))
+}
+
+/// Greedy with one point of return (the last star): for patterns with variables, and for the longest texts.
+fn retrying<const FOLD: bool>(code: &[u8], text: &[u8], inserted: &Inserted<'_>) -> bool {
     let (mut c, mut t) = (0, 0);
     // The literal behind the last star, and where it was found.
     let mut retry: Option<(&[u8], usize, usize)> = None;
@@ -426,6 +433,13 @@ mod tests {
     }
 
     #[test]
+    fn a_text_longer_than_the_buffer_is_matched_all_the_same() {
+        let text = "中".repeat(2_000);
+        assert!(wild("*中?中*").matches(&text) && !wild("*?x").matches(&text));
+        assert!(glob::matches::<false>(&wild("*中?中*").code, text.as_bytes()).is_none());
+    }
+
+    #[test]
     fn an_adversarial_pattern_is_not_exponential() {
         assert!(!wild(&"*a".repeat(3_000)).matches(&"a".repeat(1_023)));
         assert!(!wild(&format!("{}b", "*a".repeat(500))).matches(&"a".repeat(1_023)));
@@ -444,6 +458,14 @@ mod tests {
         fn long_runs_between_stars_too(p in "(a{0,3}|b|\\*|\\?|ab|中a){0,9}", t in "(a{0,4}|ab|b|中a){0,8}") {
             let (pc, tc): (Vec<char>, Vec<char>) = (p.chars().collect(), t.chars().collect());
             prop_assert_eq!(wild(&p).matches(&t), slow(&pc, &tc), "{} {}", p, t);
+        }
+
+        #[test]
+        fn both_ways_of_matching_agree(p in "(a{0,40}|b|\\*|\\?|ab|中a|é){0,9}", t in "(a{0,40}|ab|b|A|中a|é){0,8}") {
+            let (p, text) = (wild(&p).lower(), t.as_bytes());
+            let none = [""; VARS_MAX];
+            prop_assert_eq!(glob::matches::<false>(&p.code, text), Some(retrying::<false>(&p.code, text, &none)));
+            prop_assert_eq!(glob::matches::<true>(&p.code, text), Some(retrying::<true>(&p.code, text, &none)));
         }
 
         #[test]
