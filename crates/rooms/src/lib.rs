@@ -28,6 +28,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 7, name: "lookup", sql: include_str!("migrations/0007_lookup.sql") },
     Migration { number: 9, name: "collected", sql: include_str!("migrations/0009_collected.sql") },
     Migration { number: 10, name: "erasure", sql: include_str!("migrations/0010_erasure.sql") },
+    Migration { number: 11, name: "tags", sql: include_str!("migrations/0011_tags.sql") },
     Migration { number: 12, name: "delivery", sql: include_str!("migrations/0012_delivery.sql") },
     Migration { number: 13, name: "cosigning", sql: include_str!("migrations/0013_cosigning.sql") },
 ];

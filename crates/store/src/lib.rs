@@ -10,6 +10,8 @@
 
 mod blobs;
 mod db;
+#[cfg(debug_assertions)]
+pub mod plans;
 mod postgres;
 mod row;
 mod sqlite;

@@ -56,6 +56,8 @@ impl SqliteConn {
 
 impl Conn for SqliteConn {
     fn query(&mut self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        #[cfg(debug_assertions)]
+        crate::plans::note(&self.0, &numbered(sql));
         let mut stmt = self.0.prepare_cached(&numbered(sql)).map_err(from_sqlite)?;
         let columns = stmt.column_count();
         let mut rows = stmt.query(rusqlite::params_from_iter(params)).map_err(from_sqlite)?;
@@ -82,6 +84,8 @@ impl Conn for SqliteConn {
     }
 
     fn execute(&mut self, sql: &str, params: &[Value<'_>]) -> Result<u64, StoreError> {
+        #[cfg(debug_assertions)]
+        crate::plans::note(&self.0, &numbered(sql));
         let mut stmt = self.0.prepare_cached(&numbered(sql)).map_err(from_sqlite)?;
         let changed = stmt.execute(rusqlite::params_from_iter(params)).map_err(from_sqlite)?;
         Ok(changed as u64)

@@ -86,6 +86,10 @@ pub struct ListTagResources {
     pub resources: Vec<Tagged>,
     /// Only resources with these tags; an empty value means any.
     pub tags: Vec<(String, String)>,
+    /// Only what comes after this id and key, in their order.
+    pub after: Option<(String, String)>,
+    /// At most so many.
+    pub rows_max: u32,
 }
 
 /// Sets tags inside of another act.
@@ -218,24 +222,41 @@ impl Act for ListTagResources {
     }
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Vec<TagRow>, Failure> {
-        let mut rows = tag::rows(cx.tx, self.kind)?;
+        let max = usize::try_from(self.rows_max).unwrap_or(usize::MAX);
+        let after = self.after.unwrap_or_default();
+        let mut wanted: Option<BTreeSet<String>> = None;
         if !self.resources.is_empty() {
-            let mut wanted = BTreeSet::new();
+            let mut named = BTreeSet::new();
             for resource in &self.resources {
-                wanted.insert(resource.key(cx)?.1);
+                named.insert(resource.key(cx)?.1);
             }
-            rows.retain(|r| wanted.contains(&r.id));
+            wanted = Some(named);
         }
         if !self.tags.is_empty() {
             let kept = holders(cx, self.kind, &self.tags)?;
-            rows.retain(|r| kept.contains(&r.id));
+            wanted = Some(match wanted {
+                None => kept,
+                Some(named) => named.intersection(&kept).cloned().collect(),
+            });
         }
+        let Some(wanted) = wanted else {
+            return tag::page(cx.tx, self.kind, (&after.0, &after.1), self.rows_max).map_err(Failure::from);
+        };
+        // Each of them has a tag or none, so a few more than asked for suffice.
+        let mut rows = Vec::new();
+        let mut ids = wanted.range(after.0.clone()..).map(String::as_str).peekable();
+        while rows.len() < max && ids.peek().is_some() {
+            let some: Vec<&str> = ids.by_ref().take(max).collect();
+            let found = tag::of(cx.tx, self.kind, some)?;
+            rows.extend(found.into_iter().filter(|r| (&r.id, &r.key) > (&after.0, &after.1)));
+        }
+        rows.truncate(max);
         Ok(rows)
     }
 }
 
 impl crate::House {
-    /// Tags of all resources of a kind, to be shown with an answer that was allowed: id, key, value.
+    /// Tags of these resources of a kind, to be shown with an answer that was allowed.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -243,8 +264,15 @@ impl crate::House {
         &self,
         tenant: &bailee_types::TenantId,
         kind: &'static str,
+        ids: Vec<String>,
     ) -> Result<Vec<TagRow>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let tenant = tenant.clone();
-        self.db.read(move |tx| tag::rows(&mut tx.tenant(&tenant), kind).map_err(Failure::from)).await
+        let read = move |tx: &mut bailee_store::Tx<'_>| {
+            tag::of(&mut tx.tenant(&tenant), kind, ids.iter().map(String::as_str)).map_err(Failure::from)
+        };
+        self.db.read(read).await
     }
 }

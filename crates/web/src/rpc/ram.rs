@@ -53,6 +53,13 @@ struct Ram<'a> {
     show: Dialect,
 }
 
+/// The place in a list of tags that a token names.
+fn tag_place(token: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
+    let (id, key) = text.split_once('\n')?;
+    Some((id.to_owned(), key.to_owned()))
+}
+
 fn empty() -> Value {
     json!({})
 }
@@ -191,8 +198,12 @@ impl Ram<'_> {
             .map_err(|_| RpcError::new(404, "EntityNotExist.User.AccessKey", "The AccessKey does not exist."))
     }
 
-    async fn tags(&self, kind: &'static str) -> Result<Vec<bailee_rooms::identity::TagRow>, RpcError> {
-        self.cx.house.tags_of(&self.cx.tenant, kind).await.map_err(failure::of_room)
+    async fn tags(
+        &self,
+        kind: &'static str,
+        ids: impl Iterator<Item = String>,
+    ) -> Result<Vec<bailee_rooms::identity::TagRow>, RpcError> {
+        self.cx.house.tags_of(&self.cx.tenant, kind, ids.collect()).await.map_err(failure::of_room)
     }
 
     async fn users(&self, name: &str) -> Result<Option<Value>, RpcError> {
@@ -210,7 +221,7 @@ impl Ram<'_> {
                         tags: if self.show.is_ims() { request.tags()? } else { Vec::new() },
                     })
                     .await?;
-                json!({ "User": self.show.user(&made, &self.user_tags().await?) })
+                json!({ "User": self.show.user(&made, &self.user_tags(std::slice::from_ref(&made)).await?) })
             }
             "GetUser" => {
                 let user = match request.filled("UserAccessKeyId").filter(|_| self.show.is_ims()) {
@@ -218,7 +229,7 @@ impl Ram<'_> {
                     None => self.user().await?,
                 };
                 let found = self.act(GetUser { name: user }).await?;
-                let mut shown = self.show.user(&found, &self.user_tags().await?);
+                let mut shown = self.show.user(&found, &self.user_tags(std::slice::from_ref(&found)).await?);
                 if let Some(out) = shown.as_object_mut()
                     && self.show.is_ims()
                 {
@@ -256,7 +267,7 @@ impl Ram<'_> {
             }
             "ListUsers" => {
                 let found = self.list_users().await?;
-                let tags = self.user_tags().await?;
+                let tags = self.user_tags(&found.items).await?;
                 let users = found.items.iter().map(|u| self.show.user(u, &tags));
                 page("Users", "User", users.collect(), found.marker)
             }
@@ -362,8 +373,14 @@ impl Ram<'_> {
         Ok(found)
     }
 
-    async fn user_tags(&self) -> Result<Vec<bailee_rooms::identity::TagRow>, RpcError> {
-        if self.show.is_ims() { self.tags("user").await } else { Ok(Vec::new()) }
+    async fn user_tags(
+        &self,
+        users: &[bailee_rooms::identity::User],
+    ) -> Result<Vec<bailee_rooms::identity::TagRow>, RpcError> {
+        if !self.show.is_ims() {
+            return Ok(Vec::new());
+        }
+        self.tags("user", users.iter().map(|u| u.id.to_string())).await
     }
 
     async fn owner_of_key(&self) -> Result<UserName, RpcError> {
@@ -726,22 +743,36 @@ impl Ram<'_> {
                 ));
             }
         };
-        let found = self
-            .act(ListTagResources { kind, resources: self.tagged().await?, tags: request.tags()? })
-            .await?;
         let max = usize::try_from(request.number("PageSize", 1..=100)?.unwrap_or(20)).unwrap_or(20);
-        let from: usize = request.text("NextToken").parse().unwrap_or(0);
-        let more = found.len() > from.saturating_add(max);
+        let after = match request.filled("NextToken") {
+            None => None,
+            Some(token) => Some(tag_place(&token).ok_or_else(|| {
+                RpcError::invalid(
+                    "NextToken",
+                    "The parameter NextToken must be one that was answered before.",
+                )
+            })?),
+        };
+        let rows_max = u32::try_from(max + 1).unwrap_or(u32::MAX);
+        let list = ListTagResources {
+            kind,
+            resources: self.tagged().await?,
+            tags: request.tags()?,
+            after,
+            rows_max,
+        };
+        let found = self.act(list).await?;
+        let more = found.len() > max;
+        let last = found.get(max - 1).filter(|_| more);
+        let next = last.map_or_else(String::new, |t| STANDARD.encode(format!("{}\n{}", t.id, t.key)));
         let rows: Vec<_> = found
             .iter()
-            .skip(from)
             .take(max)
             .map(|t| {
                 let named = if ims { ("ResourceId", &t.id) } else { ("ResourceName", &t.name) };
                 json!({ named.0: named.1, "ResourceType": t.kind, "TagKey": t.key, "TagValue": t.value })
             })
             .collect();
-        let next = if more { (from + max).to_string() } else { String::new() };
         Ok(if ims {
             json!({ "TagResources": { "TagResource": rows }, "IsTruncated": more, "NextToken": next })
         } else {
@@ -812,7 +843,7 @@ impl Ram<'_> {
                     if request.filled("PolicyType").is_some() { Some(self.policy_type()?) } else { None };
                 let found =
                     self.act(ListPolicies { kind, page: self.paging(1000)?, tags: request.tags()? }).await?;
-                let tags = self.tags("policy").await?;
+                let tags = self.tags("policy", found.items.iter().map(|p| p.name.clone())).await?;
                 let policies = found.items.iter().map(|p| show::policy_in_list(p, &tags)).collect();
                 page("Policies", "Policy", policies, found.marker)
             }
@@ -954,7 +985,7 @@ impl Ram<'_> {
                 let found = self
                     .act(ListRoles { page: self.paging(1000)?, tags: request.tags()?, linked: None })
                     .await?;
-                let tags = self.tags("role").await?;
+                let tags = self.tags("role", found.items.iter().map(|r| r.id.to_string())).await?;
                 let roles = found.items.iter().map(|r| self.show.role_in_list(r, &tags)).collect();
                 page("Roles", "Role", roles, found.marker)
             }

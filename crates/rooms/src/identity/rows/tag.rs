@@ -1,6 +1,6 @@
 //! Rows of tags.
 
-use bailee_store::{StoreError, TenantTx};
+use bailee_store::{Row, StoreError, TenantTx, Value};
 
 use super::count_of;
 use crate::identity::TagRow;
@@ -69,25 +69,55 @@ pub(in crate::identity) fn holders(
     .collect()
 }
 
-/// All tags of a kind, with the names of their resources.
-pub(in crate::identity) fn rows(tx: &mut TenantTx<'_, '_>, kind: &str) -> Result<Vec<TagRow>, StoreError> {
-    tx.query(
-        "SELECT t.resource_type, coalesce(u.user_name, r.role_name, t.resource_id), t.resource_id, t.tag_key, \
-         t.tag_value FROM ram_tag t \
-         LEFT JOIN ram_user u ON t.resource_type = 'user' AND u.user_id = t.resource_id \
-         LEFT JOIN ram_role r ON t.resource_type = 'role' AND r.role_id = t.resource_id \
-         WHERE t.tenant_id = $1 AND t.resource_type = $2 ORDER BY 2, t.tag_key",
-        &[kind.into()],
-    )?
-    .iter()
-    .map(|r| {
-        Ok(TagRow {
-            kind: r.text(0)?.to_owned(),
-            name: r.text(1)?.to_owned(),
-            id: r.text(2)?.to_owned(),
-            key: r.text(3)?.to_owned(),
-            value: r.text(4)?.to_owned(),
-        })
+const ROWS: &str = "SELECT t.resource_type, coalesce(u.user_name, r.role_name, t.resource_id), t.resource_id, t.tag_key, \
+     t.tag_value FROM ram_tag t \
+     LEFT JOIN ram_user u ON t.resource_type = 'user' AND u.user_id = t.resource_id \
+     LEFT JOIN ram_role r ON t.resource_type = 'role' AND r.role_id = t.resource_id \
+     WHERE t.tenant_id = $1 AND t.resource_type = $2";
+
+/// Resources whose tags are read at once.
+const AT_ONCE: usize = 100;
+
+/// Tags of these resources with their names, by id and key.
+pub(in crate::identity) fn of<'i>(
+    tx: &mut TenantTx<'_, '_>,
+    kind: &str,
+    ids: impl IntoIterator<Item = &'i str>,
+) -> Result<Vec<TagRow>, StoreError> {
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let mut rows = Vec::new();
+    for some in ids.chunks(AT_ONCE) {
+        let places: Vec<String> = (0..some.len()).map(|n| format!("${}", n + 3)).collect();
+        let sql =
+            format!("{ROWS} AND t.resource_id IN ({}) ORDER BY t.resource_id, t.tag_key", places.join(", "));
+        let mut values: Vec<Value<'_>> = vec![kind.into()];
+        values.extend(some.iter().map(|id| Value::Text(id)));
+        for row in &tx.query(&sql, &values)? {
+            rows.push(read(row)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// Tags of a kind after a resource and a key, by id and key, at most so many.
+pub(in crate::identity) fn page(
+    tx: &mut TenantTx<'_, '_>,
+    kind: &str,
+    (id, key): (&str, &str),
+    limit: u32,
+) -> Result<Vec<TagRow>, StoreError> {
+    let sql = format!(
+        "{ROWS} AND (t.resource_id, t.tag_key) > ($3, $4) ORDER BY t.resource_id, t.tag_key LIMIT $5"
+    );
+    tx.query(&sql, &[kind.into(), id.into(), key.into(), i64::from(limit).into()])?.iter().map(read).collect()
+}
+
+fn read(r: &Row) -> Result<TagRow, StoreError> {
+    Ok(TagRow {
+        kind: r.text(0)?.to_owned(),
+        name: r.text(1)?.to_owned(),
+        id: r.text(2)?.to_owned(),
+        key: r.text(3)?.to_owned(),
+        value: r.text(4)?.to_owned(),
     })
-    .collect()
 }

@@ -19,7 +19,11 @@ pub(super) async fn load(s: &Signed<Tenant>, of: Tagged) -> Result<Result<Vec<Ta
         Tagged::Role(_) => "role",
         Tagged::Policy(_) => "policy",
     };
-    part(&s.visit, ask(s, ListTagResources { kind, resources: vec![of], tags: Vec::new() }).await)
+    part(
+        &s.visit,
+        ask(s, ListTagResources { kind, resources: vec![of], tags: Vec::new(), after: None, rows_max: 100 })
+            .await,
+    )
 }
 
 /// The section of a page; `base` is the page's address.
