@@ -106,7 +106,7 @@ fn bundle() -> Vec<u8> {
 
 fn verifier() {
     let bytes = bundle();
-    let expect = Expect { key: None, tenant: None, head: None };
+    let expect = Expect::default();
     verify(bytes.as_slice(), &expect).unwrap();
     let ours = per_second(|| {
         std::hint::black_box(verify(bytes.as_slice(), &expect).unwrap());

@@ -91,6 +91,7 @@ struct File {
     origin: Option<Vec<String>>,
     witness_policy: Option<PathBuf>,
     database: Option<String>,
+    users_max: Option<u64>,
 }
 
 impl Common {
@@ -104,6 +105,9 @@ impl Common {
                 ));
             }
             config.db = DbConfig::Postgres(url);
+        }
+        if let Some(users) = self.file()?.users_max {
+            config.users_max = users;
         }
         Ok(config)
     }

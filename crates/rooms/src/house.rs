@@ -31,7 +31,12 @@ pub struct HouseConfig {
     pub user_cost: Cost,
     /// How documents are fetched from elsewhere.
     pub outside: Arc<dyn Outside>,
+    /// RAM users that one tenant may have.
+    pub users_max: u64,
 }
+
+/// RAM users of a tenant, where nothing else is said.
+pub const USERS_MAX: u64 = 5_000;
 
 impl HouseConfig {
     /// The embedded default: SQLite and blobs in `data`.
@@ -43,6 +48,7 @@ impl HouseConfig {
             operator_cost: Cost::OPERATOR,
             user_cost: Cost::USER,
             outside: Arc::new(NoOutside),
+            users_max: USERS_MAX,
         }
     }
 
@@ -115,6 +121,7 @@ pub struct House {
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) relying_party: std::sync::OnceLock<bailee_federation::passkey::RelyingParty>,
     pub(crate) instance: String,
+    pub(crate) users_max: u64,
     provider: Provider,
     counters: Counters,
 }
@@ -217,6 +224,7 @@ impl House {
             outside: Arc::clone(&config.outside),
             relying_party: std::sync::OnceLock::new(),
             instance: bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 16),
+            users_max: config.users_max,
             provider,
             counters: Counters::default(),
         });

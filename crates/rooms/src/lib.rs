@@ -15,7 +15,7 @@ pub mod trail;
 pub mod vault;
 
 pub use failure::{Failure, Fault, SignInProblem, Thing};
-pub use house::{Counters, House, HouseConfig, Provider};
+pub use house::{Counters, House, HouseConfig, Provider, USERS_MAX};
 
 use bailee_store::Migration;
 

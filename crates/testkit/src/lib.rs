@@ -123,15 +123,25 @@ impl TestHouse {
         Self { house, clock, engine, config, folder }
     }
 
+    /// Another process on the same data, with another limit on users.
+    pub fn second_with_users(&self, users_max: u64) -> Self {
+        let config = HouseConfig { users_max, ..self.config.clone() };
+        self.opened(config)
+    }
+
     /// Another process on the same data.
     pub fn second(&self) -> Self {
-        let config = self.config.clone();
+        self.opened(self.config.clone())
+    }
+
+    fn opened(&self, config: HouseConfig) -> Self {
+        let kept = config.clone();
         let house = std::thread::spawn(move || House::open(&config)).join().unwrap().unwrap();
         Self {
             house,
             clock: Arc::clone(&self.clock),
             engine: self.engine,
-            config: self.config.clone(),
+            config: kept,
             folder: Arc::clone(&self.folder),
         }
     }

@@ -19,6 +19,8 @@ const PAGE: u32 = 1_000;
 pub struct AccountSummary {
     /// Users.
     pub users: u64,
+    /// Users that there may be.
+    pub users_max: u64,
     /// Groups.
     pub groups: u64,
     /// Roles.
@@ -80,6 +82,7 @@ impl Act for GetAccountSummary {
         let devices = mfa::all(cx.tx)?;
         Ok(AccountSummary {
             users: user::count(cx.tx)?,
+            users_max: cx.house.users_max,
             groups: group::count(cx.tx)?,
             roles: role::count(cx.tx)?,
             policies: policy::count(cx.tx)?,

@@ -10,9 +10,6 @@ use super::rows::{key, login, mfa, policy, tag, user};
 use crate::gate::{Asked, Class, Intent, Operation, Principal, Touches};
 use crate::{Failure, House, Thing};
 
-/// Users a tenant may have (contract §5).
-pub(super) const PER_TENANT_MAX: u64 = 5_000;
-
 /// A RAM user.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -141,8 +138,8 @@ impl Act for CreateUser {
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<User, Failure> {
         check(&self.display_name, &self.comments, &self.email, &self.mobile_phone)?;
         free_name(&self.name)?;
-        if user::count(cx.tx)? >= PER_TENANT_MAX {
-            return Err(Failure::limit(Thing::User, "users", PER_TENANT_MAX));
+        if user::count(cx.tx)? >= cx.house.users_max {
+            return Err(Failure::limit(Thing::User, "users", cx.house.users_max));
         }
         let id = UserId::random();
         if !user::insert(cx.tx, &id, &self, cx.now)? {

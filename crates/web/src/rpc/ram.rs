@@ -652,7 +652,7 @@ impl Ram<'_> {
             "GetAccountSummary" if ims => {
                 let s = self.act(GetAccountSummary).await?;
                 json!({ "SummaryMap": {
-                    "Users": s.users, "UsersQuota": 5000,
+                    "Users": s.users, "UsersQuota": s.users_max,
                     "Groups": s.groups, "GroupsQuota": 300, "GroupsPerUserQuota": 10,
                     "Roles": s.roles, "RolesQuota": 1000,
                     "Policies": s.policies, "PoliciesQuota": 1500, "PolicySizeQuota": 6144, "VersionsPerPolicyQuota": 5,
