@@ -17,7 +17,8 @@ import pytest
 from test_browser import Chromium, login_operator, login_tenant, open_object
 
 ROOT = pathlib.Path(__file__).parents[2]
-MADE = ["bailee-data", "hello.txt", "acme.bundle", "bad.bundle", "cut.bundle", "wu.json", "reader.json"]
+MADE = ["bailee-data", "hello.txt", "acme.bundle", "bad.bundle", "cut.bundle", "wu.json", "reader.json",
+        "acme.receipt", "auditor.policy", "report.md", "report.pdf"]
 PATIENCE = 600
 
 
