@@ -165,12 +165,12 @@ impl Pattern {
 
     /// As [`Pattern::matches`], without ASCII case. The pattern must be [`Pattern::lower`].
     pub(crate) fn matches_lower(&self, text: &str) -> bool {
-        text.len() >= self.least && run::<true>(&self.code, text.as_bytes(), &[""; VARS_MAX])
+        text.len() >= self.least && self.run::<true>(&self.code, text.as_bytes(), &[""; VARS_MAX])
     }
 
     /// As [`Pattern::matches_lower`], with these values for the variables, whose case counts no more either.
     pub(crate) fn matches_lower_with(&self, text: &str, inserted: &Inserted<'_>) -> bool {
-        text.len() >= self.least && run::<true>(&self.code, text.as_bytes(), inserted)
+        text.len() >= self.least && self.run::<true>(&self.code, text.as_bytes(), inserted)
     }
 
     /// Whether the whole text matches, with these values for the variables.
@@ -181,7 +181,19 @@ impl Pattern {
         }
         let (head, code) = self.code.split_at_checked(self.literal).unwrap_or((&[], &self.code));
         let Some((start, rest)) = text.split_at_checked(self.literal) else { return false };
-        start == head && run::<false>(code, rest, inserted)
+        start == head && self.run::<false>(code, rest, inserted)
+    }
+
+    fn run<const FOLD: bool>(&self, code: &[u8], text: &[u8], inserted: &Inserted<'_>) -> bool {
+        match code {
+            [] => text.is_empty(),
+            // What most patterns end with.
+            [ANY] => true,
+            _ => {
+                let plain = if self.vars.is_empty() { glob::matches::<FOLD>(code, text) } else { None };
+                plain.unwrap_or_else(|| retrying::<FOLD>(code, text, inserted))
+            }
+        }
     }
 
     /// Whether the text is the pattern's, ignoring case (Unicode lower case, no normalisation). Stars must be plain.
@@ -247,11 +259,6 @@ pub(crate) fn enclosed(inner: &str) -> Option<(&str, &str)> {
         }
     }
     None
-}
-
-fn run<const FOLD: bool>(code: &[u8], text: &[u8], inserted: &Inserted<'_>) -> bool {
-    let plain = if code.contains(&VAR) { None } else { glob::matches::<FOLD>(code, text) };
-    plain.unwrap_or_else(|| retrying::<FOLD>(code, text, inserted))
 }
 
 /// Greedy with one point of return (the last star): for patterns with variables, and for the longest texts.

@@ -94,10 +94,10 @@ pub struct Counters {
     pub cosignatures: AtomicU64,
     /// Tries to get one that failed.
     pub cosigning_failures: AtomicU64,
-    /// Events that were delivered to buckets and sinks.
-    pub delivered_events: AtomicU64,
-    /// Deliveries that failed.
-    pub delivery_failures: AtomicU64,
+    /// Events that were delivered: to buckets, webhooks, syslog servers.
+    pub delivered_events: [AtomicU64; 3],
+    /// Deliveries that failed, in the same order.
+    pub delivery_failures: [AtomicU64; 3],
     /// Records that waited for delivery when it was last looked, over all targets.
     pub delivery_waiting: AtomicU64,
 }

@@ -321,6 +321,44 @@ fn a_bucket_gets_lines_under_actiontrails_path_once_each() {
 }
 
 #[test]
+fn a_crash_between_object_and_cursor_repeats_the_object_and_loses_nothing() {
+    let t = TestHouse::new(Engine::Sqlite);
+    bailee_testkit::runtime().block_on(async {
+        let acme = t.tenant("acme").await;
+        acme.make_bucket(&t, "acme-logs").await;
+        let settings = TrailSettings::new(&acme.id, "All", "All", ("acme-logs", "", "")).unwrap();
+        let create = CreateTrail { family: TrailFamily::Management, name: "audit-1".into(), settings };
+        t.house.perform(acme.root.clone(), create.of(&acme.id, &region())).await.unwrap();
+        let start = StartLogging { name: "audit-1".into() };
+        t.house.perform(acme.root.clone(), start.of(&acme.id, &region())).await.unwrap();
+        open(&t, &acme, 3).await;
+        let db = bailee_store::Db::open(bailee_testkit::database(Engine::Sqlite, t.folder())).unwrap();
+        let cursor = async || {
+            let row = |tx: &mut bailee_store::Tx<'_>| tx.query_opt("SELECT next_record FROM trail", &[]);
+            db.read(move |tx| row(tx)).await.unwrap().unwrap().int(0).unwrap()
+        };
+        let before = cursor().await;
+        assert_eq!(t.house.deliver_once(true).await.unwrap(), 3);
+        let first = delivered(&t, &acme).await;
+        // The object is there; the process died before its cursor moved, and still holds the lease.
+        let dead = move |tx: &mut bailee_store::Tx<'_>| {
+            let lease = i64::MAX / 2;
+            tx.execute(
+                "UPDATE trail SET next_record = $1, lease_by = 'dead', lease_until_ms = $2",
+                &[before.into(), lease.into()],
+            )
+        };
+        db.write(dead).await.unwrap();
+        assert_eq!(t.house.deliver_once(true).await.unwrap(), 0, "another has it");
+        let over = |tx: &mut bailee_store::Tx<'_>| tx.execute("UPDATE trail SET lease_until_ms = 0", &[]);
+        db.write(over).await.unwrap();
+        assert_eq!(t.house.deliver_once(true).await.unwrap(), 3);
+        assert_eq!(delivered(&t, &acme).await, first, "the same object, byte for byte the same events");
+        assert!(cursor().await > before);
+    });
+}
+
+#[test]
 fn the_writer_of_a_bucket_opens_nothing() {
     // What it may do beyond sealing new objects is refused by the key: see gate::intent::release and its unit.
     let t = TestHouse::new(Engine::Sqlite);

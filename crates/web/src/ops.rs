@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
@@ -121,15 +121,19 @@ fn render(ops: &Ops) -> String {
         "Tries to get a cosignature that failed.",
         &one(load(&counters.cosigning_failures)),
     );
+    let by_kind = |counts: &[AtomicU64; 3]| {
+        let kinds = ["bucket", "webhook", "syslog"].iter().zip(counts);
+        kinds.map(|(kind, n)| (format!("{{kind=\"{kind}\"}}"), load(n))).collect::<Vec<_>>()
+    };
     counter(
         "bailee_delivered_events_total",
-        "Events delivered to buckets, webhooks and syslog servers.",
-        &one(load(&counters.delivered_events)),
+        "Events delivered, by kind of receiver.",
+        &by_kind(&counters.delivered_events),
     );
     counter(
         "bailee_delivery_failures_total",
         "Deliveries that failed and are tried again.",
-        &one(load(&counters.delivery_failures)),
+        &by_kind(&counters.delivery_failures),
     );
     counter("bailee_commits_total", "Database commits (syncs).", &one(writes.commits));
     counter("bailee_writes_total", "Writes that shared those commits.", &one(writes.writes));

@@ -39,7 +39,7 @@ impl Unit for u32 {
 
 /// Whether the whole text matches; `None` when it must be looked at in another way.
 pub(super) fn matches<const FOLD: bool>(code: &[u8], text: &[u8]) -> Option<bool> {
-    if text.is_ascii() || !code.contains(&ONE) {
+    if !code.contains(&ONE) || text.is_ascii() {
         return Some(glob::<u8, FOLD>(code, text));
     }
     let mut pattern = [0; UNITS_MAX];

@@ -14,6 +14,7 @@ mod shapes;
 mod sinks;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bailee_types::TenantId;
@@ -61,6 +62,14 @@ impl Target {
         match self {
             Self::Trail(t) => t.next_record,
             Self::Sink(s) => s.next_record,
+        }
+    }
+
+    fn counter<'c>(&self, [buckets, webhooks, syslog]: &'c [AtomicU64; 3]) -> &'c AtomicU64 {
+        match self {
+            Self::Trail(_) => buckets,
+            Self::Sink(s) if s.kind == SinkKind::Webhook => webhooks,
+            Self::Sink(_) => syslog,
         }
     }
 
@@ -155,7 +164,7 @@ impl House {
             }
             next = batch.to;
             events += count;
-            Counters::add(&self.counters().delivered_events, count);
+            Counters::add(target.counter(&self.counters().delivered_events), count);
             if next >= size {
                 break Ok(());
             }
@@ -250,7 +259,7 @@ impl House {
         failed: Option<String>,
     ) -> Result<(), Failure> {
         if let Some(why) = &failed {
-            Counters::add(&self.counters().delivery_failures, 1);
+            Counters::add(target.counter(&self.counters().delivery_failures), 1);
             tracing::info!(tenant.id = %tenant, "a delivery failed and is tried again: {why}");
         }
         let (tenant, target, by, now) = (tenant.clone(), target.clone(), self.instance.clone(), self.now());

@@ -151,3 +151,117 @@ fn endpoint(act: &Act) -> Value {
 fn starts(act: &Act, words: &[&str]) -> bool {
     words.iter().any(|w| act.event_name.starts_with(w))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bailee_types::Timestamp;
+    use proptest::prelude::*;
+
+    fn tenant() -> TenantId {
+        TenantId::parse("1000000000000001").unwrap()
+    }
+
+    fn act(family: Family, name: &str, write: bool, level: &str, end: ActEnd) -> Act {
+        Act {
+            family,
+            event_name: name.into(),
+            wire_name: name.into(),
+            write,
+            level: level.into(),
+            event_id: "id-1".into(),
+            resource: "acs:oss:*:1000000000000001:invoices/1.pdf".into(),
+            resource_name: "invoices/1.pdf".into(),
+            resource_type: "ACS::OSS::Object".into(),
+            who: "emp-a".into(),
+            place: "CN".into(),
+            product: "OSS".into(),
+            end,
+            ..Act::ping(Timestamp::from_ms(1_700_000_000_123))
+        }
+    }
+
+    fn done() -> ActEnd {
+        ActEnd::Ended { result: "done".into(), record: 2, at: Timestamp::from_ms(1_700_000_000_200) }
+    }
+
+    #[test]
+    fn a_read_of_the_platform_as_ocsf() {
+        let event = ocsf(
+            "trust.example/trail/0",
+            &tenant(),
+            &act(Family::Platform, "GetObject", false, "WARNING", done()),
+        );
+        for (name, value) in [
+            ("class_uid", json!(6003)),
+            ("activity_id", json!(2)),
+            ("type_uid", json!(600_302)),
+            ("severity_id", json!(3)),
+            ("status_id", json!(1)),
+            ("time", json!(1_700_000_000_123_i64)),
+            ("src_endpoint", json!({ "location": { "country": "CN" } })),
+        ] {
+            assert_eq!(event[name], value, "{name}");
+        }
+        assert_eq!(event["metadata"]["uid"], "id-1");
+        assert_eq!(event["actor"]["user"]["type"], "Admin");
+        let mut own = act(Family::Own, "ConsoleSignin", true, "", ActEnd::Refused);
+        own.place = "192.0.2.7".into();
+        let event = ocsf("o", &tenant(), &own);
+        assert_eq!(
+            (&event["class_uid"], &event["type_uid"], &event["status_id"]),
+            (&json!(3002), &json!(300_201), &json!(2))
+        );
+        assert_eq!(event["src_endpoint"], json!({ "ip": "192.0.2.7" }));
+        assert_eq!(event["user"]["name"], "emp-a");
+        for (name, id) in [("CreateUser", 1), ("DeleteUser", 4), ("UpdateUser", 3), ("EraseEvents", 4)] {
+            assert_eq!(
+                ocsf("o", &tenant(), &act(Family::Own, name, true, "", done()))["activity_id"],
+                json!(id),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cloud_event_has_no_empty_attribute() {
+        let mut plain = act(Family::Platform, "GetObject", false, "", done());
+        plain.resource = String::new();
+        plain.event_id = String::new();
+        let event = cloud_event("trust.example/trail/0", &tenant(), &plain);
+        assert!(event.get("subject").is_none());
+        assert_eq!(
+            (&event["id"], &event["source"]),
+            (&json!("trust.example/trail/0/0"), &json!("https://trust.example/trail/0"))
+        );
+        assert_eq!(event["time"], "2023-11-14T22:13:20.123Z");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_act_says_each_shape_is_whole(
+            own in any::<bool>(), name in "\\PC{0,12}", text in "\\PC{0,20}", write in any::<bool>(), end in 0..4,
+        ) {
+            let end = match end {
+                0 => ActEnd::Open,
+                1 => ActEnd::Refused,
+                2 => done(),
+                _ => ActEnd::Ended { result: text.clone(), record: 9, at: Timestamp::from_ms(0) },
+            };
+            let mut act = act(if own { Family::Own } else { Family::Platform }, &name, write, &text, end);
+            (act.resource, act.who, act.place) = (text.clone(), text.clone(), text);
+            let cloud = cloud_event("o", &tenant(), &act);
+            for attribute in ["specversion", "id", "source", "type", "time", "data"] {
+                prop_assert!(cloud.get(attribute).is_some_and(|v| v != ""), "{attribute}");
+            }
+            // Names of attributes are lower-case letters and digits (CloudEvents 1.0, §3.1).
+            prop_assert!(cloud.as_object().unwrap().keys().all(|k| k.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())));
+            let ocsf = ocsf("o", &tenant(), &act);
+            prop_assert_eq!(
+                ocsf["type_uid"].as_i64().unwrap(),
+                ocsf["class_uid"].as_i64().unwrap() * 100 + ocsf["activity_id"].as_i64().unwrap()
+            );
+            prop_assert!(serde_json::from_str::<Value>(ocsf["raw_data"].as_str().unwrap()).is_ok());
+        }
+    }
+}
