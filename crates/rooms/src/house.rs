@@ -241,10 +241,11 @@ impl House {
         let witnesses = tokio::spawn(trail::collect_cosignatures(Arc::clone(self), stop.clone()));
         let sweeper = tokio::spawn(crate::gate::sweep(Arc::clone(self), stop.clone()));
         let summariser = tokio::spawn(trail::summarise(Arc::clone(self), stop.clone()));
+        let alerts = tokio::spawn(trail::alerts::raise(Arc::clone(self), stop.clone()));
         let delivery = tokio::spawn(trail::deliver::deliver(Arc::clone(self), stop.clone()));
         let retention = tokio::spawn(trail::keep_retention(Arc::clone(self), stop.clone()));
         let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop));
-        for worker in [signer, witnesses, sweeper, summariser, delivery, retention, cleaner] {
+        for worker in [signer, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
             }

@@ -31,4 +31,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 11, name: "tags", sql: include_str!("migrations/0011_tags.sql") },
     Migration { number: 12, name: "delivery", sql: include_str!("migrations/0012_delivery.sql") },
     Migration { number: 13, name: "cosigning", sql: include_str!("migrations/0013_cosigning.sql") },
+    Migration { number: 14, name: "alerts", sql: include_str!("migrations/0014_alerts.sql") },
 ];

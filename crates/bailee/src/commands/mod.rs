@@ -2,6 +2,7 @@
 
 mod access;
 mod acts;
+mod alerts;
 mod api;
 mod collect;
 mod collector;

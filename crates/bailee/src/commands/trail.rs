@@ -86,6 +86,7 @@ pub(crate) enum Trail {
     Retention(super::keeping::Keep),
     #[command(subcommand)]
     Hold(Box<super::keeping::Holds>),
+    Alerts(super::alerts::Alerts),
     #[command(subcommand)]
     Sink(Box<super::sinks::Sinks>),
     /// Acts of the platform on a tenant's resources, newest first.
@@ -144,6 +145,7 @@ pub(crate) fn run(common: &Common, c: Trail) -> Result<ExitCode, Stop> {
             }
             Trail::Erase(args) => super::keeping::erase(&house, *args, json_out).await?,
             Trail::Retention(args) => super::keeping::keep(&house, args, json_out).await?,
+            Trail::Alerts(args) => super::alerts::run(&house, args, json_out).await?,
             Trail::Sink(args) => super::sinks::run(&house, *args, json_out).await?,
             Trail::Hold(args) => super::keeping::holds(&house, *args, json_out).await?,
             Trail::Head { tenant } => {

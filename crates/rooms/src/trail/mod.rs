@@ -7,6 +7,7 @@
 //! INVARIANT: a checkpoint is committed before anybody sees it, and only for a tree that the rows give.
 //! Each head goes on into the public head log and to its witnesses: [`heads`].
 
+pub mod alerts;
 mod bundle;
 pub mod collected;
 pub mod deliver;

@@ -341,6 +341,11 @@ impl Act {
         }
     }
 
+    /// Whether content was opened for it, or asked for: only then does the gate name a grant.
+    pub(super) fn reads_content(&self) -> bool {
+        self.family == Family::Platform && !self.grant.is_empty()
+    }
+
     /// What is sent to see whether somebody gets it.
     pub(super) fn ping(at: Timestamp) -> Self {
         Self {

@@ -6,6 +6,7 @@
 //! INVARIANT: no page but those of one's own sign-in, and the one that shows acts as they come, runs script, and those only ours; none loads from elsewhere, or can be framed (Content-Security-Policy).
 
 mod access;
+mod alerts;
 mod consent;
 mod desk;
 mod desk_employee;
@@ -88,6 +89,8 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/trail/live", get(trail_live::stream))
         .route("/console/trail/{record}", get(trail::one))
         .route("/console/trail/{record}/erase", post(keeping::erase))
+        .route("/console/trail/alerts", get(alerts::show).post(alerts::acknowledge))
+        .route("/console/trail/alerts/kinds", post(alerts::set))
         .route("/console/trail/sinks", get(sinks::show).post(sinks::add))
         .route("/console/trail/sinks/{name}/{what}", post(sinks::act))
         .route("/console/trail/keeping", get(keeping::show).post(keeping::set))

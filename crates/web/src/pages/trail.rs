@@ -7,6 +7,7 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::consent::ListConsents;
+use bailee_rooms::trail::alerts::ListAlerts;
 use bailee_rooms::trail::{Act, ActEnd, ActFilter, ExportTrail, Family, GetAct, ListActs};
 use bailee_types::Timestamp;
 use futures_util::{StreamExt, stream};
@@ -38,12 +39,19 @@ pub(super) async fn overview(s: Signed<Tenant>) -> Response {
         Err(Failure::Refused(_)) => return no_rights(&s),
         Err(e) => return failure::page(&s.visit, &e),
     };
+    let open = ListAlerts { tenant: s.who.id.clone(), open_only: true, before: None, alerts_max: 1 };
+    let alerts = match house.perform(s.caller.clone(), open).await {
+        Ok(page) => Some(page.open),
+        Err(Failure::Refused(_)) => None,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
     let now = house.now();
     let in_state = |state| requests.iter().filter(|r| r.state(now) == state).count();
     let main = html! {
         div.title { div { h1 { (t("Overview", "概览")) } p { (s.who.alias) } } }
         div.card.pad { dl.tally {
             div { dt { (t("Requests that wait for you", "等待您决定的请求")) } dd { a href="/console/consent" { (in_state(bailee_rooms::consent::State::Pending)) } } }
+            @if let Some(open) = alerts { div { dt { (t("Open alerts", "未确认告警")) } dd { a href="/console/trail/alerts" { (open) } } } }
             div { dt { (t("Live grants", "有效授权")) } dd { a href="/console/consent#live" { (in_state(bailee_rooms::consent::State::Live)) } } }
         } }
         section { div.head { h2 { (t("Last acts of the provider", "平台的最近操作")) } a.more href="/console/trail" { (t("All", "全部")) } }
@@ -87,7 +95,7 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
     let main = html! {
         div.title {
             div { h1 { (t("Who touched my data", "谁动过我的数据")) } p { (t("Each act of the provider on your resources: an intent, recorded before it, and an outcome. Refusals too. Times are UTC.", "平台对您资源的每个操作：事前记录的意图，以及结果；拒绝也在其中。时间为 UTC。")) } }
-            form #export.acts method="post" action="/console/trail/export" { (csrf(&s.visit)) button.btn { (icon("down")) (t("Bundle for bailee-verify", "下载 bailee-verify 证据包")) " " a.btn href="/console/trail/proof" { (t("Receipt and witnesses", "回执与见证方")) } " " a.btn href="/console/trail/sinks" { (t("Delivery", "投递")) } " " a.btn href="/console/trail/keeping" { (t("Retention", "保留")) } } }
+            form #export.acts method="post" action="/console/trail/export" { (csrf(&s.visit)) button.btn { (icon("down")) (t("Bundle for bailee-verify", "下载 bailee-verify 证据包")) " " a.btn href="/console/trail/proof" { (t("Receipt and witnesses", "回执与见证方")) } " " a.btn href="/console/trail/alerts" { (t("Alerts", "告警")) } " " a.btn href="/console/trail/sinks" { (t("Delivery", "投递")) } " " a.btn href="/console/trail/keeping" { (t("Retention", "保留")) } } }
         }
         (trail_filter::tabs(&s.visit, &q, "/console/trail"))
         (trail_filter::form(&s.visit, &q))

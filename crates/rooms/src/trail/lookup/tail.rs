@@ -29,6 +29,14 @@ pub enum TailItem {
 }
 
 impl TailItem {
+    /// When it was recorded.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Began(act) => act.at,
+            Self::Ended { at, .. } => *at,
+        }
+    }
+
     /// The record that it stands for.
     pub fn record(&self) -> u64 {
         match self {
