@@ -193,7 +193,7 @@ impl Operation for LiftHold {
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
                 let hold = rows::holds(&mut tx, false)?.into_iter().find(|h| h.number == self.number);
-                let hold = hold.ok_or_else(|| Failure::not_found(Thing::Hold, &self.number))?;
+                let hold = hold.ok_or_else(|| Failure::not_found(Thing::Hold, self.number))?;
                 if hold.by_provider && is_tenant {
                     return Err(Failure::Conflict(format!(
                         "hold {} was placed by the provider for `{}`; only the provider lifts it",
