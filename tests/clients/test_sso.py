@@ -45,6 +45,7 @@ class Provider:
             user("1002", preferred_username="nobody"), user("1003", preferred_username="op-lin"),
             user("1004", email="li@acme.example", email_verified=False), user("1005", preferred_username="root"),
             user("1006", preferred_username="li@acme.example"), user("1007", preferred_username=7), user("1008"),
+            user("1009", preferred_username="li@evil.example", email="li@evil.example", email_verified=True),
         ])
         self.seen = []
 
@@ -68,7 +69,7 @@ def provider():
     one.http.shutdown()
 
 
-def set_up(server, provider, tenant="acme", claim="preferred_username", more=()):
+def set_up(server, provider, tenant="acme", claim="preferred_username", more=("--domain", "acme.example")):
     """Says where acme's people (or the operators) sign on, beside the running server. This provider knows no public
     clients."""
     secret = server.data.parent / "client-secret"
@@ -209,6 +210,20 @@ def test_an_address_counts_when_the_issuer_checked_it(server, provider):
     assert browser.status == 403 and "bailee-session" not in browser.cookies
 
 
+def test_somebody_of_another_domain_is_somebody_else(server, provider):
+    """His address is really his; the issuer says so. It is not li's."""
+    for claim in ("email", "preferred_username"):
+        set_up(server, provider, "acme", claim)
+        browser = sign_on(server, "1009")
+        assert browser.status == 403 and "bailee-session" not in browser.cookies, browser.text
+    # Without a word on domains, none but the account's own.
+    set_up(server, provider, "acme", "email", more=())
+    assert sign_on(server, "1001").status == 403
+    done = h.bailee("tenant", "single-sign-on", "--tenant", "acme", "--data", str(server.data), "--issuer", provider.url,
+                    "--client-id", "bailee", "--domain", "Acme Example", code=1)
+    assert "domain" in done.stderr
+
+
 def test_a_secret_is_sent_where_it_belongs(server, provider):
     set_up(server, provider)
     provider.seen.clear()
@@ -249,7 +264,7 @@ def test_networks_count_for_single_sign_on(server, provider):
 
 def test_operators_sign_on_at_the_providers_issuer(server, provider):
     assert Browser(server).get("/login/sso").status == 403
-    set_up(server, provider, None)
+    set_up(server, provider, None, more=())
     browser = sign_on(server, "1003", None)
     assert browser.path == "/desk" and browser.status == 200
     assert browser.get("/console").status == 404
@@ -286,7 +301,7 @@ def test_who_must_have_a_second_factor_binds_one(server, provider):
         browser = sign_on(server, "2002")
         assert browser.path == "/signin" and "Second factor" in browser.text
         # The provider takes the issuer's word from now on.
-        set_up(server, provider, more=["--trust-amr"])
+        set_up(server, provider, more=["--trust-amr", "--domain", "acme.example"])
         browser = sign_on(server, "2002")
         assert browser.path == "/console", browser.text
         assert 'id="remove-totp"' in browser.get("/security").source, "it counts as shown just now"

@@ -190,7 +190,11 @@ impl Pattern {
             // What most patterns end with.
             [ANY] => true,
             _ => {
-                let plain = if self.vars.is_empty() { glob::matches::<FOLD>(code, text) } else { None };
+                let plain = if self.vars.is_empty() {
+                    glob::matches::<FOLD>(code, text)
+                } else {
+                    glob::matches_with::<FOLD>(code, text, inserted)
+                };
                 plain.unwrap_or_else(|| retrying::<FOLD>(code, text, inserted))
             }
         }
@@ -261,7 +265,7 @@ pub(crate) fn enclosed(inner: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// Greedy with one point of return (the last star): for patterns with variables, and for the longest texts.
+/// Greedy with one point of return (the last star): for the longest texts.
 fn retrying<const FOLD: bool>(code: &[u8], text: &[u8], inserted: &Inserted<'_>) -> bool {
     let (mut c, mut t) = (0, 0);
     // The literal behind the last star, and where it was found.
@@ -437,6 +441,16 @@ mod tests {
         let p = wild("?中?");
         assert!(p.matches("é中x") && !p.matches("中中") && !p.matches("abcd"));
         assert!(wild("*?").matches("中") && !wild("??").matches("中") && wild("*??é").matches("中中é"));
+    }
+
+    #[test]
+    fn a_value_longer_than_any_text_fits_nothing_and_stars_are_cheap_beside_it() {
+        let long = "x".repeat(9_000);
+        assert!(!wild("*${a:b}*").matches_with("x", &with(&[&long])));
+        assert!(wild("*${a:b}*").matches_with(&format!("y{long}y"), &with(&[&long])));
+        assert!(
+            !wild(&format!("{}${{a:b}}", "*?a".repeat(300))).matches_with(&"a".repeat(1_023), &with(&["b"]))
+        );
     }
 
     #[test]

@@ -722,6 +722,48 @@ fn a_key_is_refused_from_elsewhere_and_its_own_networks_stand_in_place_of_the_ac
     });
 }
 
+/// Taking a role on, asked three ways: the STS, `why` and `who-can`. Policies alone do not do: the role must trust him.
+#[test]
+fn why_and_who_can_know_whom_a_role_trusts() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let mut keys = Vec::new();
+        for name in ["trusted", "allowed", "both", "neither"] {
+            let policies: &[&str] =
+                if matches!(name, "allowed" | "both") { &["AliyunSTSAssumeRoleAccess"] } else { &[] };
+            keys.push((name, make_user(&t, &acme, name, policies).await));
+        }
+        let trust = format!(
+            r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{{"RAM":["acs:ram::{0}:user/trusted","acs:ram::{0}:user/both"]}}}}]}}"#,
+            acme.id
+        );
+        role(&t, &acme, "reader", &trust, &[]).await;
+        let arn = Arn::ram(&acme.id, "role/reader");
+        let who = WhoCan { tenant: acme.id.clone(), action: "sts:AssumeRole".into(), resource: arn.clone() };
+        let can: Vec<Can> = t.house.perform(acme.root.clone(), who).await.unwrap();
+        let why = |whom: Whom| Why {
+            tenant: acme.id.clone(),
+            whom,
+            action: "sts:AssumeRole".into(),
+            resource: arn.clone(),
+            source_ip: None,
+            mfa: false,
+            conditions: Vec::new(),
+        };
+        for (name, key) in &keys {
+            let may = assume(&t, &as_user(&t, key).await, wish(&acme.id, "reader")).await.is_ok();
+            assert_eq!(may, *name == "both", "{name}");
+            let listed = can.iter().any(|c| c.principal == format!("user/{name}"));
+            let said = t.house.perform(acme.root.clone(), why(Whom::User(user(name)))).await.unwrap();
+            assert_eq!((listed, said.verdict == "allow"), (may, may), "{name}: {can:#?} {said:#?}");
+        }
+        // An account's root takes no role on, and nobody says that it can.
+        assert!(!can.iter().any(|c| c.principal == "root"));
+        let root = t.house.perform(acme.root.clone(), why(Whom::Root)).await.unwrap();
+        assert_eq!(root.verdict, "implicitDeny");
+    });
+}
+
 /// What users may do to themselves, asked three ways: the gate, `why` and `who-can`.
 #[test]
 fn why_and_who_can_know_what_users_may_do_to_themselves() {

@@ -367,6 +367,7 @@ async fn set_up(t: &TestHouse, acme: &TestTenant, trust_amr: bool) {
         issuer: ISSUER.into(),
         client_id: "bailee".into(),
         claim: "preferred_username".into(),
+        domains: vec!["acme.example".into()],
         secret: None,
         trust_amr,
     };

@@ -92,6 +92,10 @@ pub(crate) struct Issuer {
     /// The claim that holds the RAM user's name or the operator's id.
     #[arg(long, default_value = "preferred_username")]
     claim: String,
+    /// A domain that may stand behind a user's name in that claim, e.g. acme.example; may be given again. Without one, only
+    /// the account's own: an issuer that verifies addresses of many domains does not say whose they are.
+    #[arg(long = "domain", value_name = "DOMAIN", requires = "issuer")]
+    domains: Vec<String>,
     /// The file with the client secret; without it, a public client.
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<std::path::PathBuf>,
@@ -112,8 +116,9 @@ impl Issuer {
             }
         };
         let client_id = self.client_id.unwrap_or_default();
-        let (claim, trust_amr) = (self.claim, self.trust_amr);
-        let to = self.issuer.map(|issuer| SignOnSettings { issuer, client_id, claim, secret, trust_amr });
+        let (claim, domains, trust_amr) = (self.claim, self.domains, self.trust_amr);
+        let to =
+            self.issuer.map(|issuer| SignOnSettings { issuer, client_id, claim, domains, secret, trust_amr });
         Ok(SetSingleSignOn { tenant, to })
     }
 }

@@ -1,10 +1,10 @@
-//! Matching without variables, segment by segment: what stands between two stars is found as far to the left as it goes,
+//! Matching segment by segment, variables already written in: what stands between two stars is found as far to the left as it goes,
 //! which is best for all that follows, so nothing is tried twice; what stands before the first star and behind the last
 //! is held against the ends.
 //!
 //! INVARIANT: at most text length times the longest segment, many bytes at a time; nothing is allocated.
 
-use super::{ANY, ONE};
+use super::{ANY, Inserted, ONE, VAR, VARS_MAX};
 
 /// A text of up to so many bytes is looked at character by character where `?` must be one of several bytes.
 const CHARS_MAX: usize = 1_280;
@@ -47,6 +47,33 @@ pub(super) fn matches<const FOLD: bool>(code: &[u8], text: &[u8]) -> Option<bool
     let pattern = units(code, &mut pattern)?;
     let letters = units(text, &mut letters)?;
     Some(glob::<u32, FOLD>(pattern, letters))
+}
+
+/// As [`matches`], for a pattern with variables: their values are written into it. A value holds no wildcard.
+pub(super) fn matches_with<const FOLD: bool>(
+    code: &[u8],
+    text: &[u8],
+    inserted: &Inserted<'_>,
+) -> Option<bool> {
+    let mut buffer = [0; UNITS_MAX];
+    let (mut count, mut bytes) = (0, code.iter());
+    while let Some(byte) = bytes.next() {
+        let one = [*byte];
+        let written = match *byte {
+            VAR => bytes.next().and_then(|n| inserted.get(usize::from(*n))).map_or(&[][..], |v| v.as_bytes()),
+            _ => &one[..],
+        };
+        let Some(place) = buffer.get_mut(count..count + written.len()) else {
+            // More than half of it is no star, so it is longer than such a text; of a longer one the other way is asked.
+            return (text.len() <= CHARS_MAX - 2 * VARS_MAX).then_some(false);
+        };
+        place.copy_from_slice(written);
+        if FOLD {
+            place.make_ascii_lowercase();
+        }
+        count += written.len();
+    }
+    matches::<FOLD>(buffer.get(..count)?, text)
 }
 
 /// The characters of a text, or of a pattern with its wildcards; `None` when there are too many.

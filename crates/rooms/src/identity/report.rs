@@ -365,7 +365,7 @@ impl crate::House {
 }
 
 /// A default domain counts as long as it is the tenant's: an alias that was given up may be another tenant's by now.
-fn domains(tx: &mut TenantTx<'_, '_>) -> Result<Domains, Failure> {
+pub(super) fn domains(tx: &mut TenantTx<'_, '_>) -> Result<Domains, Failure> {
     let set: String = setting::load(tx, "default-domain")?;
     let mut all = vec![format!("{}{DOMAIN_SUFFIX}", tx.id())];
     all.extend(setting::account_alias(tx)?.map(|a| format!("{a}{DOMAIN_SUFFIX}")));

@@ -26,6 +26,8 @@ use crate::{Failure, House, SignInProblem};
 const TAKES_MS: i64 = 10 * 60_000;
 const LEEWAY_MS: i64 = 60_000;
 const SETTING: &str = "single-sign-on";
+/// Domains that one setting may name.
+const DOMAINS_MAX: usize = 20;
 
 /// Where people of one tenant (or the operators) sign on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +36,12 @@ pub struct SingleSignOn {
     pub issuer: String,
     /// Our client id there.
     pub client_id: String,
-    /// The claim that holds the RAM user's name (an `@domain` behind it is cut off) or the operator's id.
+    /// The claim that holds the RAM user's name, maybe with an `@domain` behind it, or the operator's id.
     pub claim: String,
+    /// Domains of the tenant's people there, besides the account's own: `li@elsewhere` is somebody else, whoever verified
+    /// his address.
+    #[serde(default)]
+    pub domains: Vec<String>,
     /// The client secret, sealed; none for a public client.
     #[serde(default)]
     sealed_secret: Option<String>,
@@ -53,6 +59,8 @@ pub struct SignOnSettings {
     pub client_id: String,
     /// The claim that holds the RAM user's name or the operator's id.
     pub claim: String,
+    /// Domains that may stand behind a user's name, besides the account's own; lower case.
+    pub domains: Vec<String>,
     /// The client secret; none for a public client.
     pub secret: Option<SecretText>,
     /// Whether the issuer's word on a second factor counts.
@@ -109,7 +117,7 @@ impl Operation for SetSingleSignOn {
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
         let set = match self.to {
             None => SingleSignOn::default(),
-            Some(SignOnSettings { issuer, client_id, claim, secret, trust_amr }) => {
+            Some(SignOnSettings { issuer, client_id, claim, domains, secret, trust_amr }) => {
                 discovery::address(&issuer)
                     .map_err(|e| Failure::invalid("issuer", format!("is refused: {e}")))?;
                 if client_id.is_empty() || client_id.len() > 255 || claim.is_empty() || claim.len() > 64 {
@@ -118,12 +126,22 @@ impl Operation for SetSingleSignOn {
                         "and claim must be given, of at most 255 and 64 characters",
                     ));
                 }
+                let fits = |d: &String| {
+                    let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+                    (1..=253).contains(&d.len()) && d.bytes().all(ok)
+                };
+                if domains.len() > DOMAINS_MAX || !domains.iter().all(fits) {
+                    return Err(Failure::invalid(
+                        "domain",
+                        format!("must be at most {DOMAINS_MAX} names such as acme.example, in lower case"),
+                    ));
+                }
                 let seal = |s: SecretText| {
                     let sealed =
                         house.identity.credentials.seal(&secret_aad(&self.tenant), s.expose().as_bytes());
                     URL_SAFE_NO_PAD.encode(sealed)
                 };
-                SingleSignOn { issuer, client_id, claim, sealed_secret: secret.map(seal), trust_amr }
+                SingleSignOn { issuer, client_id, claim, domains, sealed_secret: secret.map(seal), trust_amr }
             }
         };
         let tenant = self.tenant;
@@ -272,7 +290,7 @@ impl House {
             return Err(Failure::SignIn(SignInProblem::Unknown));
         }
         let mfa_at = (set.trust_amr && says_mfa(&id.claims)).then_some(now);
-        self.enter(tenant, named, mfa_at, devices, origin).await
+        self.enter(tenant, (named, &set.domains), mfa_at, devices, origin).await
     }
 
     /// Redeems a code. Whether the issuer says no or says nothing is not the same to whoever waits.
@@ -307,7 +325,7 @@ impl House {
     async fn enter(
         self: &Arc<Self>,
         tenant: TenantId,
-        named: &str,
+        (named, domains): (&str, &[String]),
         mfa_at: Option<Timestamp>,
         devices: &KnownDevices,
         origin: Origin,
@@ -315,13 +333,14 @@ impl House {
         let for_operators = tenant == TenantId::provider();
         let (t, name, address, now) =
             (tenant.clone(), named.to_owned(), origin.source_ip.clone(), self.now());
+        let domains = domains.to_vec();
         let (holder, needs) = self
             .db
             .read(move |tx| {
                 if for_operators {
                     operator_named(tx, &name)
                 } else {
-                    user_named(tx, &t, &name, &address, now)
+                    user_named(tx, &t, (&name, &domains), &address, now)
                 }
             })
             .await?;
@@ -371,13 +390,23 @@ fn operator_named(tx: &mut Tx<'_>, name: &str) -> Result<(String, Needs), Failur
 fn user_named(
     tx: &mut Tx<'_>,
     tenant: &TenantId,
-    name: &str,
+    (name, domains): (&str, &[String]),
     address: &str,
     now: Timestamp,
 ) -> Result<(String, Needs), Failure> {
-    let name = name.split_once('@').map_or(name, |(name, _)| name);
-    let name = UserName::parse(name).map_err(|_| unknown())?;
     let mut own = tx.tenant(tenant);
+    let name = match name.rsplit_once('@') {
+        None => name,
+        Some((name, domain)) => {
+            let domain = domain.to_ascii_lowercase();
+            // An issuer that verifies addresses of many domains vouches for each of them, not for whose they are.
+            if !domains.contains(&domain) && !super::report::domains(&mut own)?.knows(&domain) {
+                return Err(unknown());
+            }
+            name
+        }
+    };
+    let name = UserName::parse(name).map_err(|_| unknown())?;
     let user = user_rows::by_name(&mut own, &name)?.ok_or_else(unknown)?;
     let profile = login::of_user(&mut own, &user)?;
     let needs = needs_of_user(&mut own, &user, profile.as_ref(), address, now)?;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailee_policy::{
-    Context, Effect, Explanation, Kind, Phases, Policy, PolicySet, Request, Subject, Touch, explain, system,
+    Context, Effect, Explanation, Kind, Phases, Policy, PolicySet, Request, Subject, Touch, explain,
+    explain_assume_role, system,
 };
 use bailee_types::{Arn, RoleName, TenantId, Timestamp, UserName};
 use base64::Engine;
@@ -106,6 +107,14 @@ impl Operation for Why {
                     .zip(&values)
                     .map(|((k, _), v)| (k.as_str(), v.as_slice()))
                     .collect();
+                // Taking a role on asks its trust policy, too.
+                let trust = match taken_role(&mut tx, &self.action, &self.resource)? {
+                    Some(role) => Some(PolicySet::compile(vec![(
+                        format!("trust policy of {}", role.name),
+                        Arc::new(trust_of(&role)?),
+                    )])),
+                    None => None,
+                };
                 let answer = |subject: Subject<'_>, set: &PolicySet| {
                     let context = Context {
                         now,
@@ -117,7 +126,16 @@ impl Operation for Why {
                     };
                     let request =
                         Request { action: &self.action, resource: &self.resource, context: &context };
-                    let why = explain(&Phases { identity: &[set], ..Phases::default() }, &request);
+                    let own = [set];
+                    let phases = Phases { identity: &own, ..Phases::default() };
+                    let why = match &trust {
+                        // An account's root does not take roles on.
+                        Some(_) if matches!(subject, Subject::Root { .. }) => {
+                            Explanation::bare_refusal(Phase::Trust)
+                        }
+                        Some(trust) => explain_assume_role(trust, &phases, &request),
+                        None => explain(&phases, &request),
+                    };
                     let user = match subject {
                         Subject::User { name, .. } => Some(name),
                         _ => None,
@@ -140,7 +158,8 @@ impl Operation for Why {
                         let user = user_rows::by_name(&mut tx, name)?
                             .ok_or_else(|| Failure::not_found(crate::Thing::User, name))?;
                         let set = policy::compile(policy_rows::on_user(&mut tx, user.id.as_str())?)?;
-                        Ok(answer(Subject::User { account, id: user.id.as_str(), name: name.as_str() }, &set))
+                        let subject = Subject::User { account, id: user.id.as_str(), name: name.as_str() };
+                        Ok(answer(subject, &set))
                     }
                     Whom::Role(name) => {
                         let role = role_rows::by_name(&mut tx, name)?
@@ -229,7 +248,11 @@ impl Operation for WhoCan {
                     let theirs = self.resource.account();
                     if matches!(theirs, "" | "*" | "system") || theirs == self.tenant.as_str() {
                         let world = World::load(&mut tx)?;
-                        world.who_can(&mut tx, &self.action, &self.resource, CHAIN_MAX)?
+                        match taken_role(&mut tx, &self.action, &self.resource)? {
+                            // A role is taken on by whom it trusts, and root takes none.
+                            Some(role) => world.takers(&mut tx, &role, CHAIN_MAX)?,
+                            None => world.who_can(&mut tx, &self.action, &self.resource, CHAIN_MAX)?,
+                        }
                     } else {
                         Vec::new()
                     }
@@ -246,11 +269,40 @@ impl Operation for WhoCan {
                 }
                 all.sort();
                 all.dedup();
-                all.truncate(LISTED_MAX);
+                let more = all.len().saturating_sub(LISTED_MAX);
+                if more > 0 {
+                    // An answer that is cut says so.
+                    all.truncate(LISTED_MAX);
+                    all.push(Can {
+                        principal: format!("and {more} more"),
+                        path: Vec::new(),
+                        only_if: Vec::new(),
+                        unless: Vec::new(),
+                    });
+                }
                 Ok(all)
             })
             .await
     }
+}
+
+fn trust_of(role: &role::Role) -> Result<Policy, Failure> {
+    Policy::parse_as(Kind::Trust, &role.trust).map_err(|e| {
+        Failure::Damaged(format!("the trust policy of role `{}` cannot be read: {e}", role.name))
+    })
+}
+
+/// The role that `sts:AssumeRole` is asked about, when it is one of this account.
+fn taken_role(
+    tx: &mut bailee_store::TenantTx<'_, '_>,
+    action: &str,
+    resource: &Arn,
+) -> Result<Option<role::Role>, Failure> {
+    if !action.eq_ignore_ascii_case("sts:AssumeRole") || resource.service() != "ram" {
+        return Ok(None);
+    }
+    let name = resource.relative().strip_prefix("role/").and_then(|n| RoleName::parse(n).ok());
+    name.map_or(Ok(None), |name| role_rows::by_name(tx, &name).map_err(Failure::from))
 }
 
 /// The policies that are on anybody in a tenant, parsed once for a question.
@@ -396,9 +448,7 @@ impl World {
         role: &role::Role,
         chain: usize,
     ) -> Result<Vec<Can>, Failure> {
-        let trust = Policy::parse_as(Kind::Trust, &role.trust).map_err(|e| {
-            Failure::Damaged(format!("the trust policy of role `{}` cannot be read: {e}", role.name))
-        })?;
+        let trust = trust_of(role)?;
         let arn = Arn::ram(tx.id(), &format!("role/{}", role.name.as_str().to_lowercase()));
         let touches = trust.touching("sts:AssumeRole", &arn);
         if !touches.iter().any(|t| t.effect == Effect::Allow) {
