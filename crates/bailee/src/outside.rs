@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bailee_rooms::outside::{ANSWER_BYTES_MAX, Answer, Outside, Post, TlsLines};
@@ -19,6 +19,8 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// For one batch to a syslog server, from the first byte to the last.
+const FRAMES_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Fetches over HTTPS.
 pub(crate) struct Network {
@@ -153,6 +155,39 @@ impl Outside for Network {
     }
 }
 
+/// A connection that ends at a moment, however slowly the other side reads.
+struct Timed {
+    socket: TcpStream,
+    until: Instant,
+}
+
+impl Timed {
+    fn left(&self) -> std::io::Result<Option<Duration>> {
+        match self.until.checked_duration_since(Instant::now()) {
+            Some(left) if !left.is_zero() => Ok(Some(left)),
+            _ => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the server took too long")),
+        }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        self.socket.set_read_timeout(self.left()?)?;
+        self.socket.read(to)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.socket.set_write_timeout(self.left()?)?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.socket.flush()
+    }
+}
+
 /// Connects, sends all frames and says goodbye. A server that closes before has not taken them all.
 fn send_frames(to: &TlsLines, local: bool) -> Result<(), String> {
     let (host, port) = to.address.rsplit_once(':').ok_or("the address is not host:port")?;
@@ -180,15 +215,12 @@ fn send_frames(to: &TlsLines, local: bool) -> Result<(), String> {
     let mut last = format!("`{host}` has no public address");
     for address in found.filter(|a| local || is_public(a.ip())) {
         let mut socket = match TcpStream::connect_timeout(&address, TIMEOUT) {
-            Ok(socket) => socket,
+            Ok(socket) => Timed { socket, until: Instant::now() + FRAMES_TIMEOUT },
             Err(e) => {
                 last = e.to_string();
                 continue;
             }
         };
-        let limits =
-            socket.set_read_timeout(Some(TIMEOUT)).and_then(|()| socket.set_write_timeout(Some(TIMEOUT)));
-        limits.map_err(|e| e.to_string())?;
         let mut stream = rustls::Stream::new(&mut session, &mut socket);
         for frame in &to.frames {
             let length = format!("{} ", frame.len());
@@ -201,7 +233,7 @@ fn send_frames(to: &TlsLines, local: bool) -> Result<(), String> {
             session.write_tls(&mut socket).map_err(|e| e.to_string())?;
         }
         // What the server still has to read is not thrown away with the socket.
-        return socket.shutdown(std::net::Shutdown::Write).map_err(|e| e.to_string());
+        return socket.socket.shutdown(std::net::Shutdown::Write).map_err(|e| e.to_string());
     }
     Err(last)
 }

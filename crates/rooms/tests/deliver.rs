@@ -25,6 +25,8 @@ struct Receiver {
     posts: Mutex<Vec<Post>>,
     frames: Mutex<Vec<Vec<u8>>>,
     broken: Mutex<bool>,
+    /// What a slow receiver waits for.
+    release: tokio::sync::Notify,
 }
 
 #[async_trait]
@@ -39,6 +41,9 @@ impl Outside for Receiver {
 
     async fn submit(&self, post: Post) -> Result<Answer, String> {
         assert!(!post.trusted, "a tenant named the address");
+        if post.address.contains("slow") {
+            self.release.notified().await;
+        }
         self.posts.lock().push(post);
         let status = if *self.broken.lock() { 503 } else { 204 };
         Ok(Answer { status, body: Vec::new() })
@@ -161,6 +166,38 @@ fn a_webhook_gets_each_event_signed_and_again_after_a_failure() {
         assert!(at + 3 >= size && at > 0, "{at} of {size}");
         let missing = ReplaySink { name: "none".into(), ..replay(ReplayFrom::Record(0)) };
         assert!(matches!(t.house.perform(acme.root.clone(), missing).await, Err(Failure::NotFound { .. })));
+    });
+}
+
+#[test]
+fn a_receiver_that_takes_its_time_keeps_nobody_waiting() {
+    with_receiver(async |t, receiver| {
+        for (alias, address) in [("acme", "https://slow.example/"), ("globex", "https://siem.example/")] {
+            let tenant = t.tenant(alias).await;
+            let create = CreateSink {
+                tenant: tenant.id.clone(),
+                name: "siem".into(),
+                kind: SinkKind::Webhook,
+                address: address.into(),
+                format: SinkFormat::CloudEvents,
+                family: None,
+                roots: String::new(),
+            };
+            t.house.perform(tenant.root.clone(), create).await.unwrap();
+            open(&t, &tenant, 2).await;
+        }
+        let house = t.house.clone();
+        let round = tokio::spawn(async move { house.deliver_once(false).await.unwrap() });
+        let mut waited = 0;
+        while receiver.posts.lock().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            waited += 1;
+            assert!(waited < 500, "the quick one waits for the slow one");
+        }
+        assert!(!round.is_finished());
+        receiver.release.notify_one();
+        assert!(round.await.unwrap() >= 4);
+        assert_eq!(receiver.posts.lock().len(), 2);
     });
 }
 

@@ -18,6 +18,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bailee_types::TenantId;
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -38,6 +39,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const BATCH: u64 = 500;
 /// A bucket gets an object when so much time has passed since the last, or a batch is full.
 const GATHER_MS: i64 = 10_000;
+/// Targets that are delivered to at the same time.
+const AT_ONCE: usize = 16;
 /// Who has a target keeps it for so long, if he dies.
 const LEASE_MS: i64 = 60_000;
 /// The longest pause after failures.
@@ -114,17 +117,18 @@ impl House {
     pub async fn deliver_once(self: &Arc<Self>, at_once: bool) -> Result<u64, Failure> {
         let now = self.now();
         let targets = self.db.read(move |tx| rows::due(tx, now).map_err(Failure::from)).await?;
-        let (mut delivered, mut waiting) = (0, 0);
-        for (tenant, target) in targets {
-            match self.deliver_to(&tenant, &target, at_once).await {
-                Ok((events, left)) => {
-                    delivered += events;
-                    waiting += left;
-                }
-                // One target's trouble is not another's.
-                Err(e) => tracing::warn!(tenant.id = %tenant, "a delivery failed: {e}"),
-            }
-        }
+        // Some at a time: a receiver that takes its time must not keep the others waiting.
+        let (delivered, waiting) = stream::iter(targets)
+            .map(async |(tenant, target)| {
+                self.deliver_to(&tenant, &target, at_once).await.unwrap_or_else(|e| {
+                    // One target's trouble is not another's.
+                    tracing::warn!(tenant.id = %tenant, "a delivery failed: {e}");
+                    (0, 0)
+                })
+            })
+            .buffer_unordered(AT_ONCE)
+            .fold((0, 0), async |(events, left), done| (events + done.0, left + done.1))
+            .await;
         self.counters().delivery_waiting.store(waiting, std::sync::atomic::Ordering::Relaxed);
         Ok(delivered)
     }
