@@ -81,6 +81,12 @@ fn a_log_that_nobody_signs_for_minutes_is_behind_and_history_is_not_raised() {
         assert_eq!(kinds(&t, &acme).await, [AlertKind::Behind]);
         assert_eq!(t.house.raise_alerts().await.unwrap(), 0, "once for this size");
 
+        let settings = AlertSettings { muted: vec![AlertKind::Behind] };
+        t.house.perform(acme.root.clone(), SetAlerts { tenant: acme.id.clone(), settings }).await.unwrap();
+        t.clock.advance_ms(300_001);
+        t.house.raise_alerts().await.unwrap();
+        assert_eq!(kinds(&t, &acme).await.len(), 1, "not wanted, not raised");
+
         // Refused long ago, first looked at now.
         let lin = t.operator("op-lin", "support", "CN").await;
         let ticket = acme.ticket(&t).await;

@@ -198,6 +198,30 @@ fn what_tells_of_operators_stays_180_days_and_then_goes_with_its_outcome() {
 }
 
 #[test]
+fn an_outcome_that_was_too_young_goes_later() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let record = open(&t, &acme, "marked").await;
+        let first = erase(&t, &acme, &[record]).await.unwrap();
+        assert_eq!(first.kept.len(), 1);
+        assert!(conflict(erase(&t, &acme, &[record]).await).contains("is erased already"));
+        t.clock.advance_ms(181 * DAY_MS);
+        let then = erase(&t, &acme, &[record]).await.unwrap();
+        assert_eq!(then.indices, first.kept);
+        assert!(conflict(erase(&t, &acme, &[record]).await).contains("is erased already"));
+        recheck(&t.house);
+        // By age as well: nothing of it is left for the hand.
+        let other = open(&t, &acme, "another").await;
+        assert_eq!(erase(&t, &acme, &[other]).await.unwrap().kept.len(), 1);
+        let set = SetRetention { tenant: acme.id.clone(), days: Some(180) };
+        t.house.perform(t.house.system_caller("test"), set).await.unwrap();
+        t.clock.advance_ms(181 * DAY_MS);
+        t.house.retain_once().await.unwrap();
+        assert!(conflict(erase(&t, &acme, &[other]).await).contains("is erased already"));
+    });
+}
+
+#[test]
 fn a_legal_hold_stops_everybody_until_it_is_lifted() {
     on_each_engine(async |t| {
         let acme = t.tenant("acme").await;
@@ -239,6 +263,11 @@ fn a_legal_hold_stops_everybody_until_it_is_lifted() {
         assert!(matches!(missing, Err(Failure::NotFound { .. })));
         let holds = t.house.perform(acme.root.clone(), ListHolds { tenant: acme.id.clone() }).await.unwrap();
         assert_eq!(holds.iter().map(|h| h.lifted_at.is_some()).collect::<Vec<_>>(), [true, false, false]);
+        // Nor does the provider lift the tenant's.
+        assert!(
+            conflict(t.house.perform(t.house.system_caller("test"), lift(1)).await)
+                .contains("only the tenant")
+        );
         // What was passed over is found again.
         assert!(t.house.retain_once().await.unwrap() > 0);
         assert!(acts(&t, &acme).await.iter().any(|a| a.record == record && a.erased.is_some()));

@@ -104,6 +104,13 @@ pub(super) fn over(
     Ok(rows::holds(tx, true)?.into_iter().find(|h| h.scope.holds(time_ms, resource)).map(|h| h.number))
 }
 
+/// The number of a live hold over a time, whatever it is about.
+pub(super) fn over_time(tx: &mut TenantTx<'_, '_>, time_ms: u64) -> Result<Option<u64>, StoreError> {
+    let time = i64::try_from(time_ms).unwrap_or(i64::MAX);
+    let covers = |h: &Hold| (h.scope.from.ms()..h.scope.to.ms()).contains(&time);
+    Ok(rows::holds(tx, true)?.into_iter().find(covers).map(|h| h.number))
+}
+
 fn words(field: &'static str, text: &str) -> Result<String, Failure> {
     let text = text.trim();
     if (1..=TEXT_BYTES_MAX).contains(&text.len()) {
@@ -198,6 +205,12 @@ impl Operation for LiftHold {
                     return Err(Failure::Conflict(format!(
                         "hold {} was placed by the provider for `{}`; only the provider lifts it",
                         hold.number, hold.reference
+                    )));
+                }
+                if !hold.by_provider && !is_tenant {
+                    return Err(Failure::Conflict(format!(
+                        "hold {} was placed by `{}` of the tenant; only the tenant lifts it",
+                        hold.number, hold.placed_by
                     )));
                 }
                 if !rows::lift_hold(&mut tx, self.number, now)? {

@@ -132,6 +132,8 @@ enum Stays {
     Failed(Failure),
     /// Under this hold.
     Held(u64),
+    /// It is erased already, and what belongs to it.
+    Gone,
     /// Why, in words that follow "record 7 ".
     Because(String),
 }
@@ -157,6 +159,9 @@ impl Found {
             Err(Stays::Held(hold)) => Err(Failure::Conflict(format!(
                 "record {index} is under legal hold {hold}; nothing was erased"
             ))),
+            Err(Stays::Gone) => {
+                Err(Failure::Conflict(format!("record {index} is erased already; nothing was erased")))
+            }
             Err(Stays::Because(why)) => {
                 Err(Failure::Conflict(format!("record {index} {why}; nothing was erased")))
             }
@@ -172,10 +177,10 @@ impl Found {
         if entry.kind == Kind::Outcome {
             return Err(because("is an outcome: name the act that it belongs to"));
         }
-        if sealed.is_empty() {
-            return Err(because("is erased already"));
-        }
         let now_ms = u64::try_from(now.ms()).unwrap_or(0);
+        if sealed.is_empty() {
+            return self.left_behind(tx, log, &entry, now_ms);
+        }
         may_erase(entry.kind, entry.time_ms, now_ms).map_err(|e| Stays::Because(format!("stays: {e}")))?;
         let event = view::open_event(log, index, &entry, &sealed)?;
         let text = |name: &str| event.value.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -200,6 +205,9 @@ impl Found {
         };
         let of_outcome =
             Entry::decode(&raw).map_err(|e| Failure::Damaged(format!("record {outcome}: {e}")))?;
+        if let Some(hold) = hold::over(&mut narrow, of_outcome.time_ms, text("resource"))? {
+            return Err(Stays::Held(hold));
+        }
         match may_erase(of_outcome.kind, of_outcome.time_ms, now_ms) {
             Ok(()) if !sealed.is_empty() => {
                 self.indices.insert(outcome);
@@ -211,6 +219,23 @@ impl Found {
             Err(e) => return Err(Stays::Because(format!("stays: its outcome {outcome}: {e}"))),
         }
         self.indices.insert(index);
+        Ok(())
+    }
+
+    /// An act of the tenant's own may have gone alone, because its outcome was too young: then that goes now.
+    fn left_behind(&mut self, tx: &mut Tx<'_>, log: &LogKeys, act: &Entry, now_ms: u64) -> Result<(), Stays> {
+        let mut narrow = tx.tenant(&log.tenant);
+        let outcome = records::outcomes(&mut narrow, act.index, act.index)?.into_iter().find_map(|(_, o)| o);
+        let Some(outcome) = outcome else { return Err(Stays::Gone) };
+        let row = records::records(&mut narrow, outcome, 1)?.into_iter().find(|r| r.0 == outcome);
+        let Some((_, raw, _)) = row.filter(|r| !r.2.is_empty()) else { return Err(Stays::Gone) };
+        let entry = Entry::decode(&raw).map_err(|e| Failure::Damaged(format!("record {outcome}: {e}")))?;
+        may_erase(entry.kind, entry.time_ms, now_ms).map_err(|_| Stays::Gone)?;
+        // What it was about is gone with the act: any hold over its time may be meant.
+        if let Some(hold) = hold::over_time(&mut narrow, entry.time_ms)? {
+            return Err(Stays::Held(hold));
+        }
+        self.indices.insert(outcome);
         Ok(())
     }
 

@@ -140,12 +140,9 @@ async fn plan(house: &Arc<House>, tenant: &TenantId, days: u32) -> Result<Retent
                         continue;
                     }
                     found.old += 1;
-                    if sealed.is_empty() {
-                        found.erased += 1;
-                        continue;
-                    }
+                    found.erased += u64::from(sealed.is_empty());
                     match Found::default().take(tx, &log, *index, now) {
-                        Ok(()) => {}
+                        Ok(()) | Err(Stays::Gone) => {}
                         Err(Stays::Failed(e)) => return Err(e),
                         Err(Stays::Held(_)) => found.held += 1,
                         Err(Stays::Because(_)) => found.waiting += 1,
@@ -198,10 +195,18 @@ impl House {
         let mut gone = 0;
         for tenant in tenants {
             loop {
-                let (erased, more) = self.retain_some(&tenant).await?;
-                gone += erased;
-                if !more {
-                    break;
+                match self.retain_some(&tenant).await {
+                    Ok((erased, more)) => {
+                        gone += erased;
+                        if !more {
+                            break;
+                        }
+                    }
+                    // One log's trouble is not another's.
+                    Err(e) => {
+                        tracing::warn!(tenant.id = %tenant, "events could not be erased by age: {e}");
+                        break;
+                    }
                 }
             }
         }
@@ -222,12 +227,12 @@ impl House {
                 let before = now.plus_ms(-i64::from(days) * DAY_MS);
                 let stored = records::records(&mut tx.tenant(&log.tenant), from, ROUND)?;
                 let (mut found, mut next) = (Found::default(), from);
-                for (index, raw, sealed) in &stored {
+                for (index, raw, _) in &stored {
                     let Some(entry) = aged(raw, before)? else { break };
-                    if is_act(entry.kind) && !sealed.is_empty() {
+                    if is_act(entry.kind) {
                         match found.take(tx, &log, *index, now) {
                             // What is held is passed over until the hold is lifted.
-                            Ok(()) | Err(Stays::Held(_)) => {}
+                            Ok(()) | Err(Stays::Held(_) | Stays::Gone) => {}
                             Err(Stays::Failed(e)) => return Err(e),
                             // Its outcome is too young, or still to come: the next round finds it.
                             Err(Stays::Because(_)) => break,
