@@ -169,9 +169,9 @@ impl Endless {
             key: signer.verifier().clone(),
         };
         let mut head = Vec::new();
-        drop(
-            Writer::new(&mut head, manifest.sign(&signer).unwrap().as_bytes(), note.as_bytes(), b"").unwrap(),
-        );
+        Writer::new(&mut head, manifest.sign(&signer).unwrap().as_bytes(), note.as_bytes(), b"")
+            .map(|_| ())
+            .unwrap();
         Self { ready: head.clone(), head, next: 0, count, at: 0 }
     }
 }
