@@ -388,20 +388,18 @@ def test_the_command_line_lists_and_follows(shared, ram):
 
     tail = h.subprocess.Popen([h.BIN, "trail", "tail", *at, "--own", "--follow", "--output", "json"],
                               stdout=h.subprocess.PIPE, text=True)
+    lines = []
+    threading.Thread(target=lambda: lines.extend(tail.stdout), daemon=True).start()
+    # It begins with what comes after it looked, maybe between an act and its outcome: write until both were seen.
+    made = lambda: {l["record"] for l in map(json.loads, list(lines)) if l.get("event") == "CreateGroup"}
+    done = lambda: {l["ends"] for l in map(json.loads, list(lines)) if l.get("result") == "done" and "ends" in l}
     try:
-        end, n, seen = time.monotonic() + h.PATIENCE, 0, {}
-        # It begins with what comes after it looked: write until it has.
-        while not seen:
+        end, n = time.monotonic() + h.PATIENCE, 0
+        while not made() & done():
             assert time.monotonic() < end
             n += 1
             ram("CreateGroup", GroupName=f"tail-{n}")
-            if h.select.select([tail.stdout], [], [], 0.5)[0]:
-                seen = json.loads(tail.stdout.readline())
-        while seen.get("event") != "CreateGroup":
-            seen = json.loads(tail.stdout.readline())
-        while seen.get("ends") is None:
-            seen = json.loads(tail.stdout.readline())
-        assert seen["result"] == "done"
+            time.sleep(0.5)
     finally:
         tail.terminate()
         tail.wait(h.PATIENCE)
