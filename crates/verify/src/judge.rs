@@ -14,7 +14,7 @@ use bailee_proof::hash::Hash;
 use bailee_proof::record::{Entry, Kind, commitment};
 
 /// Bytes of a batch of records.
-const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_BYTES: usize = 512 * 1024;
 /// Batches of each worker that may wait.
 const BATCHES_MAX: usize = 3;
 
@@ -24,6 +24,13 @@ pub(crate) struct Batch {
     pub(crate) judged: Vec<Judged>,
     /// Acts of the platform by type and level.
     pub(crate) types: BTreeMap<String, u64>,
+}
+
+/// The room that a batch takes, used again when the batch is done with.
+#[derive(Default)]
+struct Room {
+    bytes: Vec<u8>,
+    judged: Vec<Judged>,
 }
 
 /// What a record is, by itself.
@@ -60,8 +67,8 @@ impl Batch {
         }
     }
 
-    fn of(bytes: Vec<u8>, tenant: &str) -> Self {
-        let (mut judged, mut types, mut at) = (Vec::new(), BTreeMap::new(), 0);
+    fn of(Room { bytes, mut judged }: Room, tenant: &str) -> Self {
+        let (mut types, mut at) = (BTreeMap::new(), 0);
         for record in records(&bytes) {
             let length = record.bytes();
             judged.push(judge(&record, tenant, at..at + length, &mut types));
@@ -82,18 +89,18 @@ pub(crate) fn each_batch<R: Read + Send, E: From<BundleError>>(
     mut next: impl FnMut(&Batch) -> Result<(), E>,
 ) -> Result<(), E> {
     let workers = workers.clamp(1, 64);
-    let (work, todo) = sync_channel::<(Vec<u8>, SyncSender<Batch>)>(workers);
+    let (work, todo) = sync_channel::<(Room, SyncSender<Batch>)>(workers);
     let (order, in_order) = sync_channel::<Receiver<Batch>>(workers * BATCHES_MAX);
-    let (used, spare) = channel::<Vec<u8>>();
+    let (used, spare) = channel::<Room>();
     let todo = Mutex::new(todo);
     thread::scope(|scope| {
         let reading = scope.spawn(move || read(reader, &work, &order, &spare));
         for _ in 0..workers {
             scope.spawn(|| {
                 // Ends when the reader has, or when a thread panicked.
-                while let Ok(Ok((bytes, answer))) = todo.lock().map(|todo| todo.recv()) {
+                while let Ok(Ok((room, answer))) = todo.lock().map(|todo| todo.recv()) {
                     // Nobody waits for it when the check has ended.
-                    let _ = answer.send(Batch::of(bytes, tenant));
+                    let _ = answer.send(Batch::of(room, tenant));
                 }
             });
         }
@@ -104,8 +111,8 @@ pub(crate) fn each_batch<R: Read + Send, E: From<BundleError>>(
             if verdict.is_err() {
                 break;
             }
-            // The reader may have ended: then nobody wants the buffer back.
-            let _ = used.send(batch.bytes);
+            // The reader may have ended: then nobody wants the room back.
+            let _ = used.send(Room { bytes: batch.bytes, judged: batch.judged });
         }
         drop(in_order);
         let read = reading.join();
@@ -120,19 +127,21 @@ pub(crate) fn each_batch<R: Read + Send, E: From<BundleError>>(
 /// Whole records in front of what cannot be read are judged first: what they say is worse.
 fn read<R: Read>(
     mut reader: Reader<R>,
-    work: &SyncSender<(Vec<u8>, SyncSender<Batch>)>,
+    work: &SyncSender<(Room, SyncSender<Batch>)>,
     order: &SyncSender<Receiver<Batch>>,
-    spare: &Receiver<Vec<u8>>,
+    spare: &Receiver<Room>,
 ) -> Result<(), BundleError> {
     loop {
-        let mut bytes = spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH_BYTES * 5 / 4));
-        bytes.clear();
+        let mut room = spare.try_recv().unwrap_or_default();
+        room.bytes.clear();
+        room.judged.clear();
+        room.bytes.reserve(BATCH_BYTES * 5 / 4);
         let mut read = Ok(true);
-        while bytes.len() < BATCH_BYTES && matches!(read, Ok(true)) {
-            read = reader.read_into(&mut bytes);
+        while room.bytes.len() < BATCH_BYTES && matches!(read, Ok(true)) {
+            read = reader.read_into(&mut room.bytes);
         }
         let (answer, judged) = sync_channel(1);
-        if order.send(judged).is_err() || work.send((bytes, answer)).is_err() {
+        if order.send(judged).is_err() || work.send((room, answer)).is_err() {
             return Ok(());
         }
         if !read? {
@@ -166,9 +175,9 @@ fn judge(
     Judged { entry: Ok(entry), leaf, state, span }
 }
 
-fn opened(
+fn opened<'a>(
     entry: &Entry,
-    event: &[u8],
+    event: &'a [u8],
     tenant: &str,
     types: &mut BTreeMap<String, u64>,
 ) -> Result<Opened, String> {
@@ -180,7 +189,7 @@ fn opened(
     if envelope.tenant != tenant {
         return Err(format!("its event is of tenant {}", envelope.tenant));
     }
-    let text = |raw: Option<&'_ str>| raw.and_then(unquoted).unwrap_or_default().into_owned();
+    let text = |raw: Option<&'a str>| raw.and_then(unquoted).unwrap_or_default();
     if view.platform.is_some() && entry.kind != Kind::Outcome {
         let name = format!("{} {}", text(view.event_type), text(view.event_level));
         *types.entry(name).or_default() += 1;

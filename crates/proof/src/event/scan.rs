@@ -10,15 +10,7 @@ const PAIRWISE_MAX: usize = 16;
 /// Reads the text as one object.
 pub(super) fn object(text: &str) -> Result<EventView<'_>, EventError> {
     let mut scanner = Scanner::new(text);
-    scanner.space();
-    if scanner.peek() != Some(b'{') {
-        return Err(scanner.wanted("an object"));
-    }
-    scanner.object(1)?;
-    scanner.space();
-    if scanner.at != text.len() {
-        return Err(scanner.wanted("nothing after the event"));
-    }
+    scanner.whole().map_err(|e| *e)?;
     Ok(scanner.view)
 }
 
@@ -72,11 +64,14 @@ pub(super) fn quoted(text: &str) -> String {
     json
 }
 
+/// An error is rare and large: in a box a result fits a register.
+type Read<T> = Result<T, Box<EventError>>;
+
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
     /// The names of the objects that are open, outermost first.
-    names: Vec<Name<'a>>,
+    names: Vec<Name>,
     view: EventView<'a>,
     /// Which member of the event is being read.
     inside: Inside,
@@ -89,11 +84,14 @@ enum Inside {
     Other,
 }
 
-struct Name<'a> {
+struct Name {
     /// Equal for equal names, almost always different for different ones.
     key: u64,
+    /// Of its first quotation mark.
     at: usize,
-    text: Cow<'a, str>,
+    /// Of its last one.
+    end: usize,
+    escaped: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -105,6 +103,16 @@ impl<'a> Scanner<'a> {
             view: EventView::default(),
             inside: Inside::Other,
         }
+    }
+
+    fn whole(&mut self) -> Read<()> {
+        self.space();
+        if self.peek() != Some(b'{') {
+            return Err(self.wanted("an object"));
+        }
+        self.object(1)?;
+        self.space();
+        if self.at == self.text.len() { Ok(()) } else { Err(self.wanted("nothing after the event")) }
     }
 
     /// One value and the comma after it, if there is one; it is followed by another value or the end.
@@ -119,7 +127,7 @@ impl<'a> Scanner<'a> {
         value
     }
 
-    fn object(&mut self, depth: usize) -> Result<(), EventError> {
+    fn object(&mut self, depth: usize) -> Read<()> {
         self.enter(depth)?;
         let first = self.names.len();
         if self.peek() == Some(b'}') {
@@ -127,26 +135,26 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         loop {
-            let at = self.at;
-            let text = self.string()?;
+            let name = self.name()?;
             self.space();
             self.expect(b':', "a colon")?;
             self.space();
             let begin = self.at;
-            if depth == 1 {
-                self.inside = match &*text {
-                    "platform" => Inside::Platform,
-                    "management" => Inside::Management,
-                    _ => Inside::Other,
-                };
+            if depth <= 2 {
+                let text = self.text_of(&name);
+                if depth == 1 {
+                    self.inside = match &*text {
+                        "platform" => Inside::Platform,
+                        "management" => Inside::Management,
+                        _ => Inside::Other,
+                    };
+                }
+                self.value(depth)?;
+                if depth == 1 { self.keep(&text, begin) } else { self.keep_inner(&text, begin) }
+            } else {
+                self.value(depth)?;
             }
-            self.value(depth)?;
-            match depth {
-                1 => self.keep(&text, begin),
-                2 => self.keep_inner(&text, begin),
-                _ => {}
-            }
-            self.names.push(Name { key: key(text.as_bytes()), at, text });
+            self.names.push(name);
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -156,13 +164,69 @@ impl<'a> Scanner<'a> {
             self.space();
         }
         self.at += 1;
-        let names = self.names.get_mut(first..).unwrap_or_default();
-        let twice = duplicate(names);
+        let twice = self.duplicate(first);
         self.names.truncate(first);
-        twice.map_or(Ok(()), Err)
+        twice.map_or(Ok(()), |e| Err(Box::new(e)))
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), EventError> {
+    /// Reads the name of a member: a string, of which only a number is made when it has no escapes.
+    fn name(&mut self) -> Read<Name> {
+        let at = self.at;
+        self.expect(b'"', "a string")?;
+        let run = plain_run(self.rest());
+        let plain = self.rest().get(..run).unwrap_or_default();
+        if self.rest().get(run) == Some(&b'"') {
+            self.at += run + 1;
+            return Ok(Name { key: key(plain), at, end: at + run + 1, escaped: false });
+        }
+        self.at = at;
+        let text = self.string()?;
+        Ok(Name { key: key(text.as_bytes()), at, end: self.at - 1, escaped: true })
+    }
+
+    /// What a name that was read says.
+    fn text_of(&self, name: &Name) -> Cow<'a, str> {
+        let raw = self.text.get(name.at + 1..name.end).unwrap_or_default();
+        if !name.escaped {
+            return Cow::Borrowed(raw);
+        }
+        let quoted = self.text.get(name.at..=name.end).unwrap_or_default();
+        text(quoted).unwrap_or(Cow::Borrowed(raw))
+    }
+
+    /// The second of two equal names of the object whose names begin at `first`.
+    fn duplicate(&mut self, first: usize) -> Option<EventError> {
+        let names = self.names.get(first..).unwrap_or_default();
+        if names.len() > PAIRWISE_MAX {
+            let mut order: Vec<&Name> = names.iter().collect();
+            order.sort_unstable_by_key(|name| name.key);
+            // Names with one key stand together; almost always it is one name.
+            return order.chunk_by(|a, b| a.key == b.key).find_map(|equal| self.twice(equal.iter().copied()));
+        }
+        let any = |n: usize| {
+            let (before, name) = (names.get(..n)?, names.get(n)?);
+            before.iter().any(|b| b.key == name.key).then_some(())
+        };
+        (1..names.len()).find_map(any)?;
+        self.twice(names.iter())
+    }
+
+    fn twice<'n>(&self, names: impl Iterator<Item = &'n Name>) -> Option<EventError> {
+        let mut seen = std::collections::BTreeMap::new();
+        let mut twice: Option<EventError> = None;
+        for name in names {
+            let text = self.text_of(name);
+            if let Some(at) = seen.insert(text.clone(), name.at) {
+                twice.get_or_insert(EventError::DuplicateName {
+                    at: name.at.max(at),
+                    name: text.chars().take(80).collect(),
+                });
+            }
+        }
+        twice
+    }
+
+    fn array(&mut self, depth: usize) -> Read<()> {
         self.enter(depth)?;
         if self.peek() == Some(b']') {
             self.at += 1;
@@ -182,16 +246,16 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn enter(&mut self, depth: usize) -> Result<(), EventError> {
+    fn enter(&mut self, depth: usize) -> Read<()> {
         if depth > EVENT_DEPTH_MAX {
-            return Err(EventError::TooDeep { at: self.at });
+            return Err(Box::new(EventError::TooDeep { at: self.at }));
         }
         self.at += 1;
         self.space();
         Ok(())
     }
 
-    fn value(&mut self, depth: usize) -> Result<(), EventError> {
+    fn value(&mut self, depth: usize) -> Read<()> {
         match self.peek() {
             Some(b'"') => self.skip_string(),
             Some(b'{') => self.object(depth + 1),
@@ -204,7 +268,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn literal(&mut self, word: &'static str) -> Result<(), EventError> {
+    fn literal(&mut self, word: &'static str) -> Read<()> {
         if !self.rest().starts_with(word.as_bytes()) {
             return Err(self.wanted(word));
         }
@@ -212,7 +276,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<(), EventError> {
+    fn number(&mut self) -> Read<()> {
         let begin = self.at;
         self.skip_if(|b| b == b'-');
         match self.peek() {
@@ -230,16 +294,18 @@ impl<'a> Scanner<'a> {
         }
         let number = self.text.get(begin..self.at).unwrap_or_default();
         if number.len() > NUMBER_BYTES_MAX {
-            return Err(EventError::Syntax { at: begin, wanted: "a number of at most 64 characters" });
+            let wanted = "a number of at most 64 characters";
+            return Err(Box::new(EventError::Syntax { at: begin, wanted }));
         }
         // Without an exponent 64 digits always fit.
         if exponent && !number.parse::<f64>().is_ok_and(f64::is_finite) {
-            return Err(EventError::Syntax { at: begin, wanted: "a number that a double can hold" });
+            let wanted = "a number that a double can hold";
+            return Err(Box::new(EventError::Syntax { at: begin, wanted }));
         }
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), EventError> {
+    fn digits(&mut self) -> Read<()> {
         let count = self.rest().iter().take_while(|b| b.is_ascii_digit()).count();
         if count == 0 {
             return Err(self.wanted("a digit"));
@@ -249,7 +315,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a string whose text nobody wants.
-    fn skip_string(&mut self) -> Result<(), EventError> {
+    fn skip_string(&mut self) -> Read<()> {
         self.at += 1;
         loop {
             self.at += plain_run(self.rest());
@@ -268,7 +334,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a string and decodes it if it has escapes.
-    fn string(&mut self) -> Result<Cow<'a, str>, EventError> {
+    fn string(&mut self) -> Read<Cow<'a, str>> {
         self.expect(b'"', "a string")?;
         let begin = self.at;
         let mut decoded: Option<String> = None;
@@ -297,7 +363,7 @@ impl<'a> Scanner<'a> {
         Ok(decoded.map_or(Cow::Borrowed(raw), Cow::Owned))
     }
 
-    fn escape(&mut self) -> Result<char, EventError> {
+    fn escape(&mut self) -> Read<char> {
         let begin = self.at;
         let character = match self.peek() {
             Some(b @ (b'"' | b'\\' | b'/')) => char::from(b),
@@ -313,28 +379,28 @@ impl<'a> Scanner<'a> {
         Ok(character)
     }
 
-    fn unicode(&mut self, begin: usize) -> Result<char, EventError> {
-        let whole = EventError::Syntax { at: begin, wanted: "a whole surrogate pair" };
+    fn unicode(&mut self, begin: usize) -> Read<char> {
+        let whole = || Box::new(EventError::Syntax { at: begin, wanted: "a whole surrogate pair" });
         let first = self.four_digits()?;
         let code = match first {
             0xd800..=0xdbff => {
                 if !self.rest().starts_with(b"\\u") {
-                    return Err(whole);
+                    return Err(whole());
                 }
                 self.at += 1;
                 let second = self.four_digits()?;
                 if !(0xdc00..=0xdfff).contains(&second) {
-                    return Err(whole);
+                    return Err(whole());
                 }
                 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)
             }
             other => other,
         };
-        char::from_u32(code).ok_or(whole)
+        char::from_u32(code).ok_or_else(whole)
     }
 
     /// The four hex digits after the `u` at which the scanner stands.
-    fn four_digits(&mut self) -> Result<u32, EventError> {
+    fn four_digits(&mut self) -> Read<u32> {
         self.at += 1;
         let mut code = 0;
         for _ in 0..4 {
@@ -382,7 +448,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
+        // Events are written without any.
+        while let Some(byte) = self.peek()
+            && byte <= b' '
+            && matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+        {
             self.at += 1;
         }
     }
@@ -393,7 +463,7 @@ impl<'a> Scanner<'a> {
         found
     }
 
-    fn expect(&mut self, byte: u8, wanted: &'static str) -> Result<(), EventError> {
+    fn expect(&mut self, byte: u8, wanted: &'static str) -> Read<()> {
         if self.skip_if(|b| b == byte) { Ok(()) } else { Err(self.wanted(wanted)) }
     }
 
@@ -405,61 +475,65 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
-    fn wanted(&self, wanted: &'static str) -> EventError {
-        EventError::Syntax { at: self.at, wanted }
+    #[cold]
+    fn wanted(&self, wanted: &'static str) -> Box<EventError> {
+        Box::new(EventError::Syntax { at: self.at, wanted })
     }
 }
 
-/// Length of the run without quotation mark, backslash and control character, eight bytes at a time.
+/// Length of the run without quotation mark, backslash and control character.
 fn plain_run(bytes: &[u8]) -> usize {
+    // Most strings end in their first words.
+    let (words, _) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().take(WORDS_FIRST).enumerate() {
+        if let Some(at) = first_special(*word) {
+            return number * 8 + at;
+        }
+    }
+    let mut at = words.len().min(WORDS_FIRST) * 8;
+    // Long ones are looked at in blocks, which the compiler does with wide registers.
+    let (blocks, _) = bytes.get(at..).unwrap_or_default().as_chunks::<BLOCK>();
+    let plain = |block: &[u8; BLOCK]| block.iter().fold(0, |any, b| any | u8::from(is_special(*b))) == 0;
+    at += blocks.iter().take_while(|block| plain(block)).count() * BLOCK;
+    let rest = bytes.get(at..).unwrap_or_default();
+    let (words, tail) = rest.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        if let Some(found) = first_special(*word) {
+            return at + number * 8 + found;
+        }
+    }
+    let special = tail.iter().position(|b| is_special(*b));
+    at + words.len() * 8 + special.unwrap_or(tail.len())
+}
+
+/// Words of a string that are looked at one by one.
+const WORDS_FIRST: usize = 4;
+/// Bytes of a block.
+const BLOCK: usize = 32;
+
+fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+}
+
+/// The first special byte of eight.
+fn first_special(word: [u8; 8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     // The lowest bit set marks the first byte that is zero ("Bit Twiddling Hacks", haszero); bits above it may be wrong.
     let zeros = |x: u64| x.wrapping_sub(ONES) & !x & HIGHS;
     let below_space = |x: u64| x.wrapping_sub(ONES * 0x20) & !x & HIGHS;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
-        let x = u64::from_le_bytes(*word);
-        let special = zeros(x ^ (ONES * 0x22)) | zeros(x ^ (ONES * 0x5c)) | below_space(x);
-        if special != 0 {
-            return number * 8 + (special.trailing_zeros() / 8) as usize;
-        }
-    }
-    let special = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f));
-    words.len() * 8 + special.unwrap_or(rest.len())
+    let x = u64::from_le_bytes(word);
+    let special = zeros(x ^ (ONES * 0x22)) | zeros(x ^ (ONES * 0x5c)) | below_space(x);
+    (special != 0).then(|| (special.trailing_zeros() / 8) as usize)
 }
 
 fn key(name: &[u8]) -> u64 {
-    let short = |bytes: &[u8]| bytes.iter().fold(0u64, |key, b| key << 8 | u64::from(*b));
-    match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => {
-            let ends = u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29);
-            ends ^ (name.len() as u64).rotate_right(12)
-        }
-        _ => short(name),
+    let length = (name.len() as u64).rotate_right(12);
+    if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        return u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29) ^ length;
     }
-}
-
-fn duplicate(names: &mut [Name<'_>]) -> Option<EventError> {
-    let twice = |a: &Name<'_>, b: &Name<'_>| {
-        (a.key == b.key && a.text == b.text).then(|| EventError::DuplicateName {
-            at: a.at.max(b.at),
-            name: a.text.chars().take(80).collect(),
-        })
-    };
-    if names.len() > PAIRWISE_MAX {
-        names.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| a.text.cmp(&b.text)));
-        return names.windows(2).find_map(|pair| match pair {
-            [a, b] => twice(a, b),
-            _ => None,
-        });
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        return (u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))) ^ length;
     }
-    let mut rest: &[Name<'_>] = names;
-    while let Some((last, before)) = rest.split_last() {
-        if let Some(error) = before.iter().find_map(|name| twice(name, last)) {
-            return Some(error);
-        }
-        rest = before;
-    }
-    None
+    name.iter().fold(0, |key, b| key << 8 | u64::from(*b))
 }
