@@ -32,4 +32,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 12, name: "delivery", sql: include_str!("migrations/0012_delivery.sql") },
     Migration { number: 13, name: "cosigning", sql: include_str!("migrations/0013_cosigning.sql") },
     Migration { number: 14, name: "alerts", sql: include_str!("migrations/0014_alerts.sql") },
+    Migration { number: 15, name: "shortcuts", sql: include_str!("migrations/0015_shortcuts.sql") },
 ];

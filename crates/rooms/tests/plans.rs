@@ -15,13 +15,26 @@ use bailee_rooms::vault::ListObjects;
 use bailee_testkit::{Engine, TestHouse, TestTenant, bucket, runtime};
 use bailee_types::{Arn, GroupName, PolicyName, UserName};
 
-/// What may be walked, and why.
-const MEANT: &[(&str, &str)] = &[
-    ("head_checkpoint", "the newest few, from the end of the index"),
-    ("trail", "the worker of deliveries: each that is on is due"),
-    ("trail_sink", "the same"),
-    ("trail_retention", "the worker of retention: tenants that set a period"),
-    ("trail_log", "the worker of summaries: one row a tenant"),
+/// What may be walked, end to end or within a tenant: the table as the statement calls it, a part of the statement, and why.
+const MEANT: &[(&str, &str, &str)] = &[
+    ("head_checkpoint", "", "the newest few, from the end of the index"),
+    ("trail", "", "the worker of deliveries: each that is on is due"),
+    ("trail_sink", "", "the same"),
+    ("trail_retention", "", "the worker of retention: tenants that set a period"),
+    ("trail_log", "", "the worker of summaries: one row a tenant"),
+    ("tenant", "", "one row a tenant"),
+    ("trail_witnessing", "", "one row a tenant"),
+    ("trail_checkpoint", "LIMIT 1", "the newest, from the end of the index"),
+    ("trail_record", "max(record_index)", "the newest, from the end of the index"),
+    ("trail_key_change", "", "a log's changes of key, a few"),
+    ("bucket", "", "at most 100 a tenant"),
+    ("r", "FROM consent_request", "requests of a tenant, a page of them"),
+    ("a", "WHERE a.tenant_id = ?1 ORDER BY", "who-can asks every policy that is on anybody"),
+    ("ram_user", "count(*)", "the limit and the summary"),
+    ("ram_group", "count(*)", "the same"),
+    ("ram_role", "count(*)", "the same"),
+    ("ram_policy", "count(*)", "the same"),
+    ("mfa_device", "ORDER BY device_name", "a list that is answered whole"),
 ];
 
 async fn run<A: Act>(t: &TestHouse, acme: &TestTenant, act: A)
@@ -147,6 +160,8 @@ async fn work(t: &TestHouse) {
     t.house.summarise_blocks().await.unwrap();
     t.house.head(&acme.id).await.unwrap();
     t.house.places(&acme.id, 100).await.unwrap();
+    // One that starts on a log asks for its newest checkpoint.
+    drop(t.second());
 }
 
 #[test]
@@ -158,12 +173,15 @@ fn no_statement_of_a_busy_house_walks_what_grows() {
     let walked = |plan: &str| plan.split_whitespace().nth(1).unwrap_or_default().to_owned();
     // A house that starts looks at the steps of its schema; another test may start one meanwhile.
     let scans: Vec<_> = scans.iter().filter(|(plan, _)| walked(plan) != "schema_migration").collect();
+    let is = |scan: &(String, String), (table, part): (&str, &str)| {
+        walked(&scan.0) == table && scan.1.contains(part)
+    };
     let bad: Vec<_> =
-        scans.iter().filter(|(plan, _)| !MEANT.iter().any(|(table, _)| *table == walked(plan))).collect();
+        scans.iter().filter(|s| !MEANT.iter().any(|(table, part, _)| is(s, (table, part)))).collect();
     assert!(bad.is_empty(), "{bad:#?}");
     // Each that is meant is met, or the list is out of date and the test sees less than it says.
-    for (table, why) in MEANT {
-        assert!(scans.iter().any(|(plan, _)| walked(plan) == *table), "{table} ({why}) is walked no more");
+    for (table, part, why) in MEANT {
+        assert!(scans.iter().any(|s| is(s, (table, part))), "{table} ({why}) is walked no more");
     }
 }
 

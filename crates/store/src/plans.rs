@@ -10,7 +10,8 @@ use rusqlite::Connection;
 static WATCHED: AtomicBool = AtomicBool::new(false);
 static SCANS: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
 
-/// From now on, notes each statement of this process that walks a table or an index from end to end.
+/// From now on, notes each statement of this process that walks a table or an index from end to end, or all that it has of
+/// a tenant.
 pub fn watch() {
     WATCHED.store(true, Ordering::Relaxed);
 }
@@ -30,7 +31,8 @@ pub(crate) fn note(conn: &Connection, sql: &str) {
     let mut rows = explained.raw_query();
     while let Ok(Some(row)) = rows.next() {
         let Ok(detail) = row.get::<_, String>(3) else { continue };
-        if detail.starts_with("SCAN ") {
+        // All of one tenant is a walk, too.
+        if detail.starts_with("SCAN ") || detail.ends_with("(tenant_id=?)") {
             SCANS.lock().insert((detail, sql.split_whitespace().collect::<Vec<_>>().join(" ")));
         }
     }

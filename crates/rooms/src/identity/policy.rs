@@ -359,12 +359,12 @@ impl Act for ListPolicies {
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Page<PolicyInfo>, Failure> {
         let max = self.page.max();
-        // With tags all policies are looked at, or those behind the page would be lost.
-        let read = if self.tags.is_empty() { max + 1 } else { u32::MAX };
+        let read = max + 1;
         // The marker tells the kind, so that a page may begin in the middle of either.
         let (after_kind, after) = self.page.after().split_once('/').unwrap_or(("System", ""));
         let mut all = Vec::new();
-        if self.kind != Some(PolicyType::Custom) && after_kind == "System" {
+        // Only policies of the tenant's own have tags.
+        if self.kind != Some(PolicyType::Custom) && after_kind == "System" && self.tags.is_empty() {
             let mut system: Vec<_> = system::all().iter().filter(|p| p.name > after).collect();
             system.sort_by_key(|p| p.name);
             for p in system.into_iter().take(read as usize) {
@@ -373,11 +373,7 @@ impl Act for ListPolicies {
         }
         if self.kind != Some(PolicyType::System) && all.len() < read as usize {
             let after = if after_kind == "Custom" { after } else { "" };
-            all.extend(policy::page(cx.tx, after, read)?);
-        }
-        if !self.tags.is_empty() {
-            let kept = super::tag::holders(cx, "policy", &self.tags)?;
-            all.retain(|p| p.kind == PolicyType::Custom && kept.contains(&p.name));
+            all.extend(policy::page(cx.tx, &self.tags, after, read)?);
         }
         Ok(Page::cut(all, max, |p| format!("{}/{}", p.kind.word(), p.name)))
     }

@@ -262,16 +262,7 @@ impl Act for ListRoles {
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Page<Role>, Failure> {
         let max = self.page.max();
         let after = self.page.after().to_lowercase();
-        if self.tags.is_empty() && self.linked.is_none() {
-            let roles = role::page(cx.tx, &after, max + 1)?;
-            return Ok(Page::cut(roles, max, |r| r.name.to_string()));
-        }
-        let mut roles = role::page(cx.tx, &after, u32::try_from(PER_TENANT_MAX).unwrap_or(u32::MAX))?;
-        if !self.tags.is_empty() {
-            let kept = super::tag::holders(cx, "role", &self.tags)?;
-            roles.retain(|r| kept.contains(r.id.as_str()));
-        }
-        roles.retain(|r| self.linked.is_none_or(|linked| r.service.is_some() == linked));
+        let roles = role::page(cx.tx, &self.tags, self.linked, &after, max + 1)?;
         Ok(Page::cut(roles, max, |r| r.name.to_string()))
     }
 }

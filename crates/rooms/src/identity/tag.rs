@@ -1,7 +1,5 @@
 //! Tags on users, roles and policies.
 
-use std::collections::BTreeSet;
-
 use bailee_types::{PolicyName, RoleName, UserName};
 use serde_json::{Value, json};
 
@@ -119,23 +117,6 @@ pub(super) fn put(
     Ok(())
 }
 
-/// Ids of the resources of a kind that have all of these tags; an empty value means any.
-pub(super) fn holders(
-    cx: &mut Cx<'_, '_, '_>,
-    kind: &str,
-    tags: &[(String, String)],
-) -> Result<BTreeSet<String>, Failure> {
-    let mut kept: Option<BTreeSet<String>> = None;
-    for (key, value) in tags {
-        let with: BTreeSet<_> = tag::holders(cx.tx, kind, key, value)?.into_iter().collect();
-        kept = Some(match kept {
-            None => with,
-            Some(before) => before.intersection(&with).cloned().collect(),
-        });
-    }
-    Ok(kept.unwrap_or_default())
-}
-
 fn few(resources: &[Tagged]) -> Result<(), Failure> {
     if (1..=RESOURCES_MAX).contains(&resources.len()) {
         Ok(())
@@ -222,36 +203,16 @@ impl Act for ListTagResources {
     }
 
     fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Vec<TagRow>, Failure> {
-        let max = usize::try_from(self.rows_max).unwrap_or(usize::MAX);
-        let after = self.after.unwrap_or_default();
-        let mut wanted: Option<BTreeSet<String>> = None;
         if !self.resources.is_empty() {
-            let mut named = BTreeSet::new();
-            for resource in &self.resources {
-                named.insert(resource.key(cx)?.1);
-            }
-            wanted = Some(named);
+            few(&self.resources)?;
         }
-        if !self.tags.is_empty() {
-            let kept = holders(cx, self.kind, &self.tags)?;
-            wanted = Some(match wanted {
-                None => kept,
-                Some(named) => named.intersection(&kept).cloned().collect(),
-            });
+        let after = self.after.unwrap_or_default();
+        let mut named = Vec::new();
+        for resource in &self.resources {
+            named.push(resource.key(cx)?.1);
         }
-        let Some(wanted) = wanted else {
-            return tag::page(cx.tx, self.kind, (&after.0, &after.1), self.rows_max).map_err(Failure::from);
-        };
-        // Each of them has a tag or none, so a few more than asked for suffice.
-        let mut rows = Vec::new();
-        let mut ids = wanted.range(after.0.clone()..).map(String::as_str).peekable();
-        while rows.len() < max && ids.peek().is_some() {
-            let some: Vec<&str> = ids.by_ref().take(max).collect();
-            let found = tag::of(cx.tx, self.kind, some)?;
-            rows.extend(found.into_iter().filter(|r| (&r.id, &r.key) > (&after.0, &after.1)));
-        }
-        rows.truncate(max);
-        Ok(rows)
+        let of = (named.as_slice(), self.tags.as_slice());
+        tag::page(cx.tx, self.kind, of, (&after.0, &after.1), self.rows_max).map_err(Failure::from)
     }
 }
 

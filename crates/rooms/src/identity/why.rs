@@ -423,7 +423,7 @@ impl World {
                 for user in user_rows::page(tx, &[], "", u32::MAX)? {
                     users.entry(user.id.to_string()).or_default().allows.push(way());
                 }
-                for role in role_rows::page(tx, "", u32::MAX)? {
+                for role in role_rows::page(tx, &[], None, "", u32::MAX)? {
                     roles.entry(role.id.to_string()).or_default().allows.push(way());
                 }
             }

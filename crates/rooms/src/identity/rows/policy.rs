@@ -3,7 +3,7 @@
 use bailee_store::{Row, StoreError, TenantTx};
 use bailee_types::{PolicyName, Timestamp};
 
-use super::count_of;
+use super::{count_of, tag};
 use crate::identity::{CreatePolicy, PolicyInfo, PolicyType, PolicyVersion};
 
 /// A policy that is on somebody; the document is missing for a system policy.
@@ -47,16 +47,16 @@ pub(in crate::identity) fn by_name(
 
 pub(in crate::identity) fn page(
     tx: &mut TenantTx<'_, '_>,
+    tags: &[(String, String)],
     after: &str,
     limit: u32,
 ) -> Result<Vec<PolicyInfo>, StoreError> {
-    tx.query(
-        &format!("{POLICY} WHERE p.tenant_id = $1 AND p.policy_name > $2 ORDER BY p.policy_name LIMIT $3"),
-        &[after.into(), i64::from(limit).into()],
-    )?
-    .iter()
-    .map(read)
-    .collect()
+    let mut values = vec![after.into(), i64::from(limit).into()];
+    let having = tag::having("policy", "p.policy_name", tags, &mut values);
+    let sql = format!(
+        "{POLICY} WHERE p.tenant_id = $1 AND p.policy_name > $2{having} ORDER BY p.policy_name LIMIT $3"
+    );
+    tx.query(&sql, &values)?.iter().map(read).collect()
 }
 
 pub(in crate::identity) fn count(tx: &mut TenantTx<'_, '_>) -> Result<u64, StoreError> {
@@ -208,10 +208,10 @@ pub(in crate::identity) fn on_user(
 ) -> Result<Vec<Attached>, StoreError> {
     read_attached(&tx.query(
         &format!(
-            "{ATTACHED} WHERE a.tenant_id = $1 AND (a.entity_kind = 'user' AND a.entity_id = $2 \
-             OR a.entity_kind = 'group' AND a.entity_id IN \
-             (SELECT m.group_id FROM ram_membership m WHERE m.tenant_id = $1 AND m.user_id = $2)) \
-             ORDER BY a.policy_type, a.policy_name"
+            // Each half finds its rows by the key; an OR would walk all of the tenant's.
+            "{ATTACHED} WHERE a.tenant_id = $1 AND a.entity_kind = 'user' AND a.entity_id = $2 \
+             UNION {ATTACHED} WHERE a.tenant_id = $1 AND a.entity_kind = 'group' AND a.entity_id IN \
+             (SELECT m.group_id FROM ram_membership m WHERE m.tenant_id = $1 AND m.user_id = $2) ORDER BY 1, 2"
         ),
         &[user.into()],
     )?)

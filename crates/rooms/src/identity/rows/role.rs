@@ -3,7 +3,7 @@
 use bailee_store::{Row, StoreError, TenantTx};
 use bailee_types::{RoleId, RoleName, Timestamp};
 
-use super::count_of;
+use super::{count_of, tag};
 use crate::identity::{CreateRole, Role};
 
 const ROLE: &str = "SELECT role_id, role_name, description, trust_document, session_max_s, allows_console, service, \
@@ -45,19 +45,24 @@ pub(in crate::identity) fn by_text_id(
         .transpose()
 }
 
-/// By name without case.
+/// By name without case; `linked` keeps roles of services only, or none of them.
 pub(in crate::identity) fn page(
     tx: &mut TenantTx<'_, '_>,
+    tags: &[(String, String)],
+    linked: Option<bool>,
     after: &str,
     limit: u32,
 ) -> Result<Vec<Role>, StoreError> {
-    tx.query(
-        &format!("{ROLE} WHERE tenant_id = $1 AND role_key > $2 ORDER BY role_key LIMIT $3"),
-        &[after.into(), i64::from(limit).into()],
-    )?
-    .iter()
-    .map(read)
-    .collect()
+    let mut values = vec![after.into(), i64::from(limit).into()];
+    let having = tag::having("role", "ram_role.role_id", tags, &mut values);
+    let service = match linked {
+        None => "",
+        Some(true) => " AND service IS NOT NULL",
+        Some(false) => " AND service IS NULL",
+    };
+    let sql =
+        format!("{ROLE} WHERE tenant_id = $1 AND role_key > $2{service}{having} ORDER BY role_key LIMIT $3");
+    tx.query(&sql, &values)?.iter().map(read).collect()
 }
 
 pub(in crate::identity) fn count(tx: &mut TenantTx<'_, '_>) -> Result<u64, StoreError> {

@@ -52,21 +52,26 @@ pub(in crate::identity) fn delete_all(
     .map(drop)
 }
 
-/// Ids of the resources with this tag; an empty value means any.
-pub(in crate::identity) fn holders(
-    tx: &mut TenantTx<'_, '_>,
-    kind: &str,
-    key: &str,
-    value: &str,
-) -> Result<Vec<String>, StoreError> {
-    tx.query(
-        "SELECT resource_id FROM ram_tag WHERE tenant_id = $1 AND resource_type = $2 AND tag_key = $3 \
-         AND ($4 = '' OR tag_value = $4)",
-        &[kind.into(), key.into(), value.into()],
-    )?
-    .iter()
-    .map(|r| r.text(0).map(str::to_owned))
-    .collect()
+/// Conditions on a statement of its own: the resource of `kind` whose id is in column `id` has all of these tags; an empty
+/// value means any. Their values are added to `values`, the first of which is `$2`.
+pub(in crate::identity) fn having<'t>(
+    kind: &'static str,
+    id: &'static str,
+    tags: &'t [(String, String)],
+    values: &mut Vec<Value<'t>>,
+) -> String {
+    let mut sql = String::new();
+    for (key, value) in tags {
+        let n = values.len() + 2;
+        sql.push_str(&format!(
+            " AND EXISTS (SELECT 1 FROM ram_tag h WHERE h.tenant_id = $1 AND h.resource_type = '{kind}' \
+             AND h.resource_id = {id} AND h.tag_key = ${n} AND (${m} = '' OR h.tag_value = ${m}))",
+            m = n + 1
+        ));
+        values.push(key.into());
+        values.push(value.into());
+    }
+    sql
 }
 
 const ROWS: &str = "SELECT t.resource_type, coalesce(u.user_name, r.role_name, t.resource_id), t.resource_id, t.tag_key, \
@@ -99,17 +104,28 @@ pub(in crate::identity) fn of<'i>(
     Ok(rows)
 }
 
-/// Tags of a kind after a resource and a key, by id and key, at most so many.
+/// Tags of a kind after a resource and a key, by id and key, at most so many: of these resources, of all when there are
+/// none, and only of resources that have all of `tags`.
 pub(in crate::identity) fn page(
     tx: &mut TenantTx<'_, '_>,
-    kind: &str,
+    kind: &'static str,
+    (ids, tags): (&[String], &[(String, String)]),
     (id, key): (&str, &str),
     limit: u32,
 ) -> Result<Vec<TagRow>, StoreError> {
+    let mut values: Vec<Value<'_>> = vec![kind.into(), id.into(), key.into(), i64::from(limit).into()];
+    let having = having(kind, "t.resource_id", tags, &mut values);
+    let mut among = String::new();
+    if !ids.is_empty() {
+        let places: Vec<String> = (0..ids.len()).map(|n| format!("${}", values.len() + 2 + n)).collect();
+        among = format!(" AND t.resource_id IN ({})", places.join(", "));
+        values.extend(ids.iter().map(|id| Value::Text(id)));
+    }
     let sql = format!(
-        "{ROWS} AND (t.resource_id, t.tag_key) > ($3, $4) ORDER BY t.resource_id, t.tag_key LIMIT $5"
+        "{ROWS} AND (t.resource_id, t.tag_key) > ($3, $4){having}{among} \
+         ORDER BY t.resource_id, t.tag_key LIMIT $5"
     );
-    tx.query(&sql, &[kind.into(), id.into(), key.into(), i64::from(limit).into()])?.iter().map(read).collect()
+    tx.query(&sql, &values)?.iter().map(read).collect()
 }
 
 fn read(r: &Row) -> Result<TagRow, StoreError> {

@@ -3,7 +3,7 @@
 use bailee_store::{Row, StoreError, TenantTx};
 use bailee_types::{Timestamp, UserId, UserName};
 
-use super::count_of;
+use super::{count_of, tag};
 use crate::identity::{CreateUser, User};
 
 const USER: &str = "SELECT u.user_id, u.user_name, u.display_name, u.comments, u.email, u.mobile_phone, \
@@ -40,20 +40,11 @@ pub(in crate::identity) fn page(
     after: &str,
     limit: u32,
 ) -> Result<Vec<User>, StoreError> {
-    let mut statement = format!("{USER} WHERE u.tenant_id = $1 AND u.user_name > $2");
-    let mut values: Vec<bailee_store::Value<'_>> = vec![after.into(), i64::from(limit).into()];
-    for (key, value) in tags {
-        let n = values.len() + 2;
-        statement.push_str(&format!(
-            " AND EXISTS (SELECT 1 FROM ram_tag t WHERE t.tenant_id = $1 AND t.resource_type = 'user' \
-             AND t.resource_id = u.user_id AND t.tag_key = ${n} AND (${m} = '' OR t.tag_value = ${m}))",
-            m = n + 1
-        ));
-        values.push(key.into());
-        values.push(value.into());
-    }
-    statement.push_str(" ORDER BY u.user_name LIMIT $3");
-    tx.query(&statement, &values)?.iter().map(read).collect()
+    let mut values = vec![after.into(), i64::from(limit).into()];
+    let having = tag::having("user", "u.user_id", tags, &mut values);
+    let sql =
+        format!("{USER} WHERE u.tenant_id = $1 AND u.user_name > $2{having} ORDER BY u.user_name LIMIT $3");
+    tx.query(&sql, &values)?.iter().map(read).collect()
 }
 
 fn read(r: &Row) -> Result<User, StoreError> {
