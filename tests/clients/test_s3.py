@@ -163,8 +163,9 @@ def test_a_presigned_address_opens_one_object_for_its_time(s3, bucket):
 def test_what_is_not_offered_says_so_and_changes_nothing(s3, bucket):
     s3.put_object(Bucket=bucket, Key="o", Body=b"x")
     attempts = {
-        "create_multipart_upload": lambda: s3.create_multipart_upload(Bucket=bucket, Key="big"),
-        "copy_object": lambda: s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/o"),
+        "copy_of_a_version": lambda: s3.copy_object(
+            Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "o", "VersionId": "v1"}
+        ),
         "put_bucket_policy": lambda: s3.put_bucket_policy(Bucket=bucket, Policy="{}"),
         "get_object_acl": lambda: s3.get_object_acl(Bucket=bucket, Key="o"),
         "put_object_acl": lambda: s3.put_object_acl(Bucket=bucket, Key="o", ACL="public-read"),
@@ -174,7 +175,6 @@ def test_what_is_not_offered_says_so_and_changes_nothing(s3, bucket):
         "put_bucket_versioning": lambda: s3.put_bucket_versioning(
             Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
         ),
-        "list_multipart_uploads": lambda: s3.list_multipart_uploads(Bucket=bucket),
         "get_version": lambda: s3.get_object(Bucket=bucket, Key="o", VersionId="v1"),
         "customer_key": lambda: s3.put_object(
             Bucket=bucket, Key="sse", Body=b"x", SSECustomerAlgorithm="AES256", SSECustomerKey="0" * 32
@@ -194,8 +194,7 @@ class Aws:
         self.house = house
         key_id, secret = house.key("acme")
         config = pathlib.Path(home) / "config"
-        # Parts come with a later release: one PUT for files of any size.
-        config.write_text("[default]\ns3 =\n  multipart_threshold = 5GB\n  addressing_style = path\n")
+        config.write_text("[default]\ns3 =\n  addressing_style = path\n")
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -241,14 +240,3 @@ def test_the_aws_command_line_copies_lists_and_removes(shared, tmp_path, chance)
     aws("s3", "rm", "s3://cli-bucket/", "--recursive")
     aws("s3", "rb", "s3://cli-bucket")
     assert "cli-bucket" not in aws("s3", "ls").stdout
-
-
-def test_the_aws_command_line_shows_that_parts_are_not_offered(shared, tmp_path):
-    aws = Aws(shared, tmp_path)
-    pathlib.Path(aws.env["AWS_CONFIG_FILE"]).write_text("[default]\ns3 =\n  multipart_threshold = 5MB\n")
-    large = tmp_path / "large.bin"
-    large.write_bytes(bytes(9 * MIB))
-    bucket = shared.bucket("acme")
-    done = aws("s3", "cp", str(large), f"s3://{bucket}/parts.bin", code=1)
-    assert "NotImplemented" in done.stderr, done.stderr
-    assert "parts.bin" not in aws("s3", "ls", f"s3://{bucket}/").stdout

@@ -11,7 +11,8 @@
 //!
 //! INVARIANT: no cut, swap, reorder or splice passes: position and end are in the nonce, place and owner in the key.
 //! INVARIANT: the header commits to the data key: no two keys open one object (GCM alone does not promise that).
-//! INVARIANT: a data key seals one object version, once; a [`Sealer`] cannot be copied or rewound.
+//! INVARIANT: a data key seals one object version: whole, or part by part, each under an id and a salt of its own and so under a
+//! key of its own; a [`Sealer`] cannot be copied or rewound.
 
 use bailee_types::{SecretBytes, random_bytes};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};

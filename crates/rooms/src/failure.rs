@@ -73,6 +73,8 @@ pub enum Thing {
     Bucket,
     /// An object.
     Object,
+    /// An upload in parts.
+    Upload,
     /// A ticket.
     Ticket,
     /// A consent request or grant.
@@ -117,6 +119,7 @@ impl std::fmt::Display for Thing {
             Self::Operator => "operator",
             Self::Bucket => "bucket",
             Self::Object => "object",
+            Self::Upload => "upload",
             Self::Ticket => "ticket",
             Self::Grant => "consent request",
             Self::Log => "log",

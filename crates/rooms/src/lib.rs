@@ -33,4 +33,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 13, name: "cosigning", sql: include_str!("migrations/0013_cosigning.sql") },
     Migration { number: 14, name: "alerts", sql: include_str!("migrations/0014_alerts.sql") },
     Migration { number: 15, name: "shortcuts", sql: include_str!("migrations/0015_shortcuts.sql") },
+    Migration { number: 16, name: "multipart", sql: include_str!("migrations/0016_multipart.sql") },
 ];

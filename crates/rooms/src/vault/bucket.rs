@@ -111,7 +111,7 @@ impl Operation for DeleteBucket {
                 }
                 if !rows::is_empty(&mut tx, &self.bucket)? {
                     return Err(Failure::Conflict(format!(
-                        "bucket `{}` is not empty: delete its objects first",
+                        "bucket `{}` is not empty: delete its objects and give up its uploads first",
                         self.bucket
                     )));
                 }
@@ -171,4 +171,9 @@ fn asked(tenant: &TenantId, bucket: Option<&BucketName>, action: &'static str, c
         also: Vec::new(),
         conditions: Vec::new(),
     }
+}
+
+/// An act on what lies in a bucket, without content.
+pub(super) fn bucket_asked(tenant: &TenantId, bucket: &BucketName, action: &'static str) -> Asked {
+    asked(tenant, Some(bucket), action, Class::Data)
 }

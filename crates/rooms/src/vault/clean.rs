@@ -26,9 +26,10 @@ pub(crate) async fn clean(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         round = round.wrapping_add(1);
         let cleaned = async {
-            remove_garbage(&house).await?;
+            house.remove_garbage().await?;
             house.db.forget_deleted().await?;
-            if round % ORPHAN_ROUNDS == 1 { find_orphans(&house).await } else { Ok(()) }
+            let before = house.now().ms() - ORPHAN_MS;
+            if round % ORPHAN_ROUNDS == 1 { house.find_orphans(before).await } else { Ok(()) }
         };
         if let Err(e) = cleaned.await {
             tracing::warn!("the cleaner could not work: {e}");
@@ -36,39 +37,47 @@ pub(crate) async fn clean(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Blob first, row after: a crash in between removes a missing blob once more, which is fine.
-async fn remove_garbage(house: &House) -> Result<(), Failure> {
-    let before = house.now().plus_ms(-GRACE_MS);
-    let garbage = house.db.read(move |tx| rows::garbage(tx, before, 1_000).map_err(Failure::from)).await?;
-    for id in garbage {
-        house.blobs.delete(&id).await?;
-        house.db.write(move |tx| rows::forget_garbage(tx, &id).map_err(Failure::from)).await?;
-    }
-    Ok(())
-}
-
-async fn find_orphans(house: &House) -> Result<(), Failure> {
-    let before = house.now().ms() - ORPHAN_MS;
-    let mut old = Vec::new();
-    house
-        .blobs
-        .each(|id, modified_ms| {
-            if modified_ms < before {
-                old.push(id);
-            }
-        })
-        .await?;
-    for some in old.chunks(500) {
-        let ids = some.to_vec();
-        let named: HashSet<_> = house
-            .db
-            .read(move |tx| rows::named(tx, &ids).map_err(Failure::from))
-            .await?
-            .into_iter()
-            .collect();
-        for id in some.iter().filter(|id| !named.contains(*id)) {
-            house.blobs.delete(id).await?;
+impl House {
+    /// Removes the bytes that no row names any more. Blob first, row after: a crash in between removes a missing blob once
+    /// more, which is fine.
+    ///
+    /// # Errors
+    /// When the database or the blobs cannot be written.
+    pub async fn remove_garbage(&self) -> Result<(), Failure> {
+        let before = self.now().plus_ms(-GRACE_MS);
+        let garbage = self.db.read(move |tx| rows::garbage(tx, before, 1_000).map_err(Failure::from)).await?;
+        for id in garbage {
+            self.blobs.delete(&id).await?;
+            self.db.write(move |tx| rows::forget_garbage(tx, &id).map_err(Failure::from)).await?;
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Removes blobs from before an instant (milliseconds since 1970) that no row ever named: of writes that died.
+    ///
+    /// # Errors
+    /// When the database cannot be read or the blobs cannot be removed.
+    pub async fn find_orphans(&self, before: i64) -> Result<(), Failure> {
+        let mut old = Vec::new();
+        self.blobs
+            .each(|id, modified_ms| {
+                if modified_ms < before {
+                    old.push(id);
+                }
+            })
+            .await?;
+        for some in old.chunks(500) {
+            let ids = some.to_vec();
+            let named: HashSet<_> = self
+                .db
+                .read(move |tx| rows::named(tx, &ids).map_err(Failure::from))
+                .await?
+                .into_iter()
+                .collect();
+            for id in some.iter().filter(|id| !named.contains(*id)) {
+                self.blobs.delete(id).await?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use bailee_crypto::envelope::{Context, HEADER_LEN, Opener, SEALED_SEGMENT_LEN, SEGMENT_LEN};
+use bailee_crypto::envelope::{Context, DataKey, HEADER_LEN, Opener, SEALED_SEGMENT_LEN, SEGMENT_LEN};
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId};
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt};
 
 use super::put::raw;
-use super::{ObjectInfo, ObjectMeta, object_asked, rows};
+use super::{ObjectInfo, ObjectMeta, object_asked, parts, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
 use crate::keys::TenantKey;
@@ -76,8 +76,14 @@ impl Operation for GetObject {
             Choice::Bytes { start, end } if start <= end && end <= info.size => (start, end),
             Choice::Bytes { .. } => return Err(Failure::Bug("a range lies outside its object".into())),
         };
-        let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, &row).await?;
-        if opened.inline.is_some() {
+        let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, (&row, &info.meta)).await?;
+        if start >= end {
+            if info.size == 0 {
+                opened.prove_empty(house).await?;
+            }
+            return Ok(Content { info, first: Bytes::new(), rest: None });
+        }
+        if opened.is_inline() {
             // Small: no stream, no boxes.
             let first = opened.whole(house, start, end).await?;
             return Ok(Content { info, first, rest: None });
@@ -142,8 +148,27 @@ pub(super) fn open_meta(
 
 /// An object whose key is open. Content leaves it segment by segment, each authenticated.
 pub(super) struct OpenObject {
-    opener: Arc<Opener>,
-    version: ObjectVersionId,
+    data_key: Arc<DataKey>,
+    tenant: TenantId,
+    bucket: BucketName,
+    /// In order; one for an object that came as a whole.
+    pieces: Vec<Piece>,
+}
+
+/// One envelope of an object.
+struct Piece {
+    id: ObjectVersionId,
+    /// Its first byte in the object.
+    start: u64,
+    size: u64,
+    header: Vec<u8>,
+    inline: Option<Bytes>,
+}
+
+/// A piece that is open.
+struct OpenPiece {
+    opener: Opener,
+    id: ObjectVersionId,
     size: u64,
     inline: Option<Bytes>,
 }
@@ -154,21 +179,36 @@ pub(super) async fn open(
     tenant: &TenantId,
     bucket: &BucketName,
     key: &ObjectKey,
-    row: &rows::ObjectRow,
+    (row, meta): (&rows::ObjectRow, &ObjectMeta),
 ) -> Result<OpenObject, Failure> {
+    parts::check(&row.version, row.size, &row.parts, meta.parts.as_deref())?;
     let release = intent.release(bucket, key, &row.version, house.now())?;
     let data_key = house.open_data_key(&release, row.key_version, &row.wrapped_key).await?;
-    let context = Context { tenant: tenant.as_str(), bucket: bucket.as_str(), version: raw(&row.version)? };
-    let opener = Opener::new(&data_key, &context, &row.header)?;
-    Ok(OpenObject {
-        opener: Arc::new(opener),
-        version: row.version.clone(),
-        size: row.size,
-        inline: row.inline.clone().map(Bytes::from),
-    })
+    let mut pieces = Vec::with_capacity(row.parts.len().max(1));
+    let mut start = 0;
+    for part in &row.parts {
+        let (id, size, header) = (part.id.clone(), part.size, part.header.clone());
+        pieces.push(Piece { id, start, size, header, inline: None });
+        start += size;
+    }
+    if pieces.is_empty() {
+        pieces.push(Piece {
+            id: row.version.clone(),
+            start: 0,
+            size: row.size,
+            header: row.header.clone(),
+            inline: row.inline.clone().map(Bytes::from),
+        });
+    }
+    let (tenant, bucket) = (tenant.clone(), bucket.clone());
+    Ok(OpenObject { data_key: Arc::new(data_key), tenant, bucket, pieces })
 }
 
 impl OpenObject {
+    pub(super) fn is_inline(&self) -> bool {
+        self.pieces.first().is_some_and(|p| p.inline.is_some())
+    }
+
     /// The content from `start` to `end` (exclusive) as blocks of at most 1 MiB; the next block is read while
     /// the present one is sent.
     pub(super) fn blocks(
@@ -177,11 +217,49 @@ impl OpenObject {
         start: u64,
         end: u64,
     ) -> BoxStream<'static, Result<Bytes, Failure>> {
-        if start >= end {
-            // An empty object still has one sealed segment: opening it proves that it is empty.
-            let house = Arc::clone(house);
-            return async move { self.open_run(&house, 0, 1, 0, 0).await }.into_stream().boxed();
-        }
+        let house = Arc::clone(house);
+        let Self { data_key, tenant, bucket, pieces } = self;
+        // Of an empty range one piece proves that nothing is there.
+        let touched: Vec<(Piece, u64, u64)> = pieces
+            .into_iter()
+            .filter_map(|p| {
+                let (from, to) = (start.max(p.start), end.min(p.start + p.size));
+                (from < to).then(|| (from - p.start, to - p.start)).map(|(a, b)| (p, a, b))
+            })
+            .collect();
+        stream::iter(touched)
+            .flat_map(move |(piece, from, to)| match piece.open(&data_key, &tenant, &bucket) {
+                Ok(open) => open.blocks(&house, from, to),
+                Err(e) => stream::iter([Err(e)]).boxed(),
+            })
+            .boxed()
+    }
+
+    /// The content from `start` to `end` of a small object, which has one segment.
+    async fn whole(self, house: &Arc<House>, start: u64, end: u64) -> Result<Bytes, Failure> {
+        let Self { data_key, tenant, bucket, pieces } = self;
+        let piece =
+            pieces.into_iter().next().ok_or_else(|| Failure::Bug("an object without a piece".into()))?;
+        piece.open(&data_key, &tenant, &bucket)?.open_run(house, 0, 1, start, end).await
+    }
+
+    /// That an object which says that it is empty is.
+    pub(super) async fn prove_empty(self, house: &Arc<House>) -> Result<(), Failure> {
+        self.whole(house, 0, 0).await.map(drop)
+    }
+}
+
+impl Piece {
+    fn open(self, key: &DataKey, tenant: &TenantId, bucket: &BucketName) -> Result<OpenPiece, Failure> {
+        let context = Context { tenant: tenant.as_str(), bucket: bucket.as_str(), version: raw(&self.id)? };
+        let opener = Opener::new(key, &context, &self.header)?;
+        Ok(OpenPiece { opener, id: self.id, size: self.size, inline: self.inline })
+    }
+}
+
+impl OpenPiece {
+    /// The piece's bytes from `start` to `end`, which is behind it.
+    fn blocks(self, house: &Arc<House>, start: u64, end: u64) -> BoxStream<'static, Result<Bytes, Failure>> {
         let segment = SEGMENT_LEN as u64;
         let (first, last) = (start / segment, (end - 1) / segment);
         let step = usize::try_from(SEGMENTS_AT_ONCE).unwrap_or(16);
@@ -199,11 +277,6 @@ impl OpenObject {
             })
             .buffered(4)
             .boxed()
-    }
-
-    /// The content from `start` to `end` of a small object, which has one segment.
-    async fn whole(&self, house: &Arc<House>, start: u64, end: u64) -> Result<Bytes, Failure> {
-        self.open_run(house, 0, 1, start, end).await
     }
 
     async fn open_run(
@@ -226,7 +299,7 @@ impl OpenObject {
             }
             None => {
                 let header = HEADER_LEN as u64;
-                let bytes = house.blobs.read(&self.version, header + low..header + high).await?;
+                let bytes = house.blobs.read(&self.id, header + low..header + high).await?;
                 bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]))
             }
         };

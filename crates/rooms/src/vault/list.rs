@@ -154,19 +154,23 @@ impl ListObjects {
         }
     }
 
-    /// The common prefix that a name folds into.
     fn fold(&self, name: &str) -> Option<String> {
-        if self.delimiter.is_empty() {
-            return None;
-        }
-        let rest = name.strip_prefix(self.prefix.as_str())?;
-        let at = rest.find(self.delimiter.as_str())?;
-        Some(format!("{}{}{}", self.prefix, rest.get(..at)?, self.delimiter))
+        fold(name, &self.prefix, &self.delimiter)
     }
 }
 
+/// The common prefix that a name folds into.
+pub(super) fn fold(name: &str, prefix: &str, delimiter: &str) -> Option<String> {
+    if delimiter.is_empty() {
+        return None;
+    }
+    let rest = name.strip_prefix(prefix)?;
+    let at = rest.find(delimiter)?;
+    Some(format!("{prefix}{}{delimiter}", rest.get(..at)?))
+}
+
 /// The least text that sorts behind every text with this prefix; none when there is none (empty prefix).
-fn successor(prefix: &str) -> Option<String> {
+pub(super) fn successor(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
         // Code points and UTF-8 bytes sort alike; the surrogates' gap is skipped.

@@ -10,11 +10,14 @@
 
 mod bucket;
 mod clean;
+mod copy;
 mod delete;
 mod get;
 mod list;
+mod parts;
 mod put;
 mod rows;
+mod upload;
 mod window;
 
 use std::collections::BTreeMap;
@@ -25,13 +28,19 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use bucket::bucket_asked;
 pub(crate) use bucket::has_bucket;
 pub use bucket::{CreateBucket, DeleteBucket, GetBucket, ListBuckets};
 pub(crate) use clean::clean;
+pub use copy::CopyBody;
 pub use delete::DeleteObject;
 pub use get::{Choice, Content, GetObject};
 pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
+pub use upload::{
+    AbortUpload, CompleteUpload, CreateUpload, ListParts, ListUploads, PARTS_MAX, Part, PartPage, PutPart,
+    Upload, UploadPage,
+};
 pub use window::{ReadObject, WINDOW_LEN, Window};
 
 use crate::consent::parameters;
@@ -105,7 +114,7 @@ pub struct Bucket {
 /// are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectMeta {
-    /// MD5 of the content, lower-case hex.
+    /// MD5 of the content, lower-case hex; of an object of parts the MD5 of their MD5s, `-` and their number.
     pub md5: String,
     /// CRC-64/XZ of the content.
     pub crc64: u64,
@@ -115,6 +124,9 @@ pub struct ObjectMeta {
     pub headers: BTreeMap<String, String>,
     /// User metadata by lower-case name without the dialect's prefix.
     pub user: BTreeMap<String, String>,
+    /// For an object of parts: the digest of their list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<String>,
 }
 
 /// An object as HEAD shows it.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bailee_crypto::envelope::{Context, SEGMENT_LEN, Sealer};
-use bailee_store::BlobWriter;
+use bailee_store::{BlobWriter, TenantTx};
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use bytes::{Bytes, BytesMut};
 
-use super::{Body, INLINE_MAX, ObjectMeta, object_asked, rows};
+use super::{Body, BodyDigests, INLINE_MAX, ObjectMeta, object_asked, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
+use crate::keys::TenantKey;
 use crate::{Failure, House, Thing};
 
 /// The largest object of one PUT (both dialects: 5 GiB).
@@ -75,25 +76,10 @@ impl Operation for PutObject {
         let context =
             Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&version)? };
         let (sealer, header) = Sealer::new(&data_key, &context);
-        let mut intake = Intake::new(house, version.clone(), sealer, header.to_vec());
-        let received = self.receive(&mut intake).await;
-        let sealed = match received {
-            Ok(()) => intake.finish().await?,
-            Err(e) => {
-                intake.give_up().await;
-                return Err(e);
-            }
-        };
-        match self.body.finish() {
-            Ok(digests) => {
-                self.meta.md5 = digests.md5;
-                self.meta.crc64 = digests.crc64;
-            }
-            Err(why) => {
-                sealed.discard(house, &version).await;
-                return Err(Failure::Body(why));
-            }
-        }
+        let intake = Intake::new(house, version.clone(), sealer, header.to_vec(), Keep::InRowIfSmall);
+        let (sealed, digests) = receive(intake, self.body.as_mut(), self.len, PUT_MAX).await?;
+        self.meta.md5 = digests.md5;
+        self.meta.crc64 = digests.crc64;
         let key = house.tenant_key(&self.tenant).await?;
         let meta = serde_json::to_vec(&self.meta).map_err(|e| Failure::Bug(e.to_string()))?;
         let now = house.now();
@@ -107,9 +93,11 @@ impl Operation for PutObject {
             sealed_meta: key.seal_metadata(&self.bucket, &version, &meta),
             header: header.to_vec(),
             inline: sealed.inline.clone(),
+            parts: 0,
         };
-        let condition = self.must_be_new;
-        let (wanted_md5, opener) = (self.must_have_md5.clone(), key);
+        let condition =
+            Condition { must_be_new: self.must_be_new, must_have_md5: self.must_have_md5.clone() };
+        let opener = key;
         let (tenant, bucket) = (self.tenant.clone(), self.bucket.clone());
         let committed = house
             .db
@@ -118,21 +106,7 @@ impl Operation for PutObject {
                 if rows::bucket(&mut tx, &bucket)?.is_none() {
                     return Err(Failure::not_found(Thing::Bucket, &bucket));
                 }
-                let former = rows::former(&mut tx, &bucket, &row.key)?;
-                if condition && former.is_some() {
-                    return Err(Failure::exists(Thing::Object, &row.key));
-                }
-                if let Some(wanted) = wanted_md5 {
-                    let has = match &former {
-                        Some(f) => {
-                            Some(super::get::open_meta(&opener, &bucket, &f.version, &f.sealed_meta)?.md5)
-                        }
-                        None => None,
-                    };
-                    if has.as_deref() != Some(wanted.as_str()) {
-                        return Err(Failure::Precondition("If-Match"));
-                    }
-                }
+                let former = condition.check(&mut tx, &opener, &bucket, &row.key)?;
                 rows::put_object(&mut tx, &bucket, &row, former.as_ref(), now).map_err(Failure::from)
             })
             .await;
@@ -145,26 +119,93 @@ impl Operation for PutObject {
     }
 }
 
-impl PutObject {
-    async fn receive(&mut self, intake: &mut Intake<'_>) -> Result<(), Failure> {
-        while let Some(piece) = self.body.next().await {
-            intake.take(piece.map_err(Failure::Body)?).await?;
-            if self.len.is_some_and(|n| intake.size > n) || intake.size > PUT_MAX {
-                return Err(Failure::Body("the body is longer than it was said to be".into()));
+/// What must hold of the object that a write replaces.
+pub(super) struct Condition {
+    pub(super) must_be_new: bool,
+    pub(super) must_have_md5: Option<String>,
+}
+
+impl Condition {
+    /// The object that is replaced, if there is one.
+    pub(super) fn check(
+        &self,
+        tx: &mut TenantTx<'_, '_>,
+        opener: &TenantKey,
+        bucket: &BucketName,
+        key: &ObjectKey,
+    ) -> Result<Option<rows::Former>, Failure> {
+        let former = rows::former(tx, bucket, key)?;
+        if self.must_be_new && former.is_some() {
+            return Err(Failure::exists(Thing::Object, key));
+        }
+        if let Some(wanted) = &self.must_have_md5 {
+            let has = match &former {
+                Some(f) => Some(super::get::open_meta(opener, bucket, &f.version, &f.sealed_meta)?.md5),
+                None => None,
+            };
+            if has.as_ref() != Some(wanted) {
+                return Err(Failure::Precondition("If-Match"));
             }
         }
-        match self.len {
-            Some(n) if n != intake.size => Err(Failure::Body(format!(
-                "the body ended after {} of {n} bytes; nothing was stored",
-                intake.size
-            ))),
-            _ => Ok(()),
+        Ok(former)
+    }
+}
+
+/// Takes a whole body in; when anything is wrong with it, nothing stays.
+pub(super) async fn receive(
+    mut intake: Intake<'_>,
+    body: &mut dyn Body,
+    len: Option<u64>,
+    max: u64,
+) -> Result<(Sealed, BodyDigests), Failure> {
+    if let Err(e) = take_all(&mut intake, body, len, max).await {
+        intake.give_up().await;
+        return Err(e);
+    }
+    let (house, id) = (intake.house, intake.version.clone());
+    let sealed = intake.finish().await?;
+    match body.finish() {
+        Ok(digests) => Ok((sealed, digests)),
+        Err(why) => {
+            sealed.discard(house, &id).await;
+            Err(Failure::Body(why))
         }
     }
 }
 
+async fn take_all(
+    intake: &mut Intake<'_>,
+    body: &mut dyn Body,
+    len: Option<u64>,
+    max: u64,
+) -> Result<(), Failure> {
+    while let Some(piece) = body.next().await {
+        intake.take(piece.map_err(Failure::Body)?).await?;
+        if len.is_some_and(|n| intake.size > n) || intake.size > max {
+            return Err(Failure::Body("the body is longer than it was said to be".into()));
+        }
+    }
+    match len {
+        Some(n) if n != intake.size => Err(Failure::Body(format!(
+            "the body ended after {} of {n} bytes; nothing was stored",
+            intake.size
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Where sealed bytes go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Small ones into the row, others into a blob.
+    InRowIfSmall,
+    /// Into a blob always.
+    InBlob,
+}
+
 /// Takes plain bytes, gives sealed segments to the row or the blob.
-struct Intake<'h> {
+pub(super) struct Intake<'h> {
+    keep: Keep,
     house: &'h House,
     version: ObjectVersionId,
     sealer: Sealer,
@@ -175,15 +216,22 @@ struct Intake<'h> {
     size: u64,
 }
 
-struct Sealed {
-    size: u64,
+pub(super) struct Sealed {
+    pub(super) size: u64,
     /// The sealed bytes of a small object; none when they are a blob.
     inline: Option<Bytes>,
 }
 
 impl<'h> Intake<'h> {
-    fn new(house: &'h House, version: ObjectVersionId, sealer: Sealer, header: Vec<u8>) -> Self {
+    pub(super) fn new(
+        house: &'h House,
+        version: ObjectVersionId,
+        sealer: Sealer,
+        header: Vec<u8>,
+        keep: Keep,
+    ) -> Self {
         Self {
+            keep,
             house,
             version,
             sealer,
@@ -234,7 +282,7 @@ impl<'h> Intake<'h> {
     }
 
     async fn finish(mut self) -> Result<Sealed, Failure> {
-        let small = self.blob.is_none() && self.size <= INLINE_MAX as u64;
+        let small = self.keep == Keep::InRowIfSmall && self.blob.is_none() && self.size <= INLINE_MAX as u64;
         if !small && self.blob.is_none() {
             self.blob = Some(self.house.blobs.create(&self.version).await?);
             self.part.extend_from_slice(&self.header);
@@ -263,7 +311,7 @@ impl<'h> Intake<'h> {
 
 impl Sealed {
     /// Removes a blob that no row will name; what stays (a crash here) the cleaner removes.
-    async fn discard(&self, house: &House, version: &ObjectVersionId) {
+    pub(super) async fn discard(&self, house: &House, version: &ObjectVersionId) {
         if self.inline.is_none()
             && let Err(e) = house.blobs.delete(version).await
         {

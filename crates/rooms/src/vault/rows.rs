@@ -5,6 +5,8 @@ use bailee_types::{BucketName, ObjectKey, ObjectVersionId, RegionId, TenantId, T
 use bytes::Bytes;
 
 use super::Bucket;
+use super::parts::PartRow;
+use super::upload::Upload;
 
 pub(super) struct NewObject {
     pub(super) key: ObjectKey,
@@ -16,6 +18,8 @@ pub(super) struct NewObject {
     pub(super) sealed_meta: Vec<u8>,
     pub(super) header: Vec<u8>,
     pub(super) inline: Option<Bytes>,
+    /// Parts that it was put together of; 0 when it came as a whole.
+    pub(super) parts: u64,
 }
 
 pub(super) struct ObjectRow {
@@ -27,11 +31,27 @@ pub(super) struct ObjectRow {
     pub(super) sealed_meta: Vec<u8>,
     pub(super) header: Vec<u8>,
     pub(super) inline: Option<Vec<u8>>,
+    /// By number; none for an object that came as a whole.
+    pub(super) parts: Vec<PartRow>,
+}
+
+pub(super) struct UploadRow {
+    pub(super) version: ObjectVersionId,
+    pub(super) key_version: i64,
+    pub(super) wrapped_key: Vec<u8>,
+    pub(super) sealed_meta: Vec<u8>,
+}
+
+pub(super) struct UploadPart {
+    pub(super) part: PartRow,
+    pub(super) sealed_digests: Vec<u8>,
+    pub(super) written_at: Timestamp,
 }
 
 pub(super) struct Former {
     pub(super) version: ObjectVersionId,
     pub(super) is_inline: bool,
+    pub(super) in_parts: bool,
     pub(super) sealed_meta: Vec<u8>,
 }
 
@@ -84,8 +104,13 @@ fn read_bucket(r: &Row) -> Result<Bucket, StoreError> {
 }
 
 pub(super) fn is_empty(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM object WHERE tenant_id = $1 AND bucket = $2 LIMIT 1";
-    Ok(tx.query(sql, &[bucket.as_str().into()])?.is_empty())
+    for table in ["object", "upload"] {
+        let sql = format!("SELECT 1 FROM {table} WHERE tenant_id = $1 AND bucket = $2 LIMIT 1");
+        if !tx.query(&sql, &[bucket.as_str().into()])?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 pub(super) fn former(
@@ -94,7 +119,7 @@ pub(super) fn former(
     key: &ObjectKey,
 ) -> Result<Option<Former>, StoreError> {
     tx.query_opt(
-        "SELECT version_id, is_inline, sealed_meta FROM object \
+        "SELECT version_id, is_inline, sealed_meta, parts FROM object \
          WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3",
         &[bucket.as_str().into(), key.as_str().into()],
     )?
@@ -102,6 +127,7 @@ pub(super) fn former(
         Ok(Former {
             version: r.parsed(0, ObjectVersionId::parse)?,
             is_inline: r.int(1)? == 1,
+            in_parts: r.int(3)? > 0,
             sealed_meta: r.blob(2)?.to_vec(),
         })
     })
@@ -120,11 +146,12 @@ pub(super) fn put_object(
     }
     tx.execute(
         "INSERT INTO object (tenant_id, bucket, object_key, version_id, size, modified_at_ms, key_version, \
-         wrapped_key, sealed_meta, header, is_inline) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         wrapped_key, sealed_meta, header, is_inline, parts) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (tenant_id, bucket, object_key) DO UPDATE SET version_id = excluded.version_id, \
          size = excluded.size, modified_at_ms = excluded.modified_at_ms, key_version = excluded.key_version, \
          wrapped_key = excluded.wrapped_key, sealed_meta = excluded.sealed_meta, header = excluded.header, \
-         is_inline = excluded.is_inline",
+         is_inline = excluded.is_inline, parts = excluded.parts",
         &[
             bucket.as_str().into(),
             o.key.as_str().into(),
@@ -136,6 +163,7 @@ pub(super) fn put_object(
             (&o.sealed_meta).into(),
             (&o.header).into(),
             o.inline.is_some().into(),
+            (o.parts as i64).into(),
         ],
     )?;
     if let Some(bytes) = &o.inline {
@@ -168,6 +196,16 @@ fn drop_bytes(tx: &mut TenantTx<'_, '_>, former: &Former, now: Timestamp) -> Res
             "DELETE FROM object_inline WHERE tenant_id = $1 AND version_id = $2",
             &[former.version.as_str().into()],
         )?;
+    } else if former.in_parts {
+        tx.execute(
+            "INSERT INTO blob_garbage (version_id, since_ms) SELECT part_id, $3 FROM object_part \
+             WHERE tenant_id = $1 AND version_id = $2 ON CONFLICT DO NOTHING",
+            &[former.version.as_str().into(), now.ms().into()],
+        )?;
+        tx.execute(
+            "DELETE FROM object_part WHERE tenant_id = $1 AND version_id = $2",
+            &[former.version.as_str().into()],
+        )?;
     } else {
         // `tenant_id = $1` is always true here; it keeps the statement scoped like every other.
         tx.execute(
@@ -186,15 +224,16 @@ pub(super) fn object(
     with_bytes: bool,
 ) -> Result<Option<ObjectRow>, StoreError> {
     const PLAIN: &str = "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, \
-         o.header, o.is_inline, NULL FROM object o WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_key = $3";
+         o.header, o.is_inline, o.parts, NULL FROM object o WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_key = $3";
     const BYTES: &str = "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, \
-         o.header, o.is_inline, i.sealed_bytes FROM object o LEFT JOIN object_inline i ON i.version_id = o.version_id \
+         o.header, o.is_inline, o.parts, i.sealed_bytes FROM object o LEFT JOIN object_inline i ON i.version_id = o.version_id \
          WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_key = $3";
     let sql = if with_bytes { BYTES } else { PLAIN };
     let Some(r) = tx.query_opt(sql, &[bucket.as_str().into(), key.as_str().into()])? else { return Ok(None) };
     let row = read_object(&r, 0)?;
-    let inline = if with_bytes && r.int(7)? == 1 { Some(r.blob(8)?.to_vec()) } else { None };
-    Ok(Some(ObjectRow { inline, ..row }))
+    let inline = if with_bytes && r.int(7)? == 1 { Some(r.blob(9)?.to_vec()) } else { None };
+    let parts = if with_bytes && r.int(8)? > 0 { parts_of_object(tx, &row.version)? } else { Vec::new() };
+    Ok(Some(ObjectRow { inline, parts, ..row }))
 }
 
 /// Up to `limit` objects from the name `from` (inclusive) to `end` (exclusive).
@@ -230,7 +269,224 @@ fn read_object(r: &Row, at: usize) -> Result<ObjectRow, StoreError> {
         sealed_meta: r.blob(at + 5)?.to_vec(),
         header: r.blob(at + 6)?.to_vec(),
         inline: None,
+        parts: Vec::new(),
     })
+}
+
+fn parts_of_object(tx: &mut TenantTx<'_, '_>, version: &ObjectVersionId) -> Result<Vec<PartRow>, StoreError> {
+    tx.query(
+        "SELECT part_number, part_id, size, header FROM object_part WHERE tenant_id = $1 AND version_id = $2 \
+         ORDER BY part_number",
+        &[version.as_str().into()],
+    )?
+    .iter()
+    .map(read_part)
+    .collect()
+}
+
+fn read_part(r: &Row) -> Result<PartRow, StoreError> {
+    Ok(PartRow {
+        number: u32::try_from(r.int(0)?).map_err(|_| StoreError::Corrupt("a part's number".into()))?,
+        id: r.parsed(1, ObjectVersionId::parse)?,
+        size: r.uint(2)?,
+        header: r.blob(3)?.to_vec(),
+    })
+}
+
+pub(super) fn upload_count(tx: &mut TenantTx<'_, '_>) -> Result<u64, StoreError> {
+    tx.query_opt("SELECT count(*) FROM upload WHERE tenant_id = $1", &[])?.map_or(Ok(0), |r| r.uint(0))
+}
+
+pub(super) fn insert_upload(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    upload: &str,
+    row: &UploadRow,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO upload (tenant_id, bucket, object_key, upload_id, version_id, key_version, wrapped_key, \
+         sealed_meta, begun_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        &[
+            bucket.as_str().into(),
+            key.as_str().into(),
+            upload.into(),
+            row.version.as_str().into(),
+            row.key_version.into(),
+            (&row.wrapped_key).into(),
+            (&row.sealed_meta).into(),
+            now.ms().into(),
+        ],
+    )
+    .map(drop)
+}
+
+pub(super) fn upload(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    upload: &str,
+) -> Result<Option<UploadRow>, StoreError> {
+    tx.query_opt(
+        "SELECT version_id, key_version, wrapped_key, sealed_meta FROM upload \
+         WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3 AND upload_id = $4",
+        &[bucket.as_str().into(), key.as_str().into(), upload.into()],
+    )?
+    .map(|r| {
+        Ok(UploadRow {
+            version: r.parsed(0, ObjectVersionId::parse)?,
+            key_version: r.int(1)?,
+            wrapped_key: r.blob(2)?.to_vec(),
+            sealed_meta: r.blob(3)?.to_vec(),
+        })
+    })
+    .transpose()
+}
+
+pub(super) fn delete_upload(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    upload: &str,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "DELETE FROM upload WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3 AND upload_id = $4",
+        &[bucket.as_str().into(), key.as_str().into(), upload.into()],
+    )
+    .map(drop)
+}
+
+/// Uploads of keys from `from` (inclusive) to `end` (exclusive), after a key and an id.
+pub(super) fn uploads(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    (from, end): (&str, Option<&str>),
+    (key, id): &(String, String),
+    limit: u32,
+) -> Result<Vec<Upload>, StoreError> {
+    // After all uploads of a key: behind its name. No id is as large as this one.
+    let id = if id.is_empty() && !key.is_empty() { "~" } else { id.as_str() };
+    let mut values =
+        vec![bucket.as_str().into(), from.into(), key.into(), id.into(), i64::from(limit).into()];
+    let below = match end {
+        Some(end) => {
+            values.push(end.into());
+            " AND object_key < $7"
+        }
+        None => "",
+    };
+    let sql = format!(
+        "SELECT object_key, upload_id, begun_at_ms FROM upload WHERE tenant_id = $1 AND bucket = $2 \
+         AND object_key >= $3 AND (object_key, upload_id) > ($4, $5){below} ORDER BY object_key, upload_id LIMIT $6"
+    );
+    tx.query(&sql, &values)?
+        .iter()
+        .map(|r| {
+            Ok(Upload {
+                key: r.parsed(0, ObjectKey::parse)?,
+                id: r.text(1)?.to_owned(),
+                begun_at: Timestamp::from_ms(r.int(2)?),
+            })
+        })
+        .collect()
+}
+
+/// Writes a part; the bytes of a former one of its number are garbage.
+pub(super) fn put_part(
+    tx: &mut TenantTx<'_, '_>,
+    upload: &str,
+    row: &UploadPart,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let number = i64::from(row.part.number);
+    tx.execute(
+        "INSERT INTO blob_garbage (version_id, since_ms) SELECT part_id, $4 FROM upload_part \
+         WHERE tenant_id = $1 AND upload_id = $2 AND part_number = $3 ON CONFLICT DO NOTHING",
+        &[upload.into(), number.into(), now.ms().into()],
+    )?;
+    tx.execute(
+        "INSERT INTO upload_part (tenant_id, upload_id, part_number, part_id, size, header, sealed_digests, \
+         written_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+         ON CONFLICT (tenant_id, upload_id, part_number) DO UPDATE SET part_id = excluded.part_id, \
+         size = excluded.size, header = excluded.header, sealed_digests = excluded.sealed_digests, \
+         written_at_ms = excluded.written_at_ms",
+        &[
+            upload.into(),
+            number.into(),
+            row.part.id.as_str().into(),
+            (row.part.size as i64).into(),
+            (&row.part.header).into(),
+            (&row.sealed_digests).into(),
+            row.written_at.ms().into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// Parts after a number, at most so many.
+pub(super) fn parts_of_upload(
+    tx: &mut TenantTx<'_, '_>,
+    upload: &str,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<UploadPart>, StoreError> {
+    tx.query(
+        "SELECT part_number, part_id, size, header, sealed_digests, written_at_ms FROM upload_part \
+         WHERE tenant_id = $1 AND upload_id = $2 AND part_number > $3 ORDER BY part_number LIMIT $4",
+        &[upload.into(), i64::from(after).into(), i64::from(limit).into()],
+    )?
+    .iter()
+    .map(|r| {
+        Ok(UploadPart {
+            part: read_part(r)?,
+            sealed_digests: r.blob(4)?.to_vec(),
+            written_at: Timestamp::from_ms(r.int(5)?),
+        })
+    })
+    .collect()
+}
+
+/// Moves the chosen parts of an upload to the object; the others are garbage. False when one of the chosen is not there
+/// any more.
+pub(super) fn assemble(
+    tx: &mut TenantTx<'_, '_>,
+    upload: &str,
+    version: &ObjectVersionId,
+    chosen: &[PartRow],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    for part in chosen {
+        let moved = tx.execute(
+            "INSERT INTO object_part (tenant_id, version_id, part_number, part_id, size, header) \
+             SELECT tenant_id, $2, part_number, part_id, size, header FROM upload_part \
+             WHERE tenant_id = $1 AND upload_id = $3 AND part_number = $4 AND part_id = $5",
+            &[version.as_str().into(), upload.into(), i64::from(part.number).into(), part.id.as_str().into()],
+        )?;
+        if moved != 1 {
+            return Ok(false);
+        }
+        tx.execute(
+            "DELETE FROM upload_part WHERE tenant_id = $1 AND upload_id = $2 AND part_number = $3",
+            &[upload.into(), i64::from(part.number).into()],
+        )?;
+    }
+    drop_parts_of_upload(tx, upload, now)?;
+    Ok(true)
+}
+
+/// The bytes of all parts of an upload are garbage.
+pub(super) fn drop_parts_of_upload(
+    tx: &mut TenantTx<'_, '_>,
+    upload: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO blob_garbage (version_id, since_ms) SELECT part_id, $3 FROM upload_part \
+         WHERE tenant_id = $1 AND upload_id = $2 ON CONFLICT DO NOTHING",
+        &[upload.into(), now.ms().into()],
+    )?;
+    tx.execute("DELETE FROM upload_part WHERE tenant_id = $1 AND upload_id = $2", &[upload.into()]).map(drop)
 }
 
 pub(super) fn garbage(
@@ -256,7 +512,8 @@ pub(super) fn named(tx: &mut Tx<'_>, ids: &[ObjectVersionId]) -> Result<Vec<Obje
     let mut out = Vec::new();
     for id in ids {
         let row = tx.query(
-            "SELECT 1 FROM object WHERE version_id = $1 UNION ALL SELECT 1 FROM blob_garbage WHERE version_id = $1",
+            "SELECT 1 FROM object WHERE version_id = $1 UNION ALL SELECT 1 FROM blob_garbage WHERE version_id = $1 \
+             UNION ALL SELECT 1 FROM upload_part WHERE part_id = $1 UNION ALL SELECT 1 FROM object_part WHERE part_id = $1",
             &[id.as_str().into()],
         )?;
         if !row.is_empty() {

@@ -73,7 +73,11 @@ impl Operation for ReadObject {
             return Err(Failure::Precondition("the object became shorter while it was read"));
         }
         let end = info.size.min(self.start.saturating_add(WINDOW_LEN));
-        let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, &row).await?;
+        let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, (&row, &info.meta)).await?;
+        if info.size == 0 {
+            opened.prove_empty(house).await?;
+            return Ok(Window { info, bytes: Bytes::new(), grant, record, next: None });
+        }
         let mut blocks = opened.blocks(house, self.start, end);
         let mut bytes = BytesMut::with_capacity((end - self.start) as usize);
         while let Some(block) = blocks.next().await {

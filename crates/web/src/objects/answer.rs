@@ -32,13 +32,26 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::NotFound { thing: Thing::Object, name } => {
             ObjectError::new(Code::NoSuchKey).with("Key", name)
         }
+        Failure::NotFound { thing: Thing::Upload, name } => {
+            ObjectError::new(Code::NoSuchUpload).with("UploadId", name)
+        }
         Failure::NotFound { name, .. } => ObjectError::new(Code::NoSuchBucket).with("BucketName", name),
         Failure::Exists { thing: Thing::Object, .. } => ObjectError::new(Code::ObjectExists),
         Failure::Exists { name, .. } => ObjectError::new(Code::BucketAlreadyExists).with("BucketName", name),
         Failure::Invalid { field: "LocationConstraint", .. } => {
             ObjectError::because(Code::InvalidLocation, sentence(&text))
         }
+        Failure::Invalid { field: "Part", .. } => ObjectError::because(Code::InvalidPart, sentence(&text)),
+        Failure::Invalid { field: "PartOrder", .. } => {
+            ObjectError::because(Code::InvalidPartOrder, sentence(&text))
+        }
+        Failure::Invalid { field: "PartSize", .. } => {
+            ObjectError::because(Code::EntityTooSmall, sentence(&text))
+        }
         Failure::Invalid { .. } => ObjectError::because(Code::InvalidArgument, sentence(&text)),
+        Failure::Limit { thing: Thing::Upload, .. } => {
+            ObjectError::because(Code::OperationAborted, sentence(&text))
+        }
         Failure::Limit { .. } => ObjectError::new(Code::TooManyBuckets),
         Failure::Conflict(_) | Failure::InUse { .. } => {
             ObjectError::because(Code::BucketNotEmpty, sentence(&text))

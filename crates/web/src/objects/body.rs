@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use bailee_rooms::Failure;
 use bailee_rooms::vault::{Body, BodyDigests};
-use bailee_wire::object::{Checksums, ChunkDecoder, Code, Digests, ObjectError, Reply};
+use bailee_wire::object::{
+    Checksums, ChunkDecoder, Code, Dialect, Digests, ObjectError, Reply, XML_DECLARATION,
+};
 use bytes::{Buf, Bytes};
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use http::Response;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -18,6 +20,10 @@ use parking_lot::Mutex;
 
 /// A client that sends nothing for this long is given up.
 const IDLE: Duration = Duration::from_secs(60);
+/// An answer that takes longer begins before its end is known.
+const AT_ONCE: Duration = Duration::from_secs(10);
+/// How often such an answer shows that it is still coming.
+const BEAT: Duration = Duration::from_secs(5);
 
 /// What the body's reader found, for the answer: the rooms carry only a text.
 #[derive(Default)]
@@ -149,11 +155,58 @@ pub(super) async fn collect(mut incoming: Incoming, max: usize) -> Result<Bytes,
     }
 }
 
+/// An answer that may take long: when it does, its head goes out with 200 at once and spaces keep the connection until the
+/// XML comes, as the real services do for copies. An error that comes late is in the XML, where SDKs look for it.
+pub(super) async fn slow(
+    work: impl Future<Output = Result<Reply, ObjectError>> + Send + 'static,
+    dialect: Dialect,
+    request_id: String,
+    host_id: &'static str,
+) -> Response<Answer> {
+    let (id, task) = (request_id.clone(), tokio::spawn(work));
+    let render = move |done: Result<Result<Reply, ObjectError>, tokio::task::JoinError>| {
+        let done = done.unwrap_or_else(|e| {
+            tracing::error!("a copy stopped: {e}");
+            Err(ObjectError::new(Code::InternalError))
+        });
+        match done {
+            Ok(reply) => reply.stamped(dialect, &id, host_id),
+            Err(error) => error.render(dialect, &id, host_id, false),
+        }
+    };
+    let mut task = task;
+    if let Ok(done) = tokio::time::timeout(AT_ONCE, &mut task).await {
+        return Answer::complete(render(done));
+    }
+    let mut head = Reply::empty(200);
+    head.push("Content-Type", "application/xml");
+    // The declaration must come first, so the spaces stand behind it.
+    let declaration = Bytes::from_static(XML_DECLARATION.as_bytes());
+    let beats = stream::unfold(Some((task, render)), |state| async move {
+        let (mut task, render) = state?;
+        match tokio::time::timeout(BEAT, &mut task).await {
+            Err(_) => Some((Ok(Bytes::from_static(b" ")), Some((task, render)))),
+            Ok(done) => {
+                let mut body = Bytes::from(render(done).body);
+                if body.starts_with(XML_DECLARATION.as_bytes()) {
+                    body.advance(XML_DECLARATION.len());
+                }
+                Some((Ok(body), None))
+            }
+        }
+    });
+    let mut response = Answer::of(head.stamped(dialect, &request_id, host_id), declaration, None, 0);
+    let answer = response.body_mut();
+    (answer.rest, answer.left) = (Some(beats.boxed()), None);
+    response
+}
+
 /// The body of an answer.
 pub(crate) struct Answer {
     first: Option<Bytes>,
     rest: Option<BoxStream<'static, Result<Bytes, Failure>>>,
-    left: u64,
+    /// Bytes that are still to come, where that is known.
+    left: Option<u64>,
 }
 
 impl Answer {
@@ -172,7 +225,7 @@ impl Answer {
         len: u64,
     ) -> Response<Self> {
         let mut response =
-            Response::new(Self { first: Some(first).filter(|b| !b.is_empty()), rest, left: len });
+            Response::new(Self { first: Some(first).filter(|b| !b.is_empty()), rest, left: Some(len) });
         *response.status_mut() =
             http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -209,7 +262,7 @@ impl http_body::Body for Answer {
         Poll::Ready(match piece {
             None => None,
             Some(Ok(bytes)) => {
-                self.left = self.left.saturating_sub(bytes.len() as u64);
+                self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
                 Some(Ok(Frame::data(bytes)))
             }
             Some(Err(failure)) => {
@@ -225,6 +278,6 @@ impl http_body::Body for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -12,8 +12,8 @@ use bailee_types::{BucketName, ObjectKey, RequestId, TenantId};
 use bailee_wire::object::auth::Verified;
 use bailee_wire::object::reply::{self, BucketRow, Deleted, ListedObject, ObjectFacts, Owner, Page};
 use bailee_wire::object::{
-    BatchDelete, BucketSettings, Checksums, ChunkDecoder, Claims, Code, ContentHeaders, Dialect, Digests,
-    Head, Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
+    BatchDelete, BucketSettings, Checksums, ChunkDecoder, Claims, Code, ContentHeaders, Described, Dialect,
+    Digests, Encryption, Head, Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
 };
 use futures_util::{StreamExt, stream};
 use http::Response;
@@ -46,6 +46,14 @@ pub(super) async fn run(
     let reply = match request {
         ObjectRequest::GetObject(get) => return cx.get(tenant, *get, false).await,
         ObjectRequest::HeadObject(get) => return cx.get(tenant, *get, true).await,
+        ObjectRequest::CopyObject(copy) => return cx.copy_object(tenant, *copy).await,
+        ObjectRequest::UploadPartCopy(part) => return cx.copy_part(tenant, *part).await,
+        ObjectRequest::CreateUpload(create) => cx.create_upload(tenant, *create).await?,
+        ObjectRequest::UploadPart(part) => cx.upload_part(tenant, *part, body).await?,
+        ObjectRequest::CompleteUpload(complete) => cx.complete_upload(tenant, *complete, head, body).await?,
+        ObjectRequest::AbortUpload(of) => cx.abort_upload(tenant, of).await?,
+        ObjectRequest::ListParts(list) => cx.list_parts(tenant, list).await?,
+        ObjectRequest::ListUploads(list) => cx.list_uploads(tenant, list).await?,
         ObjectRequest::PutObject(put) => cx.put(tenant, *put, body).await?,
         ObjectRequest::GetObjectMeta { bucket, key } => cx.meta(tenant, bucket, key).await?,
         ObjectRequest::DeleteObject { bucket, key } => {
@@ -91,11 +99,11 @@ pub(super) async fn run(
 }
 
 impl Cx<'_> {
-    async fn perform<O: Operation>(&self, op: O) -> Result<O::Output, ObjectError> {
+    pub(super) async fn perform<O: Operation>(&self, op: O) -> Result<O::Output, ObjectError> {
         self.objects.house().perform(self.caller.clone(), op).await.map_err(of_failure)
     }
 
-    fn owner<'t>(&self, tenant: &'t TenantId) -> Owner<'t> {
+    pub(super) fn owner<'t>(&self, tenant: &'t TenantId) -> Owner<'t> {
         Owner { id: tenant.as_str(), display_name: tenant.as_str() }
     }
 
@@ -165,43 +173,17 @@ impl Cx<'_> {
         put: wire::PutObject,
         incoming: Incoming,
     ) -> Result<Reply, ObjectError> {
-        if put.storage_class.is_some_and(|c| c != StorageClass::Standard) {
-            return Err(ObjectError::not_offered("storage classes other than Standard"));
-        }
-        if put.encryption.as_ref().is_some_and(|e| e.algorithm != "AES256" || e.key_id.is_some()) {
-            return Err(ObjectError::not_offered("server-side encryption other than AES256"));
-        }
-        let payload = &self.verified.payload;
-        let decoder = if payload.is_chunked() {
-            let len = put.content_length.ok_or_else(|| ObjectError::new(Code::MissingContentLength))?;
-            ChunkDecoder::new(payload, len, put.claims.trailer())
-        } else {
-            None
-        };
-        let (upload, found) = Upload::new(incoming, decoder, Checksums::new(&put.claims, payload));
-        let mut headers = BTreeMap::new();
-        let named = put.headers;
-        for (name, value) in [
-            ("cache-control", named.cache_control),
-            ("content-disposition", named.content_disposition),
-            ("content-encoding", named.content_encoding),
-            ("content-language", named.content_language),
-            ("expires", named.expires),
-        ] {
-            if let Some(value) = value {
-                headers.insert(name.to_owned(), value);
-            }
-        }
+        refuse_others(put.storage_class, put.encryption.as_ref())?;
+        let (upload, found) = self.upload(incoming, &put.claims, put.content_length)?;
         let op = PutObject {
             tenant,
             bucket: put.bucket,
             key: put.key,
-            meta: ObjectMeta {
-                content_type: put.content_type.unwrap_or_default(),
-                headers,
-                user: put.metadata.into_iter().collect(),
-                ..Default::default()
-            },
+            meta: meta_of(Described {
+                content_type: put.content_type,
+                headers: put.headers,
+                metadata: put.metadata,
+            }),
             len: put.content_length,
             must_be_new: put.if_absent,
             must_have_md5: put.if_match.map(|t| t.to_ascii_lowercase()),
@@ -220,7 +202,24 @@ impl Cx<'_> {
         Ok(reply::put_object(self.dialect, &digests, put.encryption.as_ref()))
     }
 
-    async fn body_of(&self, head: &Head<'_>, body: Incoming) -> Result<bytes::Bytes, ObjectError> {
+    /// A body on its way in, decoded and checked against what is claimed of it.
+    pub(super) fn upload(
+        &self,
+        incoming: Incoming,
+        claims: &Claims,
+        content_length: Option<u64>,
+    ) -> Result<(Upload, Arc<Mutex<super::body::Found>>), ObjectError> {
+        let payload = &self.verified.payload;
+        let decoder = if payload.is_chunked() {
+            let len = content_length.ok_or_else(|| ObjectError::new(Code::MissingContentLength))?;
+            ChunkDecoder::new(payload, len, claims.trailer())
+        } else {
+            None
+        };
+        Ok(Upload::new(incoming, decoder, Checksums::new(claims, payload)))
+    }
+
+    pub(super) async fn body_of(&self, head: &Head<'_>, body: Incoming) -> Result<bytes::Bytes, ObjectError> {
         let raw = collect(body, XML_BYTES_MAX).await?;
         let claims = Claims::read(head)?;
         let payload = &self.verified.payload;
@@ -314,6 +313,43 @@ impl Cx<'_> {
             ticket: None,
         })
         .await
+    }
+}
+
+/// Refuses what the vault does not offer yet, rather than to store it otherwise than was asked.
+pub(super) fn refuse_others(
+    class: Option<StorageClass>,
+    encryption: Option<&Encryption>,
+) -> Result<(), ObjectError> {
+    if class.is_some_and(|c| c != StorageClass::Standard) {
+        return Err(ObjectError::not_offered("storage classes other than Standard"));
+    }
+    if encryption.is_some_and(|e| e.algorithm != "AES256" || e.key_id.is_some()) {
+        return Err(ObjectError::not_offered("server-side encryption other than AES256"));
+    }
+    Ok(())
+}
+
+/// What the wire says of an object, as it is kept.
+pub(super) fn meta_of(described: Described) -> ObjectMeta {
+    let mut headers = BTreeMap::new();
+    let named = described.headers;
+    for (name, value) in [
+        ("cache-control", named.cache_control),
+        ("content-disposition", named.content_disposition),
+        ("content-encoding", named.content_encoding),
+        ("content-language", named.content_language),
+        ("expires", named.expires),
+    ] {
+        if let Some(value) = value {
+            headers.insert(name.to_owned(), value);
+        }
+    }
+    ObjectMeta {
+        content_type: described.content_type.unwrap_or_default(),
+        headers,
+        user: described.metadata.into_iter().collect(),
+        ..Default::default()
     }
 }
 

@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod dispatch;
+mod upload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

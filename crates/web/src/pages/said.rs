@@ -56,6 +56,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Operator => "运维人员",
         Thing::Bucket => "存储空间",
         Thing::Object => "对象",
+        Thing::Upload => "上传",
         Thing::Ticket => "工单",
         Thing::Grant => "同意请求",
         Thing::Log => "日志",

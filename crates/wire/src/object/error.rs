@@ -63,6 +63,10 @@ codes! {
     KeyTooLong: "KeyTooLongError" 400, "InvalidObjectName" 400, "0100-00000011", "The object key is longer than 1023 bytes.";
     NoSuchBucket: "NoSuchBucket" 404, "NoSuchBucket" 404, "0015-00000101", "The specified bucket does not exist.";
     NoSuchKey: "NoSuchKey" 404, "NoSuchKey" 404, "0026-00000001", "The specified key does not exist.";
+    NoSuchUpload: "NoSuchUpload" 404, "NoSuchUpload" 404, "0042-00000002", "The specified upload does not exist. Its id may be wrong, or it may have been completed or aborted.";
+    InvalidPart: "InvalidPart" 400, "InvalidPart" 400, "0100-00000036", "One or more of the specified parts could not be found, or an ETag did not match.";
+    InvalidPartOrder: "InvalidPartOrder" 400, "InvalidPartOrder" 400, "0100-00000037", "The list of parts was not in ascending order.";
+    EntityTooSmall: "EntityTooSmall" 400, "EntityTooSmall" 400, "0100-00000038", "A part is smaller than the least size that all but the last part need.";
     BucketNotEmpty: "BucketNotEmpty" 409, "BucketNotEmpty" 409, "0015-00000301", "The bucket you tried to delete is not empty.";
     BucketAlreadyExists: "BucketAlreadyExists" 409, "BucketAlreadyExists" 409, "0015-00000104", "The requested bucket name is not available. Choose another name.";
     /// The caller's own tenant has this bucket already.

@@ -5,7 +5,7 @@
 //! a [`reply`] or [`ObjectError::render`].
 //!
 //! Promises: sans-IO, no clock; every input is bounded; no input panics.
-//! Refuses: multipart uploads, versions, ACLs other than private, tags, copies, forms and every other sub-resource:
+//! Refuses: versions, ACLs other than private, tags, forms and every other sub-resource:
 //! they become [`ObjectRequest::NotOffered`], a 501 in the caller's dialect.
 //! INVARIANT: signature and typed request are read from the same decoded head ([`Head`]).
 //! INVARIANT: a body's bytes count only after [`ChunkDecoder::finish`] and [`Checksums::finish`] both said yes.
@@ -48,8 +48,9 @@ pub use head::{Head, Hosts, Target};
 pub use range::{ByteRange, Span};
 pub use reply::Reply;
 pub use request::{
-    BatchDelete, BucketSettings, Conditions, ContentHeaders, Encryption, GetObject, ListBuckets,
-    ListObjectsV1, ListObjectsV2, Listing, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PutObject,
-    StorageClass, TagList, continuation_token,
+    BatchDelete, BucketSettings, CompleteUpload, Conditions, ContentHeaders, CopyObject, CopySource,
+    CreateUpload, Described, Encryption, GetObject, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts,
+    ListUploads, Listing, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject, StorageClass,
+    TagList, UploadOf, UploadPart, UploadPartCopy, continuation_token,
 };
-pub use xml::XML_BYTES_MAX;
+pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

@@ -11,6 +11,8 @@ use quick_xml::events::Event;
 
 use super::error::{Code, ObjectError};
 
+/// How every XML answer begins.
+pub const XML_DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 /// Longest XML body that is read, in bytes.
 pub const XML_BYTES_MAX: usize = 2 * 1024 * 1024;
 const DEPTH_MAX: usize = 8;
@@ -21,7 +23,7 @@ pub(super) struct Xml(String);
 impl Xml {
     pub(super) fn document() -> Self {
         let mut out = String::with_capacity(512);
-        out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        out.push_str(XML_DECLARATION);
         Self(out)
     }
 

@@ -229,7 +229,7 @@ fn entries(xml: &mut Xml, dialect: Dialect, url: bool, owner: Option<Owner<'_>>,
         xml.text("LastModified", &whole_second(object.modified_at));
         xml.text("ETag", &etag(dialect, object.md5_hex));
         if dialect == Dialect::Oss {
-            xml.text("Type", "Normal");
+            xml.text("Type", kind(object.md5_hex));
         }
         xml.plain("Size", object.size);
         xml.text("StorageClass", object.storage_class.name(dialect));
@@ -260,17 +260,22 @@ fn write_bucket(xml: &mut Xml, dialect: Dialect, row: &BucketRow<'_>) {
     }
 }
 
-fn write_owner(xml: &mut Xml, owner: Owner<'_>) {
+pub(super) fn write_owner(xml: &mut Xml, owner: Owner<'_>) {
     xml.open("Owner");
     xml.text("ID", owner.id);
     xml.text("DisplayName", owner.display_name);
     xml.close("Owner");
 }
 
-fn key_text(xml: &mut Xml, url: bool, name: &str, key: &str) {
+pub(super) fn key_text(xml: &mut Xml, url: bool, name: &str, key: &str) {
     if url { xml.text(name, &url_text(key)) } else { xml.text(name, key) }
 }
 /// `2026-01-02T03:04:05.000Z`: oss2 reads milliseconds only when they are zero, and `Last-Modified` has none either.
-fn whole_second(at: Timestamp) -> String {
+pub(super) fn whole_second(at: Timestamp) -> String {
     Timestamp::from_secs(at.secs()).iso_ms()
+}
+
+/// An object of parts is known by its ETag.
+pub(super) fn kind(etag: &str) -> &'static str {
+    if etag.contains('-') { "Multipart" } else { "Normal" }
 }

@@ -6,6 +6,7 @@
 
 mod lists;
 mod objects;
+mod uploads;
 
 use std::borrow::Cow;
 
@@ -14,6 +15,10 @@ pub use lists::{
     objects_v1, objects_v2,
 };
 pub use objects::{ObjectFacts, not_modified, object, object_meta, put_object};
+
+pub use uploads::{
+    ListedPart, ListedUpload, UploadsPage, completed, copied, created_upload, parts, uploaded_part, uploads,
+};
 
 use super::dialect::Dialect;
 use super::xml::Xml;

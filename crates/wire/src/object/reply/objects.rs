@@ -67,7 +67,7 @@ pub fn object(dialect: Dialect, facts: &ObjectFacts<'_>, span: Option<Span>, ove
     push_content_headers(&mut reply, facts.headers, &overrides.headers);
     match dialect {
         Dialect::Oss => {
-            reply.push("x-oss-object-type", "Normal");
+            reply.push("x-oss-object-type", super::lists::kind(facts.md5_hex));
             reply.push("x-oss-hash-crc64ecma", facts.crc64ecma.to_string());
             reply.push("x-oss-storage-class", facts.storage_class.name(dialect));
         }

@@ -118,7 +118,7 @@ pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Res
     })
 }
 
-fn tags(head: &Head<'_>, name: &str) -> Result<Option<TagList>, ObjectError> {
+pub(super) fn tags(head: &Head<'_>, name: &str) -> Result<Option<TagList>, ObjectError> {
     let Some(value) = head.header(name)? else { return Ok(None) };
     if value == "*" {
         return Ok(Some(TagList::Any));

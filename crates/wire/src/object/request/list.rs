@@ -137,7 +137,7 @@ fn listing(head: &Head<'_>) -> Result<Listing, ObjectError> {
 }
 
 /// A page size. OSS refuses more than 1,000; S3 takes any 31-bit number and gives at most 1,000.
-fn page(head: &Head<'_>, name: &'static str, least: u32) -> Result<Option<u32>, ObjectError> {
+pub(super) fn page(head: &Head<'_>, name: &'static str, least: u32) -> Result<Option<u32>, ObjectError> {
     let Some(value) = head.param(name).filter(|v| !v.is_empty()) else { return Ok(None) };
     let most = if head.dialect == Dialect::S3 { 0x7fff_ffff } else { PAGE_MAX };
     let digits = value.len() <= 10 && value.bytes().all(|b| b.is_ascii_digit());
@@ -148,7 +148,7 @@ fn page(head: &Head<'_>, name: &'static str, least: u32) -> Result<Option<u32>, 
     }
 }
 
-fn text(head: &Head<'_>, name: &'static str) -> Result<Option<String>, ObjectError> {
+pub(super) fn text(head: &Head<'_>, name: &'static str) -> Result<Option<String>, ObjectError> {
     match head.param(name) {
         Some(value) if value.len() > TEXT_BYTES_MAX => Err(argument(name, "it is longer than 1024 bytes")),
         other => Ok(other.map(str::to_owned)),

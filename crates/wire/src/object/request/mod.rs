@@ -10,6 +10,7 @@
 mod get;
 mod list;
 mod put;
+mod upload;
 
 use std::borrow::Cow;
 
@@ -21,6 +22,10 @@ pub use list::{
     BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
 };
 pub use put::{ContentHeaders, Encryption, OBJECT_BYTES_MAX, PutObject, StorageClass};
+pub use upload::{
+    CompleteUpload, CopyObject, CopySource, CreateUpload, Described, ListParts, ListUploads, PartList,
+    UploadOf, UploadPart, UploadPartCopy,
+};
 
 use super::dialect::Dialect;
 use super::error::{Code, ObjectError};
@@ -89,6 +94,22 @@ pub enum ObjectRequest {
         /// Whether keys in the answer are URL-encoded.
         encoding_url: bool,
     },
+    /// `PUT /bucket/key` with a source.
+    CopyObject(Box<CopyObject>),
+    /// `POST /bucket/key?uploads`.
+    CreateUpload(Box<CreateUpload>),
+    /// `PUT /bucket/key?partNumber&uploadId`.
+    UploadPart(Box<UploadPart>),
+    /// The same with a source.
+    UploadPartCopy(Box<UploadPartCopy>),
+    /// `POST /bucket/key?uploadId`; the body is read by [`PartList::parse`].
+    CompleteUpload(Box<CompleteUpload>),
+    /// `DELETE /bucket/key?uploadId`.
+    AbortUpload(UploadOf),
+    /// `GET /bucket/key?uploadId`.
+    ListParts(ListParts),
+    /// `GET /bucket?uploads`.
+    ListUploads(ListUploads),
     /// Anything else: answer [`ObjectError::not_offered`].
     NotOffered {
         /// The sub-resource, header or method that is not offered.
@@ -256,6 +277,14 @@ impl ObjectRequest {
             Self::GetObjectMeta { .. } => "GetObjectMeta",
             Self::DeleteObject { .. } => "DeleteObject",
             Self::DeleteObjects { .. } => "DeleteObjects",
+            Self::CopyObject(_) => "CopyObject",
+            Self::CreateUpload(_) => "CreateMultipartUpload",
+            Self::UploadPart(_) => "UploadPart",
+            Self::UploadPartCopy(_) => "UploadPartCopy",
+            Self::CompleteUpload(_) => "CompleteMultipartUpload",
+            Self::AbortUpload(_) => "AbortMultipartUpload",
+            Self::ListParts(_) => "ListParts",
+            Self::ListUploads(_) => "ListMultipartUploads",
             Self::NotOffered { .. } => "NotOffered",
         }
     }
@@ -276,6 +305,14 @@ impl ObjectRequest {
             Self::ListObjectsV2(list) => Some(&list.bucket),
             Self::PutObject(put) => Some(&put.bucket),
             Self::GetObject(get) | Self::HeadObject(get) => Some(&get.bucket),
+            Self::CopyObject(copy) => Some(&copy.bucket),
+            Self::CreateUpload(create) => Some(&create.bucket),
+            Self::UploadPart(part) => Some(&part.of.bucket),
+            Self::UploadPartCopy(part) => Some(&part.of.bucket),
+            Self::CompleteUpload(complete) => Some(&complete.of.bucket),
+            Self::AbortUpload(of) => Some(&of.bucket),
+            Self::ListParts(list) => Some(&list.of.bucket),
+            Self::ListUploads(list) => Some(&list.bucket),
         }
     }
 
@@ -285,6 +322,13 @@ impl ObjectRequest {
             Self::PutObject(put) => Some(&put.key),
             Self::GetObject(get) | Self::HeadObject(get) => Some(&get.key),
             Self::GetObjectMeta { key, .. } | Self::DeleteObject { key, .. } => Some(key),
+            Self::CopyObject(copy) => Some(&copy.key),
+            Self::CreateUpload(create) => Some(&create.key),
+            Self::UploadPart(part) => Some(&part.of.key),
+            Self::UploadPartCopy(part) => Some(&part.of.key),
+            Self::CompleteUpload(complete) => Some(&complete.of.key),
+            Self::AbortUpload(of) => Some(&of.key),
+            Self::ListParts(list) => Some(&list.of.key),
             _ => None,
         }
     }
@@ -298,6 +342,7 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
             Some("2") => ObjectRequest::ListObjectsV2(list::objects_v2(head, bucket)?),
             Some(_) => return Err(argument("list-type", "it must be 2")),
         },
+        (&Method::GET, ["uploads"]) => ObjectRequest::ListUploads(upload::uploads(head, bucket)?),
         (&Method::GET, ["location"]) => ObjectRequest::GetBucketLocation { bucket },
         (&Method::GET, ["bucketInfo"]) if head.dialect == Dialect::Oss => {
             ObjectRequest::GetBucketInfo { bucket }
@@ -327,7 +372,24 @@ fn on_object(
         (&Method::HEAD | &Method::GET, ["objectMeta"]) if head.dialect == Dialect::Oss => {
             ObjectRequest::GetObjectMeta { bucket, key }
         }
+        (&Method::PUT, []) if upload::copies(head) => {
+            ObjectRequest::CopyObject(Box::new(upload::copy(head, bucket, key)?))
+        }
         (&Method::PUT, []) => ObjectRequest::PutObject(Box::new(put::object(head, bucket, key)?)),
+        (&Method::POST, ["uploads"]) => {
+            ObjectRequest::CreateUpload(Box::new(upload::create(head, bucket, key)?))
+        }
+        (&Method::PUT, ["partNumber", "uploadId"] | ["uploadId", "partNumber"]) if upload::copies(head) => {
+            ObjectRequest::UploadPartCopy(Box::new(upload::part_copy(head, bucket, key)?))
+        }
+        (&Method::PUT, ["partNumber", "uploadId"] | ["uploadId", "partNumber"]) => {
+            ObjectRequest::UploadPart(Box::new(upload::part(head, bucket, key)?))
+        }
+        (&Method::POST, ["uploadId"]) => {
+            ObjectRequest::CompleteUpload(Box::new(upload::complete(head, bucket, key)?))
+        }
+        (&Method::DELETE, ["uploadId"]) => ObjectRequest::AbortUpload(upload::abort(head, bucket, key)?),
+        (&Method::GET, ["uploadId"]) => ObjectRequest::ListParts(upload::parts(head, bucket, key)?),
         (&Method::DELETE, []) => ObjectRequest::DeleteObject { bucket, key },
         _ => not_offered(method, sub, "object"),
     })
@@ -355,6 +417,11 @@ fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
     let prefix = head.words().prefix;
     for name in head.parts.headers.keys() {
         let Some(rest) = name.as_str().strip_prefix(prefix) else { continue };
+        // A source is offered where an object or a part is written.
+        let writes = head.parts.method == Method::PUT && matches!(head.target, Target::Object(..));
+        if rest == "copy-source" && writes || rest == "copy-source-range" && writes && upload::copies(head) {
+            continue;
+        }
         if OTHER_HEADERS.contains(&rest) {
             return Ok(Some(Cow::Owned(name.as_str().to_owned())));
         }

@@ -115,18 +115,13 @@ pub struct Encryption {
 
 pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<PutObject, ObjectError> {
     let (if_absent, if_match) = conditions(head)?;
+    let (content_type, headers) = content_headers(head)?;
     Ok(PutObject {
         bucket,
         key,
         content_length: length(head)?,
-        content_type: text(head, "content-type")?,
-        headers: ContentHeaders {
-            cache_control: text(head, "cache-control")?,
-            content_disposition: text(head, "content-disposition")?,
-            content_encoding: text(head, "content-encoding")?.and_then(without_chunked),
-            content_language: text(head, "content-language")?,
-            expires: text(head, "expires")?,
-        },
+        content_type,
+        headers,
         metadata: metadata(head)?,
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
@@ -134,6 +129,18 @@ pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Res
         if_match,
         claims: Claims::read(head)?,
     })
+}
+
+/// `Content-Type` and the standard headers that are kept.
+pub(super) fn content_headers(head: &Head<'_>) -> Result<(Option<String>, ContentHeaders), ObjectError> {
+    let headers = ContentHeaders {
+        cache_control: text(head, "cache-control")?,
+        content_disposition: text(head, "content-disposition")?,
+        content_encoding: text(head, "content-encoding")?.and_then(without_chunked),
+        content_language: text(head, "content-language")?,
+        expires: text(head, "expires")?,
+    };
+    Ok((text(head, "content-type")?, headers))
 }
 
 pub(super) fn storage_class(head: &Head<'_>) -> Result<Option<StorageClass>, ObjectError> {
@@ -153,7 +160,7 @@ fn without_chunked(value: String) -> Option<String> {
     if left.is_empty() { None } else { Some(left.join(",")) }
 }
 
-fn length(head: &Head<'_>) -> Result<Option<u64>, ObjectError> {
+pub(super) fn length(head: &Head<'_>) -> Result<Option<u64>, ObjectError> {
     let number = |name: &'static str, value: &str| {
         let digits = (1..=19).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
         let number = if digits { value.parse::<u64>().ok() } else { None };
@@ -185,7 +192,7 @@ fn length(head: &Head<'_>) -> Result<Option<u64>, ObjectError> {
     }
 }
 
-fn metadata(head: &Head<'_>) -> Result<Vec<(String, String)>, ObjectError> {
+pub(super) fn metadata(head: &Head<'_>) -> Result<Vec<(String, String)>, ObjectError> {
     let words = head.words();
     let mut out: Vec<(String, String)> = Vec::new();
     let mut bytes = 0usize;
@@ -218,7 +225,7 @@ fn metadata(head: &Head<'_>) -> Result<Vec<(String, String)>, ObjectError> {
     Ok(out)
 }
 
-fn encryption(head: &Head<'_>) -> Result<Option<Encryption>, ObjectError> {
+pub(super) fn encryption(head: &Head<'_>) -> Result<Option<Encryption>, ObjectError> {
     let words = head.words();
     let key_id = head.header(words.encryption_key)?.filter(|v| !v.is_empty());
     let algorithm = match (head.dialect, head.header(words.encryption)?) {
@@ -232,7 +239,7 @@ fn encryption(head: &Head<'_>) -> Result<Option<Encryption>, ObjectError> {
     Ok(Some(Encryption { algorithm, key_id }))
 }
 
-fn conditions(head: &Head<'_>) -> Result<(bool, Option<String>), ObjectError> {
+pub(super) fn conditions(head: &Head<'_>) -> Result<(bool, Option<String>), ObjectError> {
     if head.dialect == Dialect::Oss {
         return match head.header("x-oss-forbid-overwrite")? {
             None => Ok((false, None)),

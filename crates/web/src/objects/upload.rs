@@ -1,0 +1,273 @@
+//! Uploads in parts, and copies. A copy is a read and a write, each an act of its own that the gate decides.
+
+use std::sync::Arc;
+
+use bailee_rooms::vault::{
+    AbortUpload, Choice, CompleteUpload, Content, CopyBody, CreateUpload, GetObject, ListParts, ListUploads,
+    ObjectInfo, ObjectMeta, PutObject, PutPart,
+};
+use bailee_types::TenantId;
+use bailee_wire::object::reply::{self, ListedPart, ListedUpload, UploadsPage};
+use bailee_wire::object::{self as wire, Code, Dialect, Head, ObjectError, PartList, Reply, Span};
+use http::Response;
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+
+use super::HOST_ID;
+use super::answer::of_failure;
+use super::body::{Answer, slow};
+use super::dispatch::{Cx, meta_of, refuse_others};
+
+/// Bytes that each part but the last must have.
+const fn part_min(dialect: Dialect) -> u64 {
+    match dialect {
+        Dialect::Oss => 100 * 1024,
+        Dialect::S3 => 5 * 1024 * 1024,
+    }
+}
+
+impl Cx<'_> {
+    /// Opens what is copied: all of it, or a span.
+    async fn source(
+        &self,
+        tenant: &TenantId,
+        source: wire::CopySource,
+        span: Option<Span>,
+    ) -> Result<Content, ObjectError> {
+        let refused: Arc<Mutex<Option<ObjectError>>> = Arc::default();
+        let (slot, dialect) = (Arc::clone(&refused), self.dialect);
+        let choose = move |info: &ObjectInfo| {
+            let wanted =
+                source.conditions.check(&info.meta.md5, info.modified_at).and_then(|()| match span {
+                    None => Ok((0, info.size)),
+                    Some(span) if span.last < info.size => Ok((span.first, span.last + 1)),
+                    Some(_) => Err(ObjectError::invalid_range(info.size)),
+                });
+            match wanted {
+                Ok((start, end)) => Choice::Bytes { start, end },
+                Err(e) if e.code() == Code::NotModified && dialect == Dialect::S3 => {
+                    *slot.lock() = Some(ObjectError::new(Code::PreconditionFailed));
+                    Choice::Nothing
+                }
+                Err(e) => {
+                    *slot.lock() = Some(e);
+                    Choice::Nothing
+                }
+            }
+        };
+        let get = GetObject {
+            tenant: tenant.clone(),
+            bucket: source.bucket,
+            key: source.key,
+            choose: Box::new(choose),
+        };
+        let content = self.perform(get).await?;
+        let refused = refused.lock().take();
+        refused.map_or(Ok(content), Err)
+    }
+
+    pub(super) async fn copy_object(
+        &self,
+        tenant: TenantId,
+        copy: wire::CopyObject,
+    ) -> Result<Response<Answer>, ObjectError> {
+        refuse_others(copy.storage_class, copy.encryption.as_ref())?;
+        let content = self.source(&tenant, copy.source, None).await?;
+        let meta = match copy.described {
+            Some(described) => meta_of(described),
+            None => ObjectMeta { md5: String::new(), crc64: 0, parts: None, ..content.info.meta.clone() },
+        };
+        let put = PutObject {
+            tenant,
+            bucket: copy.bucket,
+            key: copy.key,
+            meta,
+            len: Some(content.info.size),
+            must_be_new: copy.if_absent,
+            must_have_md5: copy.if_match.map(|t| t.to_ascii_lowercase()),
+            body: Box::new(CopyBody::new(content)),
+        };
+        let (house, caller, dialect) = (Arc::clone(self.objects.house()), self.caller.clone(), self.dialect);
+        let work = async move {
+            let done = house.perform(caller, put).await.map_err(of_failure)?;
+            Ok(reply::copied(dialect, "CopyObjectResult", &done.meta.md5, done.meta.crc64, done.modified_at))
+        };
+        Ok(slow(work, self.dialect, self.request_id.to_string(), HOST_ID).await)
+    }
+
+    pub(super) async fn create_upload(
+        &self,
+        tenant: TenantId,
+        mut create: wire::CreateUpload,
+    ) -> Result<Reply, ObjectError> {
+        refuse_others(create.storage_class, create.encryption.as_ref())?;
+        let described = std::mem::take(&mut create.described);
+        let op = CreateUpload {
+            tenant,
+            bucket: create.bucket.clone(),
+            key: create.key.clone(),
+            meta: meta_of(described),
+        };
+        let id = self.perform(op).await?;
+        Ok(reply::created_upload(self.dialect, &create, &id))
+    }
+
+    pub(super) async fn upload_part(
+        &self,
+        tenant: TenantId,
+        part: wire::UploadPart,
+        incoming: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        let (upload, found) = self.upload(incoming, &part.claims, part.content_length)?;
+        let op = PutPart {
+            tenant,
+            bucket: part.of.bucket,
+            key: part.of.key,
+            upload: part.of.upload,
+            number: part.number,
+            len: part.content_length,
+            body: Box::new(upload),
+        };
+        let done = match self.objects.house().perform(self.caller.clone(), op).await {
+            Ok(done) => done,
+            Err(failure) => return Err(found.lock().error.take().unwrap_or_else(|| of_failure(failure))),
+        };
+        let digests = found.lock().digests.take().unwrap_or(wire::Digests {
+            bytes: done.size,
+            md5_hex: done.md5,
+            crc64ecma: done.crc64,
+            checksum: None,
+        });
+        Ok(reply::uploaded_part(self.dialect, &digests))
+    }
+
+    pub(super) async fn copy_part(
+        &self,
+        tenant: TenantId,
+        part: wire::UploadPartCopy,
+    ) -> Result<Response<Answer>, ObjectError> {
+        let content = self.source(&tenant, part.source, part.range).await?;
+        let put = PutPart {
+            tenant,
+            bucket: part.of.bucket,
+            key: part.of.key,
+            upload: part.of.upload,
+            number: part.number,
+            len: Some(part.range.map_or(content.info.size, Span::len)),
+            body: Box::new(CopyBody::new(content)),
+        };
+        let (house, caller, dialect) = (Arc::clone(self.objects.house()), self.caller.clone(), self.dialect);
+        let work = async move {
+            let done = house.perform(caller, put).await.map_err(of_failure)?;
+            Ok(reply::copied(dialect, "CopyPartResult", &done.md5, done.crc64, done.written_at))
+        };
+        Ok(slow(work, self.dialect, self.request_id.to_string(), HOST_ID).await)
+    }
+
+    pub(super) async fn complete_upload(
+        &self,
+        tenant: TenantId,
+        complete: wire::CompleteUpload,
+        head: &Head<'_>,
+        body: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        let raw = self.body_of(head, body).await?;
+        let listed =
+            if complete.all && raw.is_empty() { PartList::default() } else { PartList::parse(&raw)? };
+        let parts = match (complete.all, listed.0) {
+            (true, list) if list.is_empty() => None,
+            (true, _) => {
+                return Err(ObjectError::because(
+                    Code::InvalidArgument,
+                    "With x-oss-complete-all: yes no parts are listed.",
+                ));
+            }
+            (false, list) if list.is_empty() => {
+                return Err(ObjectError::because(Code::MalformedXml, "The list has no Part."));
+            }
+            (false, list) => Some(list),
+        };
+        let of = complete.of;
+        let op = CompleteUpload {
+            tenant,
+            bucket: of.bucket.clone(),
+            key: of.key.clone(),
+            upload: of.upload,
+            parts,
+            part_min: part_min(self.dialect),
+            size: complete.size,
+            must_be_new: complete.if_absent,
+            must_have_md5: complete.if_match.map(|t| t.to_ascii_lowercase()),
+        };
+        let done = self.perform(op).await?;
+        let location = format!("http://{}/{}/{}", self.objects.endpoint(), of.bucket, of.key);
+        let what = (&of.bucket, &of.key, complete.encoding_url);
+        Ok(reply::completed(self.dialect, what, &location, &done.meta.md5, done.meta.crc64))
+    }
+
+    pub(super) async fn abort_upload(
+        &self,
+        tenant: TenantId,
+        of: wire::UploadOf,
+    ) -> Result<Reply, ObjectError> {
+        self.perform(AbortUpload { tenant, bucket: of.bucket, key: of.key, upload: of.upload }).await?;
+        Ok(Reply::no_content())
+    }
+
+    pub(super) async fn list_parts(
+        &self,
+        tenant: TenantId,
+        list: wire::ListParts,
+    ) -> Result<Reply, ObjectError> {
+        let op = ListParts {
+            tenant: tenant.clone(),
+            bucket: list.of.bucket.clone(),
+            key: list.of.key.clone(),
+            upload: list.of.upload.clone(),
+            after: list.after,
+            parts_max: list.parts_max,
+        };
+        let page = self.perform(op).await?;
+        let rows: Vec<_> = page
+            .parts
+            .iter()
+            .map(|p| ListedPart {
+                number: p.number,
+                md5_hex: &p.md5,
+                crc64ecma: p.crc64,
+                size: p.size,
+                written_at: p.written_at,
+            })
+            .collect();
+        Ok(reply::parts(self.dialect, &list, self.owner(&tenant), &rows, page.more))
+    }
+
+    pub(super) async fn list_uploads(
+        &self,
+        tenant: TenantId,
+        list: wire::ListUploads,
+    ) -> Result<Reply, ObjectError> {
+        let op = ListUploads {
+            tenant: tenant.clone(),
+            bucket: list.bucket.clone(),
+            prefix: list.prefix.clone(),
+            delimiter: list.delimiter.clone().unwrap_or_default(),
+            after: (list.key_marker.clone(), list.upload_marker.clone()),
+            uploads_max: list.uploads_max,
+        };
+        let page = self.perform(op).await?;
+        let mut shown = UploadsPage {
+            next: page.next.as_ref().map(|(key, id)| (key.as_str(), id.as_str())),
+            ..UploadsPage::default()
+        };
+        for upload in &page.uploads {
+            shown.uploads.push(ListedUpload {
+                key: upload.key.as_str(),
+                id: &upload.id,
+                begun_at: upload.begun_at,
+            });
+        }
+        shown.common_prefixes = page.prefixes.iter().map(String::as_str).collect();
+        Ok(reply::uploads(self.dialect, &list, self.owner(&tenant), &shown))
+    }
+}

@@ -1,0 +1,460 @@
+//! Uploads in parts, and copies.
+//!
+//! INVARIANT: part numbers are within 1 to 10,000 and upload ids are bounded text; whether an upload exists is the server's
+//! to say.
+
+use bailee_types::{BucketName, ObjectKey};
+
+use super::get::{Conditions, bare, tags};
+use super::list::{encoding_url, page, text};
+use super::put::{
+    ContentHeaders, Encryption, conditions, content_headers, encryption, length, metadata, storage_class,
+};
+use super::{StorageClass, argument};
+use crate::object::auth::any_date;
+use crate::object::checksum::Claims;
+use crate::object::dialect::Dialect;
+use crate::object::encode::percent_decode;
+use crate::object::error::{Code, ObjectError};
+use crate::object::head::Head;
+use crate::object::range::{ByteRange, Span};
+use crate::object::xml::{malformed, walk};
+
+/// Parts of one object.
+const PARTS_MAX: u32 = 10_000;
+/// Parts or uploads on one page.
+const PAGE_MAX: u32 = 1_000;
+const ID_BYTES_MAX: usize = 128;
+
+/// One upload of one object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UploadOf {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The object to be.
+    pub key: ObjectKey,
+    /// The upload's id.
+    pub upload: String,
+}
+
+/// What an object keeps beside its content.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Described {
+    /// `Content-Type`, as sent.
+    pub content_type: Option<String>,
+    /// Standard headers that come back with the object.
+    pub headers: ContentHeaders,
+    /// User metadata: lower-case names without prefix, sorted.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// `POST /bucket/key?uploads`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreateUpload {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The object to be.
+    pub key: ObjectKey,
+    /// What it will keep beside its content.
+    pub described: Described,
+    /// The storage class asked for.
+    pub storage_class: Option<StorageClass>,
+    /// Server-side encryption asked for.
+    pub encryption: Option<Encryption>,
+    /// The S3 checksum that parts will carry, as named.
+    pub checksum_algorithm: Option<String>,
+    /// Whether keys in the answer are URL-encoded.
+    pub encoding_url: bool,
+}
+
+/// `PUT /bucket/key?partNumber&uploadId`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct UploadPart {
+    /// Which upload.
+    pub of: UploadOf,
+    /// 1 to 10,000.
+    pub number: u32,
+    /// Bytes of the decoded body.
+    pub content_length: Option<u64>,
+    /// What the request claims about its body.
+    pub claims: Claims,
+}
+
+/// What is copied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CopySource {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The object.
+    pub key: ObjectKey,
+    /// Conditions on it.
+    pub conditions: Conditions,
+}
+
+/// `PUT /bucket/key?partNumber&uploadId` with a source in place of a body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UploadPartCopy {
+    /// Which upload.
+    pub of: UploadOf,
+    /// 1 to 10,000.
+    pub number: u32,
+    /// What is copied.
+    pub source: CopySource,
+    /// Which bytes of it; all when missing.
+    pub range: Option<Span>,
+}
+
+/// `PUT /bucket/key` with a source in place of a body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CopyObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The object to write.
+    pub key: ObjectKey,
+    /// What is copied.
+    pub source: CopySource,
+    /// What it keeps beside its content, when not what the source keeps.
+    pub described: Option<Described>,
+    /// The storage class asked for.
+    pub storage_class: Option<StorageClass>,
+    /// Server-side encryption asked for.
+    pub encryption: Option<Encryption>,
+    /// Write only if no object is there.
+    pub if_absent: bool,
+    /// Write only over an object with this ETag, without quotes.
+    pub if_match: Option<String>,
+}
+
+/// `POST /bucket/key?uploadId`; the body is read by [`PartList::parse`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CompleteUpload {
+    /// Which upload.
+    pub of: UploadOf,
+    /// Take every part that is there, and no body (OSS `x-oss-complete-all: yes`).
+    pub all: bool,
+    /// Write only if no object is there.
+    pub if_absent: bool,
+    /// Write only over an object with this ETag, without quotes.
+    pub if_match: Option<String>,
+    /// Bytes that the object must have in all (S3 `x-amz-mp-object-size`).
+    pub size: Option<u64>,
+    /// Whether keys in the answer are URL-encoded.
+    pub encoding_url: bool,
+}
+
+/// `GET /bucket/key?uploadId`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListParts {
+    /// Which upload.
+    pub of: UploadOf,
+    /// Only parts after this number.
+    pub after: u32,
+    /// Page size, at most 1,000.
+    pub parts_max: u32,
+    /// Whether keys in the answer are URL-encoded.
+    pub encoding_url: bool,
+}
+
+/// `GET /bucket?uploads`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListUploads {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Only keys with this prefix.
+    pub prefix: String,
+    /// Keys are grouped up to it.
+    pub delimiter: Option<String>,
+    /// Only uploads after this key.
+    pub key_marker: String,
+    /// And, of that key, after this id.
+    pub upload_marker: String,
+    /// Page size, at most 1,000.
+    pub uploads_max: u32,
+    /// Whether keys in the answer are URL-encoded.
+    pub encoding_url: bool,
+}
+
+/// The body of a CompleteMultipartUpload.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PartList(
+    /// Numbers and ETags (lower-case, without quotes), in the order given.
+    pub Vec<(u32, String)>,
+);
+
+impl PartList {
+    /// Reads `<CompleteMultipartUpload><Part><PartNumber/><ETag/></Part>…`. Checksums of parts were checked when the parts
+    /// arrived; what the list says of them is not looked at.
+    ///
+    /// # Errors
+    /// `MalformedXml`, also for more than 10,000 parts, or one without number or ETag.
+    pub fn parse(body: &[u8]) -> Result<Self, ObjectError> {
+        let mut out = Vec::new();
+        let (mut number, mut etag): (Option<u32>, Option<String>) = (None, None);
+        walk(body, |path, text| {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            match path.as_slice() {
+                ["CompleteMultipartUpload"] => {}
+                ["CompleteMultipartUpload", "Part", "PartNumber"] => {
+                    let read = text.trim().parse().ok().filter(|n| (1..=PARTS_MAX).contains(n));
+                    number = Some(read.ok_or_else(|| malformed("a PartNumber is not from 1 to 10000"))?);
+                }
+                ["CompleteMultipartUpload", "Part", "ETag"] => {
+                    etag = Some(bare(text).to_ascii_lowercase());
+                }
+                ["CompleteMultipartUpload", "Part", _] => {}
+                ["CompleteMultipartUpload", "Part"] => {
+                    let (Some(number), Some(etag)) = (number.take(), etag.take()) else {
+                        return Err(malformed("a Part needs a PartNumber and an ETag"));
+                    };
+                    if out.len() >= PARTS_MAX as usize {
+                        return Err(malformed("there are more than 10000 parts"));
+                    }
+                    out.push((number, etag));
+                }
+                _ => return Err(malformed("it holds an element that is not known")),
+            }
+            Ok(())
+        })?;
+        Ok(Self(out))
+    }
+}
+
+fn of(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<UploadOf, ObjectError> {
+    let upload = head.param("uploadId").unwrap_or_default();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'=');
+    if upload.is_empty() || upload.len() > ID_BYTES_MAX || !upload.bytes().all(plain) {
+        return Err(ObjectError::new(Code::NoSuchUpload));
+    }
+    Ok(UploadOf { bucket, key, upload: upload.to_owned() })
+}
+
+fn number(head: &Head<'_>) -> Result<u32, ObjectError> {
+    let value = head.param("partNumber").unwrap_or_default();
+    let digits = (1..=5).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+    let number = if digits { value.parse().ok() } else { None };
+    number
+        .filter(|n| (1..=PARTS_MAX).contains(n))
+        .ok_or_else(|| argument("partNumber", "it must be a whole number from 1 to 10000"))
+}
+
+fn described(head: &Head<'_>) -> Result<Described, ObjectError> {
+    let (content_type, headers) = content_headers(head)?;
+    Ok(Described { content_type, headers, metadata: metadata(head)? })
+}
+
+pub(super) fn create(
+    head: &Head<'_>,
+    bucket: BucketName,
+    key: ObjectKey,
+) -> Result<CreateUpload, ObjectError> {
+    let algorithm = match head.dialect {
+        Dialect::S3 => head.header("x-amz-checksum-algorithm")?,
+        Dialect::Oss => None,
+    };
+    if let Some(name) = algorithm
+        && crate::object::Algorithm::of_header(&format!("x-amz-checksum-{}", name.to_ascii_lowercase()))
+            .is_none()
+    {
+        return Err(ObjectError::because(
+            Code::InvalidRequest,
+            "The checksum algorithm is not one of CRC32, CRC32C, CRC64NVME, SHA1 and SHA256.",
+        ));
+    }
+    Ok(CreateUpload {
+        bucket,
+        key,
+        described: described(head)?,
+        storage_class: storage_class(head)?,
+        encryption: encryption(head)?,
+        checksum_algorithm: algorithm.map(str::to_ascii_uppercase),
+        encoding_url: encoding_url(head)?,
+    })
+}
+
+pub(super) fn part(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<UploadPart, ObjectError> {
+    Ok(UploadPart {
+        of: of(head, bucket, key)?,
+        number: number(head)?,
+        content_length: length(head)?,
+        claims: Claims::read(head)?,
+    })
+}
+
+pub(super) fn part_copy(
+    head: &Head<'_>,
+    bucket: BucketName,
+    key: ObjectKey,
+) -> Result<UploadPartCopy, ObjectError> {
+    let range = match head.header(&own(head, "copy-source-range"))? {
+        None | Some("") => None,
+        Some(value) => match ByteRange::parse(value) {
+            Some(ByteRange::From { first, last: Some(last) }) => Some(Span { first, last }),
+            _ => return Err(argument("copy-source-range", "it must be bytes=first-last")),
+        },
+    };
+    Ok(UploadPartCopy { of: of(head, bucket, key)?, number: number(head)?, source: source(head)?, range })
+}
+
+pub(super) fn copy(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<CopyObject, ObjectError> {
+    let source = source(head)?;
+    let replaces = match head.header(&own(head, "metadata-directive"))? {
+        None | Some("") => false,
+        Some(v) if v.eq_ignore_ascii_case("COPY") => false,
+        Some(v) if v.eq_ignore_ascii_case("REPLACE") => true,
+        Some(_) => return Err(argument("metadata-directive", "it must be COPY or REPLACE")),
+    };
+    let class = storage_class(head)?;
+    let same = source.bucket == bucket && source.key == key;
+    if same && !replaces && class.is_none() && head.dialect == Dialect::S3 {
+        return Err(ObjectError::because(
+            Code::InvalidRequest,
+            "This copy request is illegal because it copies an object to itself without changing its metadata or storage class.",
+        ));
+    }
+    let (if_absent, if_match) = conditions(head)?;
+    Ok(CopyObject {
+        bucket,
+        key,
+        source,
+        described: if replaces { Some(described(head)?) } else { None },
+        storage_class: class,
+        encryption: encryption(head)?,
+        if_absent,
+        if_match,
+    })
+}
+
+pub(super) fn complete(
+    head: &Head<'_>,
+    bucket: BucketName,
+    key: ObjectKey,
+) -> Result<CompleteUpload, ObjectError> {
+    let (if_absent, if_match) = conditions(head)?;
+    let mut size = None;
+    let mut all = false;
+    match head.dialect {
+        Dialect::Oss => {
+            all = match head.header("x-oss-complete-all")? {
+                None | Some("") => false,
+                Some("yes") => true,
+                Some(_) => return Err(argument("x-oss-complete-all", "it must be yes")),
+            };
+        }
+        Dialect::S3 => {
+            let whole = |name: &str| {
+                name.starts_with("x-amz-checksum-")
+                    && !matches!(name, "x-amz-checksum-type" | "x-amz-checksum-algorithm")
+            };
+            if head.parts.headers.keys().any(|n| whole(n.as_str())) {
+                return Err(ObjectError::not_offered(
+                    "CompleteMultipartUpload with a checksum of the whole object",
+                ));
+            }
+            if let Some(value) = head.header("x-amz-mp-object-size")? {
+                let read =
+                    value.parse().map_err(|_| argument("x-amz-mp-object-size", "it must be a number"))?;
+                size = Some(read);
+            }
+        }
+    }
+    let of = of(head, bucket, key)?;
+    Ok(CompleteUpload { of, all, if_absent, if_match, size, encoding_url: encoding_url(head)? })
+}
+
+pub(super) fn abort(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<UploadOf, ObjectError> {
+    of(head, bucket, key)
+}
+
+pub(super) fn parts(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<ListParts, ObjectError> {
+    let after = match head.param("part-number-marker").filter(|v| !v.is_empty()) {
+        None => 0,
+        Some(value) => value
+            .parse()
+            .ok()
+            .filter(|n| *n <= PARTS_MAX)
+            .ok_or_else(|| argument("part-number-marker", "it must be a part's number"))?,
+    };
+    Ok(ListParts {
+        of: of(head, bucket, key)?,
+        after,
+        parts_max: page(head, "max-parts", 1)?.unwrap_or(PAGE_MAX),
+        encoding_url: encoding_url(head)?,
+    })
+}
+
+pub(super) fn uploads(head: &Head<'_>, bucket: BucketName) -> Result<ListUploads, ObjectError> {
+    Ok(ListUploads {
+        bucket,
+        prefix: text(head, "prefix")?.unwrap_or_default(),
+        delimiter: text(head, "delimiter")?.filter(|d| !d.is_empty()),
+        key_marker: text(head, "key-marker")?.unwrap_or_default(),
+        upload_marker: text(head, "upload-id-marker")?.unwrap_or_default(),
+        uploads_max: page(head, "max-uploads", 1)?.unwrap_or(PAGE_MAX),
+        encoding_url: encoding_url(head)?,
+    })
+}
+
+fn own(head: &Head<'_>, name: &str) -> String {
+    format!("{}{name}", head.words().prefix)
+}
+
+/// Whether the request has a source in place of a body.
+pub(super) fn copies(head: &Head<'_>) -> bool {
+    head.parts.headers.contains_key(own(head, "copy-source"))
+}
+
+fn source(head: &Head<'_>) -> Result<CopySource, ObjectError> {
+    let wrong = || argument("copy-source", "it must be /bucket/key, URL-encoded");
+    let raw = head.header(&own(head, "copy-source"))?.unwrap_or_default();
+    let (path, query) = raw.split_once('?').unwrap_or((raw, ""));
+    if !matches!(query, "" | "versionId=" | "versionId=null") {
+        return Err(ObjectError::not_offered("copies of a version"));
+    }
+    let path = percent_decode(path, false).ok_or_else(wrong)?;
+    let (bucket, key) = path.trim_start_matches('/').split_once('/').ok_or_else(wrong)?;
+    let date = |name: &str| {
+        Ok::<_, ObjectError>(head.header(&own(head, &format!("copy-source-{name}")))?.and_then(any_date))
+    };
+    Ok(CopySource {
+        bucket: BucketName::parse(bucket).map_err(|_| ObjectError::new(Code::InvalidBucketName))?,
+        key: ObjectKey::parse(key).map_err(|_| wrong())?,
+        conditions: Conditions {
+            if_match: tags(head, &own(head, "copy-source-if-match"))?,
+            if_none_match: tags(head, &own(head, "copy-source-if-none-match"))?,
+            if_modified_since: date("if-modified-since")?,
+            if_unmodified_since: date("if-unmodified-since")?,
+            if_range: None,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_parts_is_read_or_refused() {
+        let list = |inner: &str| {
+            PartList::parse(format!("<CompleteMultipartUpload>{inner}</CompleteMultipartUpload>").as_bytes())
+        };
+        let part =
+            |n: &str, tag: &str| format!("<Part><PartNumber>{n}</PartNumber><ETag>{tag}</ETag></Part>");
+        let read = list(&(part("1", "&quot;AB&quot;") + &part("10000", "cd"))).unwrap();
+        assert_eq!(read.0, [(1, "ab".to_owned()), (10_000, "cd".to_owned())]);
+        for bad in [
+            part("0", "a"),
+            part("10001", "a"),
+            part("-1", "a"),
+            part("1e3", "a"),
+            "<Part><PartNumber>1</PartNumber></Part>".into(),
+            "<Part><ETag>a</ETag></Part>".into(),
+            "<Sheet/>".into(),
+        ] {
+            assert_eq!(list(&bad).unwrap_err().code(), Code::MalformedXml, "{bad}");
+        }
+        assert!(list("").unwrap().0.is_empty());
+        // Order is the server's to judge; what a client says of checksums does not matter here.
+        let sums = "<Part><PartNumber>2</PartNumber><ETag>a</ETag><ChecksumCRC32>x</ChecksumCRC32></Part>";
+        assert_eq!(list(sums).unwrap().0.len(), 1);
+    }
+}
