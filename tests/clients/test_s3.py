@@ -163,19 +163,15 @@ def test_a_presigned_address_opens_one_object_for_its_time(s3, bucket):
 def test_what_is_not_offered_says_so_and_changes_nothing(s3, bucket):
     s3.put_object(Bucket=bucket, Key="o", Body=b"x")
     attempts = {
-        "copy_of_a_version": lambda: s3.copy_object(
-            Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "o", "VersionId": "v1"}
-        ),
         "put_bucket_policy": lambda: s3.put_bucket_policy(Bucket=bucket, Policy="{}"),
         "get_object_acl": lambda: s3.get_object_acl(Bucket=bucket, Key="o"),
         "put_object_acl": lambda: s3.put_object_acl(Bucket=bucket, Key="o", ACL="public-read"),
         "put_with_acl": lambda: s3.put_object(Bucket=bucket, Key="open", Body=b"x", ACL="public-read"),
         "put_with_tags": lambda: s3.put_object(Bucket=bucket, Key="tagged", Body=b"x", Tagging="a=b"),
-        "list_object_versions": lambda: s3.list_object_versions(Bucket=bucket),
-        "put_bucket_versioning": lambda: s3.put_bucket_versioning(
-            Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+        "mfa_delete": lambda: s3.put_bucket_versioning(
+            Bucket=bucket, VersioningConfiguration={"Status": "Enabled", "MFADelete": "Enabled"}
         ),
-        "get_version": lambda: s3.get_object(Bucket=bucket, Key="o", VersionId="v1"),
+        "lifecycle": lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket),
         "customer_key": lambda: s3.put_object(
             Bucket=bucket, Key="sse", Body=b"x", SSECustomerAlgorithm="AES256", SSECustomerKey="0" * 32
         ),

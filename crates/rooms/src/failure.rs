@@ -75,6 +75,8 @@ pub enum Thing {
     Object,
     /// An upload in parts.
     Upload,
+    /// A version of an object.
+    Version,
     /// A ticket.
     Ticket,
     /// A consent request or grant.
@@ -120,6 +122,7 @@ impl std::fmt::Display for Thing {
             Self::Bucket => "bucket",
             Self::Object => "object",
             Self::Upload => "upload",
+            Self::Version => "version",
             Self::Ticket => "ticket",
             Self::Grant => "consent request",
             Self::Log => "log",
@@ -182,6 +185,14 @@ pub enum Failure {
         thing: Thing,
         /// Its name as the caller gave it.
         name: String,
+    },
+    /// A delete marker stands where content was asked for.
+    #[error("the object `{key}` is deleted; a delete marker stands in its place")]
+    DeleteMarker {
+        /// The object's key.
+        key: String,
+        /// The marker.
+        marker: crate::vault::Marker,
     },
     /// The name is taken.
     #[error("the {thing} `{name}` exists already")]
@@ -271,7 +282,7 @@ impl Failure {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused(r) => r.code(),
-            Self::NotFound { .. } => "NotFound",
+            Self::NotFound { .. } | Self::DeleteMarker { .. } => "NotFound",
             Self::Exists { .. } => "AlreadyExists",
             Self::Invalid { .. } => "InvalidParameter",
             Self::Limit { .. } => "LimitExceeded",

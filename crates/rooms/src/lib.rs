@@ -34,4 +34,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 14, name: "alerts", sql: include_str!("migrations/0014_alerts.sql") },
     Migration { number: 15, name: "shortcuts", sql: include_str!("migrations/0015_shortcuts.sql") },
     Migration { number: 16, name: "multipart", sql: include_str!("migrations/0016_multipart.sql") },
+    Migration { number: 17, name: "versions", sql: include_str!("migrations/0017_versions.sql") },
 ];

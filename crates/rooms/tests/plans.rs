@@ -11,8 +11,11 @@ use bailee_rooms::identity::{
 };
 use bailee_rooms::trail::deliver::{CreateSink, ListSinks, SinkFormat, SinkKind};
 use bailee_rooms::trail::{ActFilter, EraseEvents, ListActs};
-use bailee_rooms::vault::ListObjects;
-use bailee_testkit::{Engine, TestHouse, TestTenant, bucket, runtime};
+use bailee_rooms::vault::{
+    CompleteUpload, CreateUpload, DeleteObject, DeleteVersion, ListObjects, ListParts, ListUploads,
+    ListVersions, ObjectMeta, PutPart, SetVersioning, Versioning, Which, WholeBody,
+};
+use bailee_testkit::{Engine, TestHouse, TestTenant, bucket, key, runtime};
 use bailee_types::{Arn, GroupName, PolicyName, UserName};
 
 /// What may be walked, end to end or within a tenant: the table as the statement calls it, a part of the statement, and why.
@@ -34,6 +37,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("ram_group", "count(*)", "the same"),
     ("ram_role", "count(*)", "the same"),
     ("ram_policy", "count(*)", "the same"),
+    ("upload", "count(*)", "the limit on uploads under way"),
     ("mfa_device", "ORDER BY device_name", "a list that is answered whole"),
 ];
 
@@ -127,6 +131,7 @@ async fn work(t: &TestHouse) {
         };
         t.house.perform(root.clone(), list).await.unwrap();
     }
+    objects_in_parts_and_versions(t, &acme).await;
     let ticket = acme.ticket(t).await;
     let lin = t.operator("op-lin", "support", "CN").await;
     let read = ("acme-invoices", "a/1.pdf");
@@ -162,6 +167,87 @@ async fn work(t: &TestHouse) {
     t.house.places(&acme.id, 100).await.unwrap();
     // One that starts on a log asks for its newest checkpoint.
     drop(t.second());
+}
+
+async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
+    let (tenant, named, root) = (&acme.id, bucket("acme-kept"), &acme.root);
+    acme.make_bucket(t, "acme-kept").await;
+    let set =
+        SetVersioning { tenant: tenant.clone(), bucket: named.clone(), versioning: Versioning::Enabled };
+    t.house.perform(root.clone(), set).await.unwrap();
+    for _ in 0..2 {
+        acme.put(t, "acme-kept", "a/1", "content").await;
+    }
+    let delete = DeleteObject { tenant: tenant.clone(), bucket: named.clone(), key: key("a/1") };
+    let marker = t.house.perform(root.clone(), delete).await.unwrap().version.unwrap();
+    assert!(acme.get(t, root, "acme-kept", "a/1").await.is_err());
+    for after in [(String::new(), None), ("a/1".into(), None), ("a/1".into(), Which::parse(&marker))] {
+        let list = ListVersions {
+            tenant: tenant.clone(),
+            bucket: named.clone(),
+            prefix: "a".into(),
+            delimiter: String::new(),
+            after,
+            entries_max: 2,
+        };
+        t.house.perform(root.clone(), list).await.unwrap();
+    }
+    for which in [Which::parse(&marker).unwrap(), Which::Null] {
+        let gone = DeleteVersion { tenant: tenant.clone(), bucket: named.clone(), key: key("a/1"), which };
+        t.house.perform(root.clone(), gone).await.unwrap();
+    }
+    let create = CreateUpload {
+        tenant: tenant.clone(),
+        bucket: named.clone(),
+        key: key("big"),
+        meta: ObjectMeta::default(),
+    };
+    let upload = t.house.perform(root.clone(), create).await.unwrap();
+    let part = PutPart {
+        tenant: tenant.clone(),
+        bucket: named.clone(),
+        key: key("big"),
+        upload: upload.clone(),
+        number: 1,
+        len: None,
+        body: Box::new(WholeBody::new("part".into())),
+    };
+    t.house.perform(root.clone(), part).await.unwrap();
+    let parts = ListParts {
+        tenant: tenant.clone(),
+        bucket: named.clone(),
+        key: key("big"),
+        upload: upload.clone(),
+        after: 0,
+        parts_max: 10,
+    };
+    t.house.perform(root.clone(), parts).await.unwrap();
+    for prefix in ["", "b"] {
+        let list = ListUploads {
+            tenant: tenant.clone(),
+            bucket: named.clone(),
+            prefix: prefix.into(),
+            delimiter: String::new(),
+            after: ("a".into(), String::new()),
+            uploads_max: 10,
+        };
+        t.house.perform(root.clone(), list).await.unwrap();
+    }
+    let complete = CompleteUpload {
+        tenant: tenant.clone(),
+        bucket: named,
+        key: key("big"),
+        upload,
+        parts: None,
+        part_min: 0,
+        size: None,
+        must_be_new: false,
+        must_have_md5: None,
+    };
+    t.house.perform(root.clone(), complete).await.unwrap();
+    acme.get(t, root, "acme-kept", "big").await.unwrap();
+    t.house.remove_garbage().await.unwrap();
+    t.house.find_orphans(i64::MAX).await.unwrap();
 }
 
 #[test]

@@ -242,6 +242,7 @@ impl TestTenant {
             tenant: self.id.clone(),
             bucket: bucket(in_bucket),
             key: key(name),
+            which: None,
             choose: Box::new(|info| Choice::Bytes { start: 0, end: info.size }),
         };
         t.house.perform(caller.clone(), get).await

@@ -1,14 +1,16 @@
-//! Deleting an object: the wrapped data key goes with the row, so what is left of the bytes cannot be opened.
+//! Deleting an object: the wrapped data key goes with the row, so what is left of the bytes cannot be opened. A bucket that keeps
+//! versions gets a delete marker instead, and nothing goes.
 
 use std::sync::Arc;
 
 use bailee_types::{BucketName, ObjectKey, TenantId};
 
+use super::version::{Deleted, Versioning, shown_id};
 use super::{object_asked, rows};
 use crate::gate::{Asked, Intent, Operation, Touches};
 use crate::{Failure, House, Thing};
 
-/// Deletes an object; a missing one is fine (both dialects), a missing bucket is not.
+/// Deletes an object, or hides it where versions are kept; a missing one is fine (both dialects), a missing bucket is not.
 #[derive(Clone, Debug)]
 pub struct DeleteObject {
     /// The tenant.
@@ -20,7 +22,7 @@ pub struct DeleteObject {
 }
 
 impl Operation for DeleteObject {
-    type Output = bool;
+    type Output = Deleted;
 
     fn asks(&self) -> Asked {
         let mut asked = object_asked(&self.tenant, &self.bucket, &self.key, "oss:DeleteObject", None);
@@ -28,18 +30,26 @@ impl Operation for DeleteObject {
         asked
     }
 
-    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<bool, Failure> {
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Deleted, Failure> {
         let now = house.now();
         house
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                if rows::bucket(&mut tx, &self.bucket)?.is_none() {
+                let Some(there) = rows::bucket(&mut tx, &self.bucket)? else {
                     return Err(Failure::not_found(Thing::Bucket, &self.bucket));
+                };
+                let former = rows::former(&mut tx, &self.bucket, &self.key)?;
+                let found = former.is_some();
+                if there.versioning != Versioning::Off {
+                    let (id, is_null) =
+                        rows::put_marker(&mut tx, &self.bucket, &self.key, there.versioning, now)?;
+                    return Ok(Deleted { found, version: Some(shown_id(is_null, &id)), marker: true });
                 }
-                let Some(former) = rows::former(&mut tx, &self.bucket, &self.key)? else { return Ok(false) };
-                rows::delete_object(&mut tx, &self.bucket, &self.key, &former, now)?;
-                Ok(true)
+                if let Some(former) = former {
+                    rows::delete_object(&mut tx, &self.bucket, &self.key, &former, now)?;
+                }
+                Ok(Deleted { found, ..Deleted::default() })
             })
             .await
     }

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
 use super::put::raw;
+use super::version::{Marker, Which, shown_id};
 use super::{ObjectInfo, ObjectMeta, object_asked, parts, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
@@ -40,6 +41,8 @@ pub struct GetObject {
     pub bucket: BucketName,
     /// The key.
     pub key: ObjectKey,
+    /// Which version; none: the current one.
+    pub which: Option<Which>,
     /// Decides what to read.
     pub choose: Box<dyn FnOnce(&ObjectInfo) -> Choice + Send>,
 }
@@ -60,7 +63,12 @@ impl Operation for GetObject {
     const MAY_STOP_ANYWHERE: bool = true;
 
     fn asks(&self) -> Asked {
-        object_asked(&self.tenant, &self.bucket, &self.key, "oss:GetObject", None)
+        let Some(which) = &self.which else {
+            return object_asked(&self.tenant, &self.bucket, &self.key, "oss:GetObject", None);
+        };
+        let mut asked = object_asked(&self.tenant, &self.bucket, &self.key, "oss:GetObjectVersion", None);
+        asked.parameters.insert("versionId".into(), which.to_string().into());
+        asked
     }
 
     async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Content, Failure> {
@@ -68,7 +76,7 @@ impl Operation for GetObject {
         if intent.caller().tenant() != Some(&self.tenant) {
             return Err(Failure::Conflict("an operator reads an object in windows".into()));
         }
-        let row = find(house, &self.tenant, &self.bucket, &self.key, true).await?;
+        let row = find(house, &self.tenant, &self.bucket, &self.key, self.which.as_ref()).await?;
         let key = house.tenant_key_version(&self.tenant, row.key_version).await?;
         let info = info_of(&key, &self.bucket, &self.key, &row)?;
         let (start, end) = match (self.choose)(&info) {
@@ -101,19 +109,26 @@ pub(super) async fn find(
     tenant: &TenantId,
     bucket: &BucketName,
     key: &ObjectKey,
-    with_bytes: bool,
+    which: Option<&Which>,
 ) -> Result<rows::ObjectRow, Failure> {
-    let (t, b, k) = (tenant.clone(), bucket.clone(), key.clone());
+    let (t, b, k, which) = (tenant.clone(), bucket.clone(), key.clone(), which.cloned());
     house
         .db
         .read(move |tx| {
             let mut tx = tx.tenant(&t);
-            if let Some(row) = rows::object(&mut tx, &b, &k, with_bytes)? {
+            if let Some(row) = rows::object(&mut tx, &b, &k, which.as_ref(), true)? {
                 return Ok(row);
             }
-            Err(match rows::bucket(&mut tx, &b)? {
-                Some(_) => Failure::not_found(Thing::Object, &k),
-                None => Failure::not_found(Thing::Bucket, &b),
+            if rows::bucket(&mut tx, &b)?.is_none() {
+                return Err(Failure::not_found(Thing::Bucket, &b));
+            }
+            if let Some((id, is_null, at)) = rows::marker(&mut tx, &b, &k, which.as_ref())? {
+                let marker = Marker { id: shown_id(is_null, &id), at, named: which.is_some() };
+                return Err(Failure::DeleteMarker { key: k.to_string(), marker });
+            }
+            Err(match which {
+                Some(which) => Failure::not_found(Thing::Version, which),
+                None => Failure::not_found(Thing::Object, &k),
             })
         })
         .await
@@ -128,6 +143,7 @@ pub(super) fn info_of(
     Ok(ObjectInfo {
         key: key.clone(),
         version: row.version.clone(),
+        is_null: row.is_null,
         size: row.size,
         modified_at: row.modified_at,
         meta: open_meta(tenant_key, bucket, &row.version, &row.sealed_meta)?,

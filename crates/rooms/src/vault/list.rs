@@ -120,6 +120,7 @@ impl Operation for ListObjects {
                             ObjectInfo {
                                 key,
                                 version: row.version,
+                                is_null: row.is_null,
                                 size: row.size,
                                 modified_at: row.modified_at,
                                 meta: super::ObjectMeta::default(),

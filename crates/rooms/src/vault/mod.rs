@@ -18,6 +18,7 @@ mod parts;
 mod put;
 mod rows;
 mod upload;
+mod version;
 mod window;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,9 @@ pub use put::{PutDone, PutObject};
 pub use upload::{
     AbortUpload, CompleteUpload, CreateUpload, ListParts, ListUploads, PARTS_MAX, Part, PartPage, PutPart,
     Upload, UploadPage,
+};
+pub use version::{
+    DeleteVersion, Deleted, ListVersions, Marker, SetVersioning, Version, VersionPage, Versioning, Which,
 };
 pub use window::{ReadObject, WINDOW_LEN, Window};
 
@@ -108,6 +112,8 @@ pub struct Bucket {
     pub region: RegionId,
     /// When it was made.
     pub created_at: Timestamp,
+    /// How it keeps versions.
+    pub versioning: Versioning,
 }
 
 /// What is known of an object beside its content. Sealed in the row: an MD5 in clear would tell which objects
@@ -136,12 +142,21 @@ pub struct ObjectInfo {
     pub key: ObjectKey,
     /// The stored version.
     pub version: ObjectVersionId,
+    /// Whether clients call it `null`.
+    pub is_null: bool,
     /// Bytes of content.
     pub size: u64,
     /// When it was written.
     pub modified_at: Timestamp,
     /// The rest.
     pub meta: ObjectMeta,
+}
+
+impl ObjectInfo {
+    /// The version's id as clients know it.
+    pub fn version_id(&self) -> String {
+        version::shown_id(self.is_null, &self.version)
+    }
 }
 
 fn object_asked(

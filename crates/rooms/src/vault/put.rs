@@ -7,6 +7,7 @@ use bailee_store::{BlobWriter, TenantTx};
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use bytes::{Bytes, BytesMut};
 
+use super::version::{Versioning, shown_id};
 use super::{Body, BodyDigests, INLINE_MAX, ObjectMeta, object_asked, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
@@ -43,6 +44,8 @@ pub struct PutObject {
 pub struct PutDone {
     /// The stored version.
     pub version: ObjectVersionId,
+    /// The version's id as clients know it; none where a bucket keeps no versions.
+    pub shown: Option<String>,
     /// Bytes of content.
     pub size: u64,
     /// MD5 and the rest.
@@ -103,19 +106,31 @@ impl Operation for PutObject {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&tenant);
-                if rows::bucket(&mut tx, &bucket)?.is_none() {
+                let Some(there) = rows::bucket(&mut tx, &bucket)? else {
                     return Err(Failure::not_found(Thing::Bucket, &bucket));
-                }
+                };
                 let former = condition.check(&mut tx, &opener, &bucket, &row.key)?;
-                rows::put_object(&mut tx, &bucket, &row, former.as_ref(), now).map_err(Failure::from)
+                rows::put_object(&mut tx, &bucket, &row, (former.as_ref(), there.versioning), now)?;
+                Ok(there.versioning)
             })
             .await;
-        if let Err(e) = committed {
-            sealed.discard(house, &version).await;
-            return Err(e);
-        }
+        let versioning = match committed {
+            Ok(versioning) => versioning,
+            Err(e) => {
+                sealed.discard(house, &version).await;
+                return Err(e);
+            }
+        };
         Counters::add(&house.counters().bytes_sealed, sealed.size);
-        Ok(PutDone { version, size: sealed.size, meta: self.meta, modified_at: now })
+        let shown = shown_version(versioning, &version);
+        Ok(PutDone { version, shown, size: sealed.size, meta: self.meta, modified_at: now })
+    }
+}
+
+pub(super) fn shown_version(versioning: Versioning, version: &ObjectVersionId) -> Option<String> {
+    match versioning {
+        Versioning::Off => None,
+        kept => Some(shown_id(kept == Versioning::Suspended, version)),
     }
 }
 

@@ -1,12 +1,13 @@
 //! The vault's only SQL.
 
-use bailee_store::{Row, StoreError, TenantTx, Tx};
+use bailee_store::{Row, StoreError, TenantTx, Tx, Value};
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, RegionId, TenantId, Timestamp};
 use bytes::Bytes;
 
 use super::Bucket;
 use super::parts::PartRow;
 use super::upload::Upload;
+use super::version::{Versioning, Which};
 
 pub(super) struct NewObject {
     pub(super) key: ObjectKey,
@@ -33,6 +34,15 @@ pub(super) struct ObjectRow {
     pub(super) inline: Option<Vec<u8>>,
     /// By number; none for an object that came as a whole.
     pub(super) parts: Vec<PartRow>,
+    pub(super) is_null: bool,
+}
+
+/// A version or a delete marker.
+pub(super) struct VersionRow {
+    pub(super) key: ObjectKey,
+    pub(super) place: i64,
+    pub(super) marker: bool,
+    pub(super) row: ObjectRow,
 }
 
 pub(super) struct UploadRow {
@@ -80,7 +90,7 @@ pub(super) fn delete_bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> R
 
 pub(super) fn bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<Option<Bucket>, StoreError> {
     tx.query_opt(
-        "SELECT bucket, region, created_at_ms FROM bucket WHERE tenant_id = $1 AND bucket = $2",
+        "SELECT bucket, region, created_at_ms, versioning FROM bucket WHERE tenant_id = $1 AND bucket = $2",
         &[bucket.as_str().into()],
     )?
     .as_ref()
@@ -89,10 +99,9 @@ pub(super) fn bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<O
 }
 
 pub(super) fn buckets(tx: &mut TenantTx<'_, '_>) -> Result<Vec<Bucket>, StoreError> {
-    tx.query("SELECT bucket, region, created_at_ms FROM bucket WHERE tenant_id = $1 ORDER BY bucket", &[])?
-        .iter()
-        .map(read_bucket)
-        .collect()
+    let sql =
+        "SELECT bucket, region, created_at_ms, versioning FROM bucket WHERE tenant_id = $1 ORDER BY bucket";
+    tx.query(sql, &[])?.iter().map(read_bucket).collect()
 }
 
 fn read_bucket(r: &Row) -> Result<Bucket, StoreError> {
@@ -100,11 +109,25 @@ fn read_bucket(r: &Row) -> Result<Bucket, StoreError> {
         name: r.parsed(0, BucketName::parse)?,
         region: r.parsed(1, RegionId::parse)?,
         created_at: Timestamp::from_ms(r.int(2)?),
+        versioning: r.parsed(3, |w| Versioning::parse(w).ok_or("how a bucket keeps versions"))?,
     })
 }
 
+/// False when there is no such bucket.
+pub(super) fn set_versioning(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    versioning: Versioning,
+) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "UPDATE bucket SET versioning = $3 WHERE tenant_id = $1 AND bucket = $2",
+        &[bucket.as_str().into(), versioning.word().into()],
+    )?;
+    Ok(changed == 1)
+}
+
 pub(super) fn is_empty(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<bool, StoreError> {
-    for table in ["object", "upload"] {
+    for table in ["object", "object_version", "upload"] {
         let sql = format!("SELECT 1 FROM {table} WHERE tenant_id = $1 AND bucket = $2 LIMIT 1");
         if !tx.query(&sql, &[bucket.as_str().into()])?.is_empty() {
             return Ok(false);
@@ -118,36 +141,190 @@ pub(super) fn former(
     bucket: &BucketName,
     key: &ObjectKey,
 ) -> Result<Option<Former>, StoreError> {
-    tx.query_opt(
-        "SELECT version_id, is_inline, sealed_meta, parts FROM object \
-         WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3",
-        &[bucket.as_str().into(), key.as_str().into()],
-    )?
-    .map(|r| {
-        Ok(Former {
-            version: r.parsed(0, ObjectVersionId::parse)?,
-            is_inline: r.int(1)? == 1,
-            in_parts: r.int(3)? > 0,
-            sealed_meta: r.blob(2)?.to_vec(),
-        })
+    let sql = "SELECT version_id, is_inline, sealed_meta, parts FROM object \
+               WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3";
+    let row = tx.query_opt(sql, &[bucket.as_str().into(), key.as_str().into()])?;
+    row.as_ref().map(read_former).transpose()
+}
+
+fn read_former(r: &Row) -> Result<Former, StoreError> {
+    Ok(Former {
+        version: r.parsed(0, ObjectVersionId::parse)?,
+        is_inline: r.int(1)? == 1,
+        sealed_meta: r.blob(2)?.to_vec(),
+        in_parts: r.int(3)? > 0,
     })
-    .transpose()
+}
+
+/// Columns that `object` and `object_version` share beside the key.
+const KEPT: &str = "version_id, size, modified_at_ms, key_version, wrapped_key, sealed_meta, header, is_inline, parts, \
+                    is_null, place";
+
+/// The place of the next version of a key: before all others.
+fn next_place(tx: &mut TenantTx<'_, '_>, bucket: &BucketName, key: &ObjectKey) -> Result<i64, StoreError> {
+    let sql = "SELECT min(place) FROM (\
+               SELECT place FROM object WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3 UNION ALL \
+               SELECT place FROM object_version WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3) AS all_places";
+    let row = tx.query_opt(sql, &[bucket.as_str().into(), key.as_str().into()])?;
+    let least = row.map_or(Ok(None), |r| r.opt_int(0))?;
+    Ok(least.unwrap_or(0) - 1)
+}
+
+/// What is current becomes a former version, if there is one.
+fn retire(tx: &mut TenantTx<'_, '_>, bucket: &BucketName, key: &ObjectKey) -> Result<(), StoreError> {
+    tx.execute(
+        &format!(
+            "INSERT INTO object_version (tenant_id, bucket, object_key, is_marker, {KEPT}) \
+             SELECT tenant_id, bucket, object_key, 0, {KEPT} FROM object \
+             WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3"
+        ),
+        &[bucket.as_str().into(), key.as_str().into()],
+    )?;
+    remove_current(tx, bucket, key)
+}
+
+fn remove_current(tx: &mut TenantTx<'_, '_>, bucket: &BucketName, key: &ObjectKey) -> Result<(), StoreError> {
+    tx.execute(
+        "DELETE FROM object WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3",
+        &[bucket.as_str().into(), key.as_str().into()],
+    )
+    .map(drop)
+}
+
+/// Makes the newest version current when nothing is and it is no delete marker.
+fn promote(tx: &mut TenantTx<'_, '_>, bucket: &BucketName, key: &ObjectKey) -> Result<(), StoreError> {
+    if former(tx, bucket, key)?.is_some() {
+        return Ok(());
+    }
+    let values = [bucket.as_str().into(), key.as_str().into()];
+    let newest = "SELECT place, is_marker FROM object_version \
+                  WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3 ORDER BY place LIMIT 1";
+    let Some(row) = tx.query_opt(newest, &values)? else { return Ok(()) };
+    if row.int(1)? == 1 {
+        return Ok(());
+    }
+    let place = row.int(0)?;
+    let values = [bucket.as_str().into(), key.as_str().into(), place.into()];
+    tx.execute(
+        &format!(
+            "INSERT INTO object (tenant_id, bucket, object_key, {KEPT}) SELECT tenant_id, bucket, object_key, {KEPT} \
+             FROM object_version WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3 AND place = $4"
+        ),
+        &values,
+    )?;
+    tx.execute(
+        "DELETE FROM object_version WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3 AND place = $4",
+        &values,
+    )
+    .map(drop)
+}
+
+/// Destroys one version; answers whether it was a delete marker, or nothing when it was not there.
+pub(super) fn delete_version(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    which: &Which,
+    now: Timestamp,
+) -> Result<Option<bool>, StoreError> {
+    let (condition, id) = condition(which);
+    let mut values = vec![bucket.as_str().into(), key.as_str().into()];
+    values.extend(id.map(Value::from));
+    let place = format!("tenant_id = $1 AND bucket = $2 AND object_key = $3 AND {condition}");
+    let found = format!("SELECT version_id, is_inline, sealed_meta, parts FROM object WHERE {place}");
+    if let Some(row) = tx.query_opt(&found, &values)? {
+        drop_bytes(tx, &read_former(&row)?, now)?;
+        remove_current(tx, bucket, key)?;
+        promote(tx, bucket, key)?;
+        return Ok(Some(false));
+    }
+    let found = format!(
+        "SELECT version_id, is_inline, sealed_meta, parts, is_marker FROM object_version WHERE {place}"
+    );
+    let Some(row) = tx.query_opt(&found, &values)? else { return Ok(None) };
+    let marker = row.int(4)? == 1;
+    if !marker {
+        drop_bytes(tx, &read_former(&row)?, now)?;
+    }
+    tx.execute(&format!("DELETE FROM object_version WHERE {place}"), &values)?;
+    promote(tx, bucket, key)?;
+    Ok(Some(marker))
+}
+
+fn condition(which: &Which) -> (&'static str, Option<&str>) {
+    match which {
+        Which::Null => ("is_null = 1", None),
+        Which::Id(id) => ("is_null = 0 AND version_id = $4", Some(id.as_str())),
+    }
+}
+
+/// Writes a delete marker where a bucket keeps versions; answers its id.
+pub(super) fn put_marker(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    versioning: Versioning,
+    now: Timestamp,
+) -> Result<(ObjectVersionId, bool), StoreError> {
+    let (place, is_null) = make_room(tx, bucket, key, versioning, now)?;
+    let id = ObjectVersionId::random();
+    let nothing: &[u8] = &[];
+    tx.execute(
+        &format!(
+            "INSERT INTO object_version (tenant_id, bucket, object_key, is_marker, {KEPT}) \
+             VALUES ($1, $2, $3, 1, $4, 0, $5, 0, $6, $6, $6, 0, 0, $7, $8)"
+        ),
+        &[
+            bucket.as_str().into(),
+            key.as_str().into(),
+            id.as_str().into(),
+            now.ms().into(),
+            nothing.into(),
+            is_null.into(),
+            place.into(),
+        ],
+    )?;
+    Ok((id, is_null))
+}
+
+/// Makes room for a new version where a bucket keeps them: its place, and whether it is the null version.
+fn make_room(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    versioning: Versioning,
+    now: Timestamp,
+) -> Result<(i64, bool), StoreError> {
+    let place = next_place(tx, bucket, key)?;
+    let is_null = versioning != Versioning::Enabled;
+    if is_null {
+        // One null version of a key at most. What becomes current by that is retired next.
+        delete_version(tx, bucket, key, &Which::Null, now)?;
+    }
+    retire(tx, bucket, key)?;
+    Ok((place, is_null))
 }
 
 pub(super) fn put_object(
     tx: &mut TenantTx<'_, '_>,
     bucket: &BucketName,
     o: &NewObject,
-    former: Option<&Former>,
+    (former, versioning): (Option<&Former>, Versioning),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if let Some(former) = former {
-        drop_bytes(tx, former, now)?;
-    }
+    let (place, is_null) = match versioning {
+        Versioning::Off => {
+            if let Some(former) = former {
+                drop_bytes(tx, former, now)?;
+            }
+            (0, true)
+        }
+        kept => make_room(tx, bucket, &o.key, kept, now)?,
+    };
     tx.execute(
         "INSERT INTO object (tenant_id, bucket, object_key, version_id, size, modified_at_ms, key_version, \
-         wrapped_key, sealed_meta, header, is_inline, parts) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         wrapped_key, sealed_meta, header, is_inline, parts, is_null, place) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
          ON CONFLICT (tenant_id, bucket, object_key) DO UPDATE SET version_id = excluded.version_id, \
          size = excluded.size, modified_at_ms = excluded.modified_at_ms, key_version = excluded.key_version, \
          wrapped_key = excluded.wrapped_key, sealed_meta = excluded.sealed_meta, header = excluded.header, \
@@ -164,6 +341,8 @@ pub(super) fn put_object(
             (&o.header).into(),
             o.inline.is_some().into(),
             (o.parts as i64).into(),
+            is_null.into(),
+            place.into(),
         ],
     )?;
     if let Some(bytes) = &o.inline {
@@ -209,31 +388,133 @@ fn drop_bytes(tx: &mut TenantTx<'_, '_>, former: &Former, now: Timestamp) -> Res
     } else {
         // `tenant_id = $1` is always true here; it keeps the statement scoped like every other.
         tx.execute(
-            "INSERT INTO blob_garbage (version_id, since_ms) SELECT version_id, $3 FROM object \
-             WHERE tenant_id = $1 AND version_id = $2 ON CONFLICT DO NOTHING",
+            "INSERT INTO blob_garbage (version_id, since_ms) SELECT version_id, $3 FROM (\
+             SELECT version_id FROM object WHERE tenant_id = $1 AND version_id = $2 UNION ALL \
+             SELECT version_id FROM object_version WHERE tenant_id = $1 AND version_id = $2) AS named \
+             WHERE true ON CONFLICT DO NOTHING",
             &[former.version.as_str().into(), now.ms().into()],
         )?;
     }
     Ok(())
 }
 
+/// The current version of an object, or the one that is named.
 pub(super) fn object(
     tx: &mut TenantTx<'_, '_>,
     bucket: &BucketName,
     key: &ObjectKey,
+    which: Option<&Which>,
     with_bytes: bool,
 ) -> Result<Option<ObjectRow>, StoreError> {
-    const PLAIN: &str = "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, \
-         o.header, o.is_inline, o.parts, NULL FROM object o WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_key = $3";
-    const BYTES: &str = "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, \
-         o.header, o.is_inline, o.parts, i.sealed_bytes FROM object o LEFT JOIN object_inline i ON i.version_id = o.version_id \
+    const CURRENT: &str = "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, \
+         o.header, o.is_null, o.is_inline, o.parts, i.sealed_bytes FROM object o \
+         LEFT JOIN object_inline i ON i.version_id = o.version_id \
          WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_key = $3";
-    let sql = if with_bytes { BYTES } else { PLAIN };
-    let Some(r) = tx.query_opt(sql, &[bucket.as_str().into(), key.as_str().into()])? else { return Ok(None) };
-    let row = read_object(&r, 0)?;
-    let inline = if with_bytes && r.int(7)? == 1 { Some(r.blob(9)?.to_vec()) } else { None };
-    let parts = if with_bytes && r.int(8)? > 0 { parts_of_object(tx, &row.version)? } else { Vec::new() };
-    Ok(Some(ObjectRow { inline, parts, ..row }))
+    const PLAIN: &str = "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, \
+         o.header, o.is_null FROM object o WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_key = $3";
+    let Some(which) = which else {
+        let sql = if with_bytes { CURRENT } else { PLAIN };
+        let row = tx.query_opt(sql, &[bucket.as_str().into(), key.as_str().into()])?;
+        return row.map(|r| read_with_bytes(tx, &r, with_bytes)).transpose();
+    };
+    let (condition, id) = condition(which);
+    let mut values = vec![bucket.as_str().into(), key.as_str().into()];
+    values.extend(id.map(Value::from));
+    // A delete marker is no object.
+    for (table, real) in [("object", ""), ("object_version", " AND is_marker = 0")] {
+        let sql = format!(
+            "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, o.header, \
+             o.is_null, o.is_inline, o.parts, i.sealed_bytes FROM {table} o \
+             LEFT JOIN object_inline i ON i.version_id = o.version_id \
+             WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_key = $3 AND {}{real}",
+            condition.replace("version_id", "o.version_id")
+        );
+        if let Some(row) = tx.query_opt(&sql, &values)? {
+            return read_with_bytes(tx, &row, with_bytes).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn read_with_bytes(tx: &mut TenantTx<'_, '_>, r: &Row, with_bytes: bool) -> Result<ObjectRow, StoreError> {
+    let row = read_object(r, 0)?;
+    let inline = if with_bytes && r.int(8)? == 1 { Some(r.blob(10)?.to_vec()) } else { None };
+    let parts = if with_bytes && r.int(9)? > 0 { parts_of_object(tx, &row.version)? } else { Vec::new() };
+    Ok(ObjectRow { inline, parts, ..row })
+}
+
+/// The newest version of a key when it is a delete marker, or the marker that is named: id, whether null, when.
+pub(super) fn marker(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    which: Option<&Which>,
+) -> Result<Option<(ObjectVersionId, bool, Timestamp)>, StoreError> {
+    let (condition, id) = which.map_or(("true", None), condition);
+    let mut values = vec![bucket.as_str().into(), key.as_str().into()];
+    values.extend(id.map(Value::from));
+    let sql = format!(
+        "SELECT version_id, is_null, modified_at_ms, is_marker FROM object_version \
+         WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3 AND {condition} ORDER BY place LIMIT 1"
+    );
+    let Some(r) = tx.query_opt(&sql, &values)? else { return Ok(None) };
+    if r.int(3)? == 0 {
+        return Ok(None);
+    }
+    Ok(Some((r.parsed(0, ObjectVersionId::parse)?, r.int(1)? == 1, Timestamp::from_ms(r.int(2)?))))
+}
+
+/// The place of a version among those of its key.
+pub(super) fn place_of(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    which: &Which,
+) -> Result<Option<i64>, StoreError> {
+    let (condition, id) = condition(which);
+    let mut values = vec![bucket.as_str().into(), key.as_str().into()];
+    values.extend(id.map(Value::from));
+    for table in ["object", "object_version"] {
+        let sql = format!(
+            "SELECT place FROM {table} WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3 AND {condition}"
+        );
+        if let Some(row) = tx.query_opt(&sql, &values)? {
+            return row.int(0).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Versions and delete markers after a key and a place, by both, up to the name `end` (exclusive), at most so many.
+pub(super) fn versions(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    (key, place): &(String, i64),
+    end: Option<&str>,
+    limit: u32,
+) -> Result<Vec<VersionRow>, StoreError> {
+    let mut all = Vec::new();
+    for (table, marker) in [("object", "CAST(0 AS BIGINT)"), ("object_version", "is_marker")] {
+        let mut values = vec![bucket.as_str().into(), key.into(), (*place).into(), i64::from(limit).into()];
+        let below = end.map_or("", |_| " AND object_key < $6");
+        values.extend(end.map(Value::from));
+        let sql = format!(
+            "SELECT object_key, place, {marker}, version_id, size, modified_at_ms, key_version, wrapped_key, \
+             sealed_meta, header, is_null FROM {table} WHERE tenant_id = $1 AND bucket = $2 AND object_key >= $3 \
+             AND (object_key > $3 OR place > $4){below} ORDER BY object_key, place LIMIT $5"
+        );
+        for r in &tx.query(&sql, &values)? {
+            all.push(VersionRow {
+                key: r.parsed(0, ObjectKey::parse)?,
+                place: r.int(1)?,
+                marker: r.int(2)? == 1,
+                row: read_object(r, 3)?,
+            });
+        }
+    }
+    all.sort_by(|a, b| (a.key.as_str(), a.place).cmp(&(b.key.as_str(), b.place)));
+    all.truncate(limit as usize);
+    Ok(all)
 }
 
 /// Up to `limit` objects from the name `from` (inclusive) to `end` (exclusive).
@@ -245,7 +526,7 @@ pub(super) fn page(
     limit: i64,
 ) -> Result<Vec<(ObjectKey, ObjectRow)>, StoreError> {
     const SELECT: &str = "SELECT object_key, version_id, size, modified_at_ms, key_version, wrapped_key, sealed_meta, \
-         header FROM object WHERE tenant_id = $1 AND bucket = $2 AND object_key >= $3";
+         header, is_null FROM object WHERE tenant_id = $1 AND bucket = $2 AND object_key >= $3";
     let rows = match end {
         Some(end) => tx.query(
             &format!("{SELECT} AND object_key < $4 ORDER BY object_key LIMIT $5"),
@@ -270,6 +551,7 @@ fn read_object(r: &Row, at: usize) -> Result<ObjectRow, StoreError> {
         header: r.blob(at + 6)?.to_vec(),
         inline: None,
         parts: Vec::new(),
+        is_null: r.int(at + 7)? == 1,
     })
 }
 
@@ -513,7 +795,8 @@ pub(super) fn named(tx: &mut Tx<'_>, ids: &[ObjectVersionId]) -> Result<Vec<Obje
     for id in ids {
         let row = tx.query(
             "SELECT 1 FROM object WHERE version_id = $1 UNION ALL SELECT 1 FROM blob_garbage WHERE version_id = $1 \
-             UNION ALL SELECT 1 FROM upload_part WHERE part_id = $1 UNION ALL SELECT 1 FROM object_part WHERE part_id = $1",
+             UNION ALL SELECT 1 FROM upload_part WHERE part_id = $1 UNION ALL SELECT 1 FROM object_part WHERE part_id = $1 \
+             UNION ALL SELECT 1 FROM object_version WHERE version_id = $1",
             &[id.as_str().into()],
         )?;
         if !row.is_empty() {

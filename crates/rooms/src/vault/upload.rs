@@ -13,7 +13,8 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::put::{Condition, Intake, Keep, raw, receive};
+use super::put::{Condition, Intake, Keep, raw, receive, shown_version};
+use super::version::Versioning;
 use super::{Body, ObjectMeta, PutDone, bucket_asked, object_asked, parts, rows};
 use crate::gate::{Asked, Intent, Operation, Touches};
 use crate::house::Counters;
@@ -376,8 +377,11 @@ impl Operation for CompleteUpload {
                     ));
                 }
                 rows::delete_upload(&mut tx, &self.bucket, &self.key, &self.upload)?;
-                rows::put_object(&mut tx, &self.bucket, &row, former.as_ref(), now)?;
-                Ok(PutDone { version: row.version, size: row.size, meta, modified_at: now })
+                let versioning =
+                    rows::bucket(&mut tx, &self.bucket)?.map_or(Versioning::Off, |b| b.versioning);
+                rows::put_object(&mut tx, &self.bucket, &row, (former.as_ref(), versioning), now)?;
+                let shown = shown_version(versioning, &row.version);
+                Ok(PutDone { version: row.version, shown, size: row.size, meta, modified_at: now })
             })
             .await
     }

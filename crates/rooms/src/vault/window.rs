@@ -66,7 +66,7 @@ impl Operation for ReadObject {
         let (Some(grant), Some(record)) = (intent.grant().map(|g| g.grant.clone()), intent.record()) else {
             return Err(Failure::Conflict("only an operator with a grant reads in windows".into()));
         };
-        let row = find(house, &self.tenant, &self.bucket, &self.key, true).await?;
+        let row = find(house, &self.tenant, &self.bucket, &self.key, None).await?;
         let key = house.tenant_key_version(&self.tenant, row.key_version).await?;
         let info = info_of(&key, &self.bucket, &self.key, &row)?;
         if self.start > info.size {

@@ -32,6 +32,18 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::NotFound { thing: Thing::Object, name } => {
             ObjectError::new(Code::NoSuchKey).with("Key", name)
         }
+        Failure::NotFound { thing: Thing::Version, name } => {
+            ObjectError::new(Code::NoSuchVersion).with("VersionId", name)
+        }
+        Failure::DeleteMarker { key, marker } => {
+            // A marker that is named cannot be read; one that is current hides what is behind it.
+            let error = if marker.named {
+                ObjectError::new(Code::MethodNotAllowed).with_header("Allow", "DELETE")
+            } else {
+                ObjectError::new(Code::NoSuchKey).with("Key", key)
+            };
+            error.with_own_header("delete-marker", "true").with_own_header("version-id", marker.id)
+        }
         Failure::NotFound { thing: Thing::Upload, name } => {
             ObjectError::new(Code::NoSuchUpload).with("UploadId", name)
         }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bailee_rooms::gate::{Caller, Operation};
 use bailee_rooms::vault::{
-    Choice, CreateBucket, DeleteBucket, DeleteObject, GetBucket, GetObject, ListBuckets, ListObjects, Listed,
-    ObjectInfo, ObjectMeta, ObjectPage, PutObject,
+    Choice, CreateBucket, DeleteBucket, GetBucket, GetObject, ListBuckets, ListObjects, Listed, ObjectInfo,
+    ObjectMeta, ObjectPage, PutObject,
 };
 use bailee_types::{BucketName, ObjectKey, RequestId, TenantId};
 use bailee_wire::object::auth::Verified;
-use bailee_wire::object::reply::{self, BucketRow, Deleted, ListedObject, ObjectFacts, Owner, Page};
+use bailee_wire::object::reply::{self, BucketRow, Deleted, Gone, ListedObject, ObjectFacts, Owner, Page};
 use bailee_wire::object::{
     BatchDelete, BucketSettings, Checksums, ChunkDecoder, Claims, Code, ContentHeaders, Described, Dialect,
     Digests, Encryption, Head, Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::answer::of_failure;
 use super::body::{Answer, Upload, collect};
+use super::version::which;
 use super::{HOST_ID, Objects};
 use bailee_wire::object as wire;
 
@@ -55,11 +56,16 @@ pub(super) async fn run(
         ObjectRequest::ListParts(list) => cx.list_parts(tenant, list).await?,
         ObjectRequest::ListUploads(list) => cx.list_uploads(tenant, list).await?,
         ObjectRequest::PutObject(put) => cx.put(tenant, *put, body).await?,
-        ObjectRequest::GetObjectMeta { bucket, key } => cx.meta(tenant, bucket, key).await?,
-        ObjectRequest::DeleteObject { bucket, key } => {
-            cx.perform(DeleteObject { tenant, bucket, key }).await?;
-            Reply::no_content()
+        ObjectRequest::GetObjectMeta { bucket, key, version } => {
+            cx.meta(tenant, bucket, key, version).await?
         }
+        ObjectRequest::DeleteObject { bucket, key, version } => {
+            let gone = cx.delete_one(tenant, bucket, key, version).await?;
+            Reply::no_content().of_version(cx.dialect, gone.version.as_deref(), gone.marker)
+        }
+        ObjectRequest::GetVersioning { bucket } => cx.get_versioning(tenant, bucket).await?,
+        ObjectRequest::PutVersioning { bucket } => cx.put_versioning(tenant, bucket, head, body).await?,
+        ObjectRequest::ListVersions(list) => cx.list_versions(tenant, list).await?,
         ObjectRequest::DeleteObjects { bucket, encoding_url } => {
             cx.delete_batch(tenant, bucket, encoding_url, head, body).await?
         }
@@ -142,7 +148,9 @@ impl Cx<'_> {
             *slot.lock() = span;
             choice
         };
-        let op = GetObject { tenant, bucket: get.bucket, key: get.key, choose: Box::new(choose) };
+        let which = which(get.version)?;
+        let asked = which.is_some();
+        let op = GetObject { tenant, bucket: get.bucket, key: get.key, which, choose: Box::new(choose) };
         let content = self.perform(op).await?;
         let span = std::mem::replace(&mut *chosen.lock(), Ok(None));
         let kept = Kept::of(&content.info);
@@ -156,13 +164,23 @@ impl Cx<'_> {
             Err(error) => return Err(error),
         };
         let reply = reply::object(self.dialect, &facts, span, &get.overrides);
+        // Where a bucket keeps no versions there is none to tell.
+        let version = (asked || !content.info.is_null).then(|| content.info.version_id());
+        let reply = reply.of_version(self.dialect, version.as_deref(), false);
         let reply = reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID);
         let len = span.map_or(content.info.size, Span::len);
         Ok(Answer::of(reply, content.first, content.rest, len))
     }
 
-    async fn meta(&self, tenant: TenantId, bucket: BucketName, key: ObjectKey) -> Result<Reply, ObjectError> {
-        let op = GetObject { tenant, bucket, key, choose: Box::new(|_: &ObjectInfo| Choice::Nothing) };
+    async fn meta(
+        &self,
+        tenant: TenantId,
+        bucket: BucketName,
+        key: ObjectKey,
+        version: Option<String>,
+    ) -> Result<Reply, ObjectError> {
+        let which = which(version)?;
+        let op = GetObject { tenant, bucket, key, which, choose: Box::new(|_: &ObjectInfo| Choice::Nothing) };
         let info = self.perform(op).await?.info;
         Ok(reply::object_meta(&Kept::of(&info).facts(&info)))
     }
@@ -199,7 +217,8 @@ impl Cx<'_> {
             crc64ecma: done.meta.crc64,
             checksum: None,
         });
-        Ok(reply::put_object(self.dialect, &digests, put.encryption.as_ref()))
+        let reply = reply::put_object(self.dialect, &digests, put.encryption.as_ref());
+        Ok(reply.of_version(self.dialect, done.shown.as_deref(), false))
     }
 
     /// A body on its way in, decoded and checked against what is claimed of it.
@@ -266,17 +285,20 @@ impl Cx<'_> {
         let acts: Vec<_> = batch
             .keys
             .iter()
-            .map(|key| {
-                let op = DeleteObject { tenant: tenant.clone(), bucket: bucket.clone(), key: key.clone() };
-                self.perform(op)
+            .map(|(key, version)| {
+                self.delete_one(tenant.clone(), bucket.clone(), key.clone(), version.clone())
             })
             .collect();
         let results: Vec<_> = stream::iter(acts).buffered(DELETES_AT_ONCE).collect().await;
         let mut deleted = Deleted::default();
-        for (key, result) in batch.keys.iter().zip(results) {
+        for ((key, version), result) in batch.keys.iter().zip(&results) {
             match result {
-                Ok(_) => deleted.done.push(key.as_str()),
-                Err(error) => deleted.failed.push((key.as_str(), error)),
+                Ok(gone) => deleted.done.push(Gone {
+                    key: key.as_str(),
+                    version: version.as_deref(),
+                    marker: gone.version.as_deref().filter(|_| gone.marker),
+                }),
+                Err(error) => deleted.failed.push((key.as_str(), error.clone())),
             }
         }
         Ok(reply::deleted_objects(self.dialect, &batch, encoding_url, &deleted))

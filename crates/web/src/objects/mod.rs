@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod dispatch;
 mod upload;
+mod version;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -59,6 +59,7 @@ impl Cx<'_> {
             tenant: tenant.clone(),
             bucket: source.bucket,
             key: source.key,
+            which: super::version::which(source.version)?,
             choose: Box::new(choose),
         };
         let content = self.perform(get).await?;
@@ -73,6 +74,7 @@ impl Cx<'_> {
     ) -> Result<Response<Answer>, ObjectError> {
         refuse_others(copy.storage_class, copy.encryption.as_ref())?;
         let content = self.source(&tenant, copy.source, None).await?;
+        let from = Some(content.info.version_id()).filter(|_| !content.info.is_null);
         let meta = match copy.described {
             Some(described) => meta_of(described),
             None => ObjectMeta { md5: String::new(), crc64: 0, parts: None, ..content.info.meta.clone() },
@@ -90,7 +92,9 @@ impl Cx<'_> {
         let (house, caller, dialect) = (Arc::clone(self.objects.house()), self.caller.clone(), self.dialect);
         let work = async move {
             let done = house.perform(caller, put).await.map_err(of_failure)?;
-            Ok(reply::copied(dialect, "CopyObjectResult", &done.meta.md5, done.meta.crc64, done.modified_at))
+            let reply =
+                reply::copied(dialect, "CopyObjectResult", &done.meta.md5, done.meta.crc64, done.modified_at);
+            Ok(reply.of_version(dialect, done.shown.as_deref(), false).of_source(dialect, from.as_deref()))
         };
         Ok(slow(work, self.dialect, self.request_id.to_string(), HOST_ID).await)
     }
@@ -202,7 +206,8 @@ impl Cx<'_> {
         let done = self.perform(op).await?;
         let location = format!("http://{}/{}/{}", self.objects.endpoint(), of.bucket, of.key);
         let what = (&of.bucket, &of.key, complete.encoding_url);
-        Ok(reply::completed(self.dialect, what, &location, &done.meta.md5, done.meta.crc64))
+        let reply = reply::completed(self.dialect, what, &location, &done.meta.md5, done.meta.crc64);
+        Ok(reply.of_version(self.dialect, done.shown.as_deref(), false))
     }
 
     pub(super) async fn abort_upload(

@@ -122,6 +122,7 @@ pub(super) async fn read(Path(bucket): Path<String>, p: Posted<Tenant>) -> Respo
         tenant: p.signed.who.id.clone(),
         bucket,
         key: key.clone(),
+        which: None,
         choose: Box::new(|info: &ObjectInfo| Choice::Bytes { start: 0, end: info.size }),
     };
     match visit.site.house.perform(p.signed.caller.clone(), op).await {

@@ -15,6 +15,7 @@ pub(super) fn text(lang: Lang, failure: &Failure) -> String {
     }
     match failure {
         Failure::Refused(r) => failure::refusal(lang, r),
+        Failure::DeleteMarker { key, .. } => format!("对象 `{key}` 已删除，原处为删除标记"),
         Failure::NotFound { thing: kind, name } => format!("{} `{name}` 不存在", thing(*kind)),
         Failure::Exists { thing: kind, name } => format!("{} `{name}` 已存在", thing(*kind)),
         Failure::Invalid { field, why } => format!("{}不被接受：{}", label(field), reason(why)),
@@ -57,6 +58,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Bucket => "存储空间",
         Thing::Object => "对象",
         Thing::Upload => "上传",
+        Thing::Version => "版本",
         Thing::Ticket => "工单",
         Thing::Grant => "同意请求",
         Thing::Log => "日志",

@@ -81,6 +81,9 @@ pub(super) fn of_room(failure: Failure) -> RpcError {
         Failure::NotFound { thing, .. } => {
             RpcError::new(404, format!("EntityNotExist.{}", entity(thing)), text)
         }
+        Failure::DeleteMarker { .. } => {
+            RpcError::new(404, format!("EntityNotExist.{}", entity(Thing::Object)), text)
+        }
         Failure::Exists { thing, .. } => {
             RpcError::new(409, format!("EntityAlreadyExists.{}", entity(thing)), text)
         }

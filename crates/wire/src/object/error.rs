@@ -64,6 +64,7 @@ codes! {
     NoSuchBucket: "NoSuchBucket" 404, "NoSuchBucket" 404, "0015-00000101", "The specified bucket does not exist.";
     NoSuchKey: "NoSuchKey" 404, "NoSuchKey" 404, "0026-00000001", "The specified key does not exist.";
     NoSuchUpload: "NoSuchUpload" 404, "NoSuchUpload" 404, "0042-00000002", "The specified upload does not exist. Its id may be wrong, or it may have been completed or aborted.";
+    NoSuchVersion: "NoSuchVersion" 404, "NoSuchVersion" 404, "0026-00000002", "The specified version of the object does not exist.";
     InvalidPart: "InvalidPart" 400, "InvalidPart" 400, "0100-00000036", "One or more of the specified parts could not be found, or an ETag did not match.";
     InvalidPartOrder: "InvalidPartOrder" 400, "InvalidPartOrder" 400, "0100-00000037", "The list of parts was not in ascending order.";
     EntityTooSmall: "EntityTooSmall" 400, "EntityTooSmall" 400, "0100-00000038", "A part is smaller than the least size that all but the last part need.";
@@ -125,12 +126,20 @@ pub struct ObjectError {
     message: Cow<'static, str>,
     extra: Vec<(&'static str, String)>,
     headers: Vec<(&'static str, String)>,
+    /// Headers whose names begin with the dialect's prefix.
+    own: Vec<(&'static str, String)>,
 }
 
 impl ObjectError {
     /// A refusal with the table's text.
     pub fn new(code: Code) -> Self {
-        Self { code, message: Cow::Borrowed(code.row().text), extra: Vec::new(), headers: Vec::new() }
+        Self {
+            code,
+            message: Cow::Borrowed(code.row().text),
+            extra: Vec::new(),
+            headers: Vec::new(),
+            own: Vec::new(),
+        }
     }
 
     /// A refusal with its own text. The text goes to the caller: no secrets, no internals.
@@ -175,6 +184,13 @@ impl ObjectError {
         self
     }
 
+    /// Adds a response header whose name begins with `x-oss-` or `x-amz-`.
+    #[must_use]
+    pub fn with_own_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.own.push((name, value.into()));
+        self
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.code
@@ -209,6 +225,9 @@ impl ObjectError {
         let mut reply = Reply::empty(self.status(dialect));
         for (name, value) in &self.headers {
             reply.push(*name, value.clone());
+        }
+        for (name, value) in &self.own {
+            reply.push(format!("{}{name}", dialect.words().prefix), value.clone());
         }
         if dialect == Dialect::Oss {
             reply.push("x-oss-ec", self.code.row().ec);

@@ -5,7 +5,7 @@
 //! a [`reply`] or [`ObjectError::render`].
 //!
 //! Promises: sans-IO, no clock; every input is bounded; no input panics.
-//! Refuses: versions, ACLs other than private, tags, forms and every other sub-resource:
+//! Refuses: ACLs other than private, tags, forms and every other sub-resource:
 //! they become [`ObjectRequest::NotOffered`], a 501 in the caller's dialect.
 //! INVARIANT: signature and typed request are read from the same decoded head ([`Head`]).
 //! INVARIANT: a body's bytes count only after [`ChunkDecoder::finish`] and [`Checksums::finish`] both said yes.
@@ -50,7 +50,7 @@ pub use reply::Reply;
 pub use request::{
     BatchDelete, BucketSettings, CompleteUpload, Conditions, ContentHeaders, CopyObject, CopySource,
     CreateUpload, Described, Encryption, GetObject, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts,
-    ListUploads, Listing, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject, StorageClass,
-    TagList, UploadOf, UploadPart, UploadPartCopy, continuation_token,
+    ListUploads, ListVersions, Listing, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject,
+    StorageClass, TagList, UploadOf, UploadPart, UploadPartCopy, VersioningSettings, continuation_token,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

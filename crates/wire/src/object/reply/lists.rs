@@ -63,11 +63,22 @@ pub struct Page<'a> {
     pub next: Option<&'a str>,
 }
 
+/// What became of one object of a batch delete.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Gone<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// The version that was named.
+    pub version: Option<&'a str>,
+    /// The delete marker that was written, or that the named version was.
+    pub marker: Option<&'a str>,
+}
+
 /// What became of a batch delete.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Deleted<'a> {
     /// Keys that are gone, whether they were there or not.
-    pub done: Vec<&'a str>,
+    pub done: Vec<Gone<'a>>,
     /// Keys that could not be deleted.
     pub failed: Vec<(&'a str, ObjectError)>,
 }
@@ -190,9 +201,16 @@ pub fn deleted_objects(
         xml.text("EncodingType", "url");
     }
     if !request.quiet {
-        for key in &result.done {
+        for gone in &result.done {
             xml.open("Deleted");
-            key_text(&mut xml, encoding_url, "Key", key);
+            key_text(&mut xml, encoding_url, "Key", gone.key);
+            if let Some(version) = gone.version {
+                xml.text("VersionId", version);
+            }
+            if let Some(marker) = gone.marker {
+                xml.plain("DeleteMarker", true);
+                xml.text("DeleteMarkerVersionId", marker);
+            }
             xml.close("Deleted");
         }
     }

@@ -7,11 +7,12 @@
 mod lists;
 mod objects;
 mod uploads;
+mod versions;
 
 use std::borrow::Cow;
 
 pub use lists::{
-    BucketRow, Deleted, ListedObject, Owner, Page, bucket_info, buckets, deleted_objects, location,
+    BucketRow, Deleted, Gone, ListedObject, Owner, Page, bucket_info, buckets, deleted_objects, location,
     objects_v1, objects_v2,
 };
 pub use objects::{ObjectFacts, not_modified, object, object_meta, put_object};
@@ -19,6 +20,8 @@ pub use objects::{ObjectFacts, not_modified, object, object_meta, put_object};
 pub use uploads::{
     ListedPart, ListedUpload, UploadsPage, completed, copied, created_upload, parts, uploaded_part, uploads,
 };
+
+pub use versions::{ListedVersion, VersionsPage, versioning, versions};
 
 use super::dialect::Dialect;
 use super::xml::Xml;

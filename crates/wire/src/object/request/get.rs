@@ -18,6 +18,8 @@ pub struct GetObject {
     pub bucket: BucketName,
     /// The object.
     pub key: ObjectKey,
+    /// Which version; the current one when missing.
+    pub version: Option<String>,
     /// The range that is wanted; `None` for all, also when the header is to be ignored.
     pub range: Option<ByteRange>,
     /// Conditions on the object's ETag and date.
@@ -105,6 +107,7 @@ pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Res
     Ok(GetObject {
         bucket,
         key,
+        version: super::version::named(head)?,
         range: head.header("range")?.and_then(ByteRange::parse),
         conditions: Conditions {
             if_match: tags(head, "if-match")?,

@@ -174,8 +174,8 @@ fn token(head: &Head<'_>) -> Result<Option<(String, String)>, ObjectError> {
 pub struct BatchDelete {
     /// Whether only errors are reported.
     pub quiet: bool,
-    /// The objects to delete, in the order given.
-    pub keys: Vec<ObjectKey>,
+    /// The objects to delete, and the version of each to destroy where one is named, in the order given.
+    pub keys: Vec<(ObjectKey, Option<String>)>,
     /// Keys that cannot exist; report them as [`Code::InvalidObjectName`].
     pub refused: Vec<String>,
 }
@@ -184,10 +184,10 @@ impl BatchDelete {
     /// Reads `<Delete><Quiet/><Object><Key/><VersionId/></Object>…</Delete>`.
     ///
     /// # Errors
-    /// `MalformedXml` (also for no key or more than 1,000), `NotImplemented` for a version id.
+    /// `MalformedXml` (also for no key or more than 1,000).
     pub fn parse(body: &[u8]) -> Result<Self, ObjectError> {
         let mut out = Self::default();
-        let mut key: Option<String> = None;
+        let (mut key, mut version): (Option<String>, Option<String>) = (None, None);
         walk(body, |path, text| {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             match path.as_slice() {
@@ -207,9 +207,15 @@ impl BatchDelete {
                         return Err(malformed("an Object has two keys"));
                     }
                 }
-                ["Delete", "Object", "VersionId"] if matches!(text.trim(), "" | "null") => {}
+                ["Delete", "Object", "VersionId"] => {
+                    let id = text.trim();
+                    if id.len() > TEXT_BYTES_MAX {
+                        return Err(malformed("a VersionId is too long"));
+                    }
+                    version = Some(id.to_owned()).filter(|id| !id.is_empty());
+                }
                 ["Delete", "Object", _] => {
-                    return Err(ObjectError::not_offered("DeleteObjects with versions or conditions"));
+                    return Err(ObjectError::not_offered("DeleteObjects with conditions"));
                 }
                 ["Delete", "Object"] => {
                     let key = key.take().ok_or_else(|| malformed("an Object has no Key"))?;
@@ -217,8 +223,11 @@ impl BatchDelete {
                         return Err(malformed("there are more than 1000 objects"));
                     }
                     match ObjectKey::parse(&key) {
-                        Ok(key) => out.keys.push(key),
-                        Err(_) => out.refused.push(key),
+                        Ok(key) => out.keys.push((key, version.take())),
+                        Err(_) => {
+                            version = None;
+                            out.refused.push(key);
+                        }
                     }
                 }
                 _ => return Err(malformed("there is an unknown element")),
@@ -293,12 +302,14 @@ mod tests {
             <Object><Key> c </Key><VersionId>null</VersionId></Object><Object><Key>../d</Key></Object><Quiet>true</Quiet></Delete>"#;
         let batch = BatchDelete::parse(body).unwrap();
         assert!(batch.quiet);
-        assert_eq!(batch.keys.iter().map(ObjectKey::as_str).collect::<Vec<_>>(), ["a&b", " c "]);
+        let named: Vec<_> =
+            batch.keys.iter().map(|(key, version)| (key.as_str(), version.as_deref())).collect();
+        assert_eq!(named, [("a&b", None), (" c ", Some("null"))]);
         assert_eq!(batch.refused, ["../d"]);
     }
 
     #[test]
-    fn a_batch_of_none_or_too_many_or_of_versions_is_refused() {
+    fn a_batch_of_none_or_too_many_or_with_conditions_is_refused() {
         let object = "<Object><Key>k</Key></Object>";
         let of = |n: usize| BatchDelete::parse(format!("<Delete>{}</Delete>", object.repeat(n)).as_bytes());
         assert_eq!(of(1000).unwrap().keys.len(), 1000);
@@ -307,7 +318,7 @@ mod tests {
         }
         let refused = |body: &str| BatchDelete::parse(body.as_bytes()).unwrap_err().code();
         assert_eq!(
-            refused("<Delete><Object><Key>k</Key><VersionId>v</VersionId></Object></Delete>"),
+            refused("<Delete><Object><Key>k</Key><ETag>v</ETag></Object></Delete>"),
             Code::NotImplemented
         );
         assert_eq!(refused("<Delete><Object><Key>k</Key><Key>l</Key></Object></Delete>"), Code::MalformedXml);

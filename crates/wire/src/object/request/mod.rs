@@ -11,6 +11,7 @@ mod get;
 mod list;
 mod put;
 mod upload;
+mod version;
 
 use std::borrow::Cow;
 
@@ -26,6 +27,7 @@ pub use upload::{
     CompleteUpload, CopyObject, CopySource, CreateUpload, Described, ListParts, ListUploads, PartList,
     UploadOf, UploadPart, UploadPartCopy,
 };
+pub use version::{ListVersions, VersioningSettings};
 
 use super::dialect::Dialect;
 use super::error::{Code, ObjectError};
@@ -79,6 +81,8 @@ pub enum ObjectRequest {
         bucket: BucketName,
         /// The object.
         key: ObjectKey,
+        /// Which version; the current one when missing.
+        version: Option<String>,
     },
     /// `DELETE /bucket/key`.
     DeleteObject {
@@ -86,7 +90,21 @@ pub enum ObjectRequest {
         bucket: BucketName,
         /// The object.
         key: ObjectKey,
+        /// The version to destroy; when missing, the object is deleted.
+        version: Option<String>,
     },
+    /// `GET /bucket?versioning`.
+    GetVersioning {
+        /// The bucket.
+        bucket: BucketName,
+    },
+    /// `PUT /bucket?versioning`; the body is read by [`VersioningSettings::parse`].
+    PutVersioning {
+        /// The bucket.
+        bucket: BucketName,
+    },
+    /// `GET /bucket?versions`.
+    ListVersions(ListVersions),
     /// `POST /bucket?delete`; the body is read by [`BatchDelete::parse`].
     DeleteObjects {
         /// The bucket.
@@ -285,6 +303,9 @@ impl ObjectRequest {
             Self::AbortUpload(_) => "AbortMultipartUpload",
             Self::ListParts(_) => "ListParts",
             Self::ListUploads(_) => "ListMultipartUploads",
+            Self::GetVersioning { .. } => "GetBucketVersioning",
+            Self::PutVersioning { .. } => "PutBucketVersioning",
+            Self::ListVersions(_) => "ListObjectVersions",
             Self::NotOffered { .. } => "NotOffered",
         }
     }
@@ -300,7 +321,10 @@ impl ObjectRequest {
             | Self::GetBucketInfo { bucket }
             | Self::GetObjectMeta { bucket, .. }
             | Self::DeleteObject { bucket, .. }
-            | Self::DeleteObjects { bucket, .. } => Some(bucket),
+            | Self::DeleteObjects { bucket, .. }
+            | Self::GetVersioning { bucket }
+            | Self::PutVersioning { bucket } => Some(bucket),
+            Self::ListVersions(list) => Some(&list.bucket),
             Self::ListObjectsV1(list) => Some(&list.bucket),
             Self::ListObjectsV2(list) => Some(&list.bucket),
             Self::PutObject(put) => Some(&put.bucket),
@@ -342,6 +366,9 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
             Some("2") => ObjectRequest::ListObjectsV2(list::objects_v2(head, bucket)?),
             Some(_) => return Err(argument("list-type", "it must be 2")),
         },
+        (&Method::GET, ["versioning"]) => ObjectRequest::GetVersioning { bucket },
+        (&Method::PUT, ["versioning"]) => ObjectRequest::PutVersioning { bucket },
+        (&Method::GET, ["versions"]) => ObjectRequest::ListVersions(version::list(head, bucket)?),
         (&Method::GET, ["uploads"]) => ObjectRequest::ListUploads(upload::uploads(head, bucket)?),
         (&Method::GET, ["location"]) => ObjectRequest::GetBucketLocation { bucket },
         (&Method::GET, ["bucketInfo"]) if head.dialect == Dialect::Oss => {
@@ -366,11 +393,15 @@ fn on_object(
     sub: &[&str],
 ) -> Result<ObjectRequest, ObjectError> {
     let method = &head.parts.method;
-    Ok(match (method, sub) {
+    // These say which version they mean; for others it is not offered.
+    let reads = matches!(method, &Method::GET | &Method::HEAD | &Method::DELETE);
+    let sub: Vec<&str> = sub.iter().copied().filter(|s| !(reads && *s == "versionId")).collect();
+    let version = version::named(head)?;
+    Ok(match (method, sub.as_slice()) {
         (&Method::GET, []) => ObjectRequest::GetObject(Box::new(get::object(head, bucket, key)?)),
         (&Method::HEAD, []) => ObjectRequest::HeadObject(Box::new(get::object(head, bucket, key)?)),
         (&Method::HEAD | &Method::GET, ["objectMeta"]) if head.dialect == Dialect::Oss => {
-            ObjectRequest::GetObjectMeta { bucket, key }
+            ObjectRequest::GetObjectMeta { bucket, key, version }
         }
         (&Method::PUT, []) if upload::copies(head) => {
             ObjectRequest::CopyObject(Box::new(upload::copy(head, bucket, key)?))
@@ -390,8 +421,8 @@ fn on_object(
         }
         (&Method::DELETE, ["uploadId"]) => ObjectRequest::AbortUpload(upload::abort(head, bucket, key)?),
         (&Method::GET, ["uploadId"]) => ObjectRequest::ListParts(upload::parts(head, bucket, key)?),
-        (&Method::DELETE, []) => ObjectRequest::DeleteObject { bucket, key },
-        _ => not_offered(method, sub, "object"),
+        (&Method::DELETE, []) => ObjectRequest::DeleteObject { bucket, key, version },
+        _ => not_offered(method, &sub, "object"),
     })
 }
 
@@ -404,10 +435,10 @@ fn not_offered(method: &Method, sub: &[&str], level: &'static str) -> ObjectRequ
     ObjectRequest::NotOffered { name: Cow::Owned(name) }
 }
 
-/// The request's sub-resources. `versionId=null` names the only version there is and is dropped.
+/// The request's sub-resources. An empty `versionId` names none and is dropped.
 fn sub_resources<'h>(head: &'h Head<'_>) -> Vec<&'h str> {
     let known = |p: &&super::head::Param<'_>| {
-        SUB_RESOURCES.contains(&&*p.name) && !(p.name == "versionId" && matches!(&*p.value, "null" | ""))
+        SUB_RESOURCES.contains(&&*p.name) && !(p.name == "versionId" && p.value.is_empty())
     };
     head.query.iter().filter(known).map(|p| &*p.name).collect()
 }

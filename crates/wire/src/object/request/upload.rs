@@ -87,6 +87,8 @@ pub struct CopySource {
     pub bucket: BucketName,
     /// The object.
     pub key: ObjectKey,
+    /// Which version; the current one when missing.
+    pub version: Option<String>,
     /// Conditions on it.
     pub conditions: Conditions,
 }
@@ -305,7 +307,7 @@ pub(super) fn copy(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Resul
     };
     let class = storage_class(head)?;
     let same = source.bucket == bucket && source.key == key;
-    if same && !replaces && class.is_none() && head.dialect == Dialect::S3 {
+    if same && source.version.is_none() && !replaces && class.is_none() && head.dialect == Dialect::S3 {
         return Err(ObjectError::because(
             Code::InvalidRequest,
             "This copy request is illegal because it copies an object to itself without changing its metadata or storage class.",
@@ -407,9 +409,13 @@ fn source(head: &Head<'_>) -> Result<CopySource, ObjectError> {
     let wrong = || argument("copy-source", "it must be /bucket/key, URL-encoded");
     let raw = head.header(&own(head, "copy-source"))?.unwrap_or_default();
     let (path, query) = raw.split_once('?').unwrap_or((raw, ""));
-    if !matches!(query, "" | "versionId=" | "versionId=null") {
-        return Err(ObjectError::not_offered("copies of a version"));
-    }
+    let version = match query.strip_prefix("versionId=") {
+        Some(id) if id.len() <= ID_BYTES_MAX && id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            Some(id.to_owned()).filter(|id| !id.is_empty())
+        }
+        None if query.is_empty() => None,
+        _ => return Err(wrong()),
+    };
     let path = percent_decode(path, false).ok_or_else(wrong)?;
     let (bucket, key) = path.trim_start_matches('/').split_once('/').ok_or_else(wrong)?;
     let date = |name: &str| {
@@ -418,6 +424,7 @@ fn source(head: &Head<'_>) -> Result<CopySource, ObjectError> {
     Ok(CopySource {
         bucket: BucketName::parse(bucket).map_err(|_| ObjectError::new(Code::InvalidBucketName))?,
         key: ObjectKey::parse(key).map_err(|_| wrong())?,
+        version,
         conditions: Conditions {
             if_match: tags(head, &own(head, "copy-source-if-match"))?,
             if_none_match: tags(head, &own(head, "copy-source-if-none-match"))?,

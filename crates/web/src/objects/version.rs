@@ -1,0 +1,96 @@
+//! Versions: which one is meant, how a bucket keeps them, all of them.
+
+use bailee_rooms::vault::{
+    DeleteObject, DeleteVersion, Deleted, GetBucket, ListVersions, SetVersioning, Versioning, Which,
+};
+use bailee_types::{BucketName, ObjectKey, TenantId};
+use bailee_wire::object::reply::{self, ListedVersion, VersionsPage};
+use bailee_wire::object::{self as wire, Code, Head, ObjectError, Reply, VersioningSettings};
+use hyper::body::Incoming;
+
+use super::dispatch::Cx;
+
+/// The version that a request names.
+pub(super) fn which(version: Option<String>) -> Result<Option<Which>, ObjectError> {
+    let Some(id) = version else { return Ok(None) };
+    match Which::parse(&id) {
+        Some(which) => Ok(Some(which)),
+        None => Err(ObjectError::new(Code::NoSuchVersion).with("VersionId", id)),
+    }
+}
+
+impl Cx<'_> {
+    pub(super) async fn delete_one(
+        &self,
+        tenant: TenantId,
+        bucket: BucketName,
+        key: ObjectKey,
+        version: Option<String>,
+    ) -> Result<Deleted, ObjectError> {
+        match version {
+            None => self.perform(DeleteObject { tenant, bucket, key }).await,
+            // An id that never was one names nothing that could be destroyed: fine, as for one that is gone.
+            Some(id) => match Which::parse(&id) {
+                None => Ok(Deleted { version: Some(id), ..Deleted::default() }),
+                Some(which) => self.perform(DeleteVersion { tenant, bucket, key, which }).await,
+            },
+        }
+    }
+
+    pub(super) async fn get_versioning(
+        &self,
+        tenant: TenantId,
+        bucket: BucketName,
+    ) -> Result<Reply, ObjectError> {
+        let found = self.perform(GetBucket { tenant, bucket }).await?;
+        let kept = found.versioning != Versioning::Off;
+        Ok(reply::versioning(kept.then(|| found.versioning.word())))
+    }
+
+    pub(super) async fn put_versioning(
+        &self,
+        tenant: TenantId,
+        bucket: BucketName,
+        head: &Head<'_>,
+        body: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        let raw = self.body_of(head, body).await?;
+        let settings = VersioningSettings::parse(&raw)?;
+        let versioning = if settings.enabled { Versioning::Enabled } else { Versioning::Suspended };
+        self.perform(SetVersioning { tenant, bucket, versioning }).await?;
+        Ok(Reply::empty(200))
+    }
+
+    pub(super) async fn list_versions(
+        &self,
+        tenant: TenantId,
+        list: wire::ListVersions,
+    ) -> Result<Reply, ObjectError> {
+        let marker = list.version_marker.clone();
+        let op = ListVersions {
+            tenant: tenant.clone(),
+            bucket: list.bucket.clone(),
+            prefix: list.prefix.clone(),
+            delimiter: list.delimiter.clone().unwrap_or_default(),
+            after: (list.key_marker.clone(), which(marker)?),
+            entries_max: list.max_keys,
+        };
+        let page = self.perform(op).await?;
+        let mut shown = VersionsPage {
+            next: page.next.as_ref().map(|(key, id)| (key.as_str(), id.as_str())),
+            ..VersionsPage::default()
+        };
+        for version in &page.versions {
+            let content = (!version.marker).then_some((version.info.meta.md5.as_str(), version.info.size));
+            shown.versions.push(ListedVersion {
+                key: version.info.key.as_str(),
+                id: &version.id,
+                latest: version.latest,
+                modified_at: version.info.modified_at,
+                content,
+            });
+        }
+        shown.common_prefixes = page.prefixes.iter().map(String::as_str).collect();
+        Ok(reply::versions(self.dialect, &list, self.owner(&tenant), &shown))
+    }
+}
