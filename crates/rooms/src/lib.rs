@@ -35,4 +35,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 15, name: "shortcuts", sql: include_str!("migrations/0015_shortcuts.sql") },
     Migration { number: 16, name: "multipart", sql: include_str!("migrations/0016_multipart.sql") },
     Migration { number: 17, name: "versions", sql: include_str!("migrations/0017_versions.sql") },
+    Migration { number: 18, name: "scrub", sql: include_str!("migrations/0018_scrub.sql") },
 ];

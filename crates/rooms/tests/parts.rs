@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bailee_rooms::consent::Decision;
 use bailee_rooms::vault::{
     AbortUpload, CompleteUpload, CopyBody, CreateUpload, DeleteObject, ListUploads, ObjectMeta, PutObject,
-    PutPart, WholeBody,
+    PutPart, Scrub, WholeBody,
 };
 use bailee_rooms::{Failure, Thing};
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
@@ -196,6 +196,36 @@ fn an_operator_reads_an_object_of_parts_in_windows_and_orphans_are_told_from_par
         t.house.perform(acme.root.clone(), whole(&acme, "big", &upload)).await.unwrap();
         t.house.find_orphans(i64::MAX).await.unwrap();
         assert_eq!(files(&t), 2);
+        // A scrub looks at all of it and opens nothing, page by page.
+        for n in 0..3 {
+            let again = begin(&t, &acme, "under-way").await;
+            t.house
+                .perform(acme.root.clone(), part(&acme, "under-way", &again, 1, &bytes(n, 9)))
+                .await
+                .unwrap();
+        }
+        acme.put(&t, BUCKET, "small", "content").await;
+        let mut words = 0;
+        let (tenant, seen) = (acme.id.clone(), Arc::new(std::sync::atomic::AtomicU64::new(0)));
+        let heard = Arc::clone(&seen);
+        let scrub = Scrub {
+            tenant: Some(tenant),
+            bucket: Some(bucket(BUCKET)),
+            progress: Box::new(move |done| {
+                words += 1;
+                heard.store(words, std::sync::atomic::Ordering::Relaxed);
+                assert!(done.objects <= done.objects_in_all);
+            }),
+        };
+        let done = t.house.perform(t.house.system_caller("test"), scrub).await.unwrap();
+        assert_eq!((done.objects, done.objects_in_all, done.damaged_in_all), (5, 5, 0), "{done:?}");
+        assert_eq!((done.bytes, done.bytes_in_all), (170_034, 170_034));
+        assert!(seen.load(std::sync::atomic::Ordering::Relaxed) >= 3);
+        let lies = Scrub { tenant: None, bucket: None, progress: Box::new(|_| {}) };
+        assert!(
+            matches!(t.house.perform(acme.root.clone(), lies).await, Err(Failure::Refused(_))),
+            "not a tenant's"
+        );
         let ticket = acme.ticket(&t).await;
         let lin = t.operator("op-lin", "support", "CN").await;
         assert!(acme.read(&t, &lin, &ticket, (BUCKET, "big")).await.is_err(), "without consent");

@@ -75,6 +75,15 @@ impl Blobs {
         }
     }
 
+    /// Bytes of a blob.
+    ///
+    /// # Errors
+    /// When the blob is missing, or the store cannot be reached.
+    pub async fn size(&self, id: &ObjectVersionId) -> Result<u64, BlobError> {
+        let meta = self.store.head(&path_of(id)).await.map_err(|e| from_store(id, e))?;
+        Ok(meta.size)
+    }
+
     /// Removes a blob; a missing one is fine (the sweeper may have been faster).
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod serve;
 mod sinks;
 mod tenant;
 mod trail;
+mod vault;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,9 @@ pub(crate) enum Command {
     /// Hand in what other programs logged: Kubernetes, PostgreSQL, auditd, sshd, HDFS, YARN, OSS, S3.
     #[command(subcommand)]
     Collect(Box<collect::Collect>),
+    /// Stored objects: look for damage.
+    #[command(subcommand)]
+    Vault(vault::Vault),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -90,6 +94,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Trail(c) => trail::run(&common, c),
         Command::Collector(c) => collector::run(&common, c),
         Command::Collect(c) => collect::run(&common, *c),
+        Command::Vault(c) => vault::run(&common, c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

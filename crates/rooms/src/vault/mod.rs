@@ -17,6 +17,7 @@ mod list;
 mod parts;
 mod put;
 mod rows;
+mod scrub;
 mod upload;
 mod version;
 mod window;
@@ -38,6 +39,7 @@ pub use delete::DeleteObject;
 pub use get::{Choice, Content, GetObject};
 pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
+pub use scrub::{Damage, Scrub, Scrubbed};
 pub use upload::{
     AbortUpload, CompleteUpload, CreateUpload, ListParts, ListUploads, PARTS_MAX, Part, PartPage, PutPart,
     Upload, UploadPage,

@@ -12,6 +12,8 @@ pub(super) struct PartRow {
     pub(super) id: ObjectVersionId,
     pub(super) size: u64,
     pub(super) header: Vec<u8>,
+    /// CRC-64 of the blob.
+    pub(super) sealed_crc: Option<i64>,
 }
 
 /// What vouches for the list of parts: SHA-256 over number, id, size and header of each, in order; lower-case hex.

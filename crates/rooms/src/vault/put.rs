@@ -96,6 +96,7 @@ impl Operation for PutObject {
             sealed_meta: key.seal_metadata(&self.bucket, &version, &meta),
             header: header.to_vec(),
             inline: sealed.inline.clone(),
+            sealed_crc: Some(sealed.crc),
             parts: 0,
         };
         let condition =
@@ -229,10 +230,13 @@ pub(super) struct Intake<'h> {
     part: BytesMut,
     blob: Option<BlobWriter>,
     size: u64,
+    crc: crc_fast::Digest,
 }
 
 pub(super) struct Sealed {
     pub(super) size: u64,
+    /// CRC-64 of what is stored.
+    pub(super) crc: i64,
     /// The sealed bytes of a small object; none when they are a blob.
     inline: Option<Bytes>,
 }
@@ -255,6 +259,7 @@ impl<'h> Intake<'h> {
             part: BytesMut::new(),
             blob: None,
             size: 0,
+            crc: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz),
         }
     }
 
@@ -290,6 +295,7 @@ impl<'h> Intake<'h> {
     async fn flush(&mut self) -> Result<(), Failure> {
         let part =
             std::mem::replace(&mut self.part, BytesMut::with_capacity(PART_LEN + 2 * SEGMENT_LEN)).freeze();
+        self.crc.update(&part);
         if let Some(blob) = &mut self.blob {
             blob.write(part).await?;
         }
@@ -304,6 +310,7 @@ impl<'h> Intake<'h> {
         }
         self.seal(true).await?;
         let inline = if small {
+            self.crc.update(&self.part);
             Some(std::mem::take(&mut self.part).freeze())
         } else {
             if !self.part.is_empty() {
@@ -314,7 +321,7 @@ impl<'h> Intake<'h> {
             }
             None
         };
-        Ok(Sealed { size: self.size, inline })
+        Ok(Sealed { size: self.size, crc: self.crc.finalize() as i64, inline })
     }
 
     async fn give_up(mut self) {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Bucket;
 use super::parts::PartRow;
+use super::scrub;
 use super::upload::Upload;
 use super::version::{Versioning, Which};
 
@@ -19,6 +20,8 @@ pub(super) struct NewObject {
     pub(super) sealed_meta: Vec<u8>,
     pub(super) header: Vec<u8>,
     pub(super) inline: Option<Bytes>,
+    /// CRC-64 of the stored bytes; none for an object of parts.
+    pub(super) sealed_crc: Option<i64>,
     /// Parts that it was put together of; 0 when it came as a whole.
     pub(super) parts: u64,
 }
@@ -158,7 +161,7 @@ fn read_former(r: &Row) -> Result<Former, StoreError> {
 
 /// Columns that `object` and `object_version` share beside the key.
 const KEPT: &str = "version_id, size, modified_at_ms, key_version, wrapped_key, sealed_meta, header, is_inline, parts, \
-                    is_null, place";
+                    is_null, place, sealed_crc, row_crc";
 
 /// The place of the next version of a key: before all others.
 fn next_place(tx: &mut TenantTx<'_, '_>, bucket: &BucketName, key: &ObjectKey) -> Result<i64, StoreError> {
@@ -272,7 +275,7 @@ pub(super) fn put_marker(
     tx.execute(
         &format!(
             "INSERT INTO object_version (tenant_id, bucket, object_key, is_marker, {KEPT}) \
-             VALUES ($1, $2, $3, 1, $4, 0, $5, 0, $6, $6, $6, 0, 0, $7, $8)"
+             VALUES ($1, $2, $3, 1, $4, 0, $5, 0, $6, $6, $6, 0, 0, $7, $8, NULL, NULL)"
         ),
         &[
             bucket.as_str().into(),
@@ -323,12 +326,13 @@ pub(super) fn put_object(
     };
     tx.execute(
         "INSERT INTO object (tenant_id, bucket, object_key, version_id, size, modified_at_ms, key_version, \
-         wrapped_key, sealed_meta, header, is_inline, parts, is_null, place) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         wrapped_key, sealed_meta, header, is_inline, parts, is_null, place, sealed_crc, row_crc) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
          ON CONFLICT (tenant_id, bucket, object_key) DO UPDATE SET version_id = excluded.version_id, \
          size = excluded.size, modified_at_ms = excluded.modified_at_ms, key_version = excluded.key_version, \
          wrapped_key = excluded.wrapped_key, sealed_meta = excluded.sealed_meta, header = excluded.header, \
-         is_inline = excluded.is_inline, parts = excluded.parts",
+         is_inline = excluded.is_inline, parts = excluded.parts, sealed_crc = excluded.sealed_crc, \
+         row_crc = excluded.row_crc",
         &[
             bucket.as_str().into(),
             o.key.as_str().into(),
@@ -343,6 +347,8 @@ pub(super) fn put_object(
             (o.parts as i64).into(),
             is_null.into(),
             place.into(),
+            o.sealed_crc.into(),
+            scrub::row_crc(o.size, &o.wrapped_key, &o.sealed_meta, &o.header).into(),
         ],
     )?;
     if let Some(bytes) = &o.inline {
@@ -557,8 +563,8 @@ fn read_object(r: &Row, at: usize) -> Result<ObjectRow, StoreError> {
 
 fn parts_of_object(tx: &mut TenantTx<'_, '_>, version: &ObjectVersionId) -> Result<Vec<PartRow>, StoreError> {
     tx.query(
-        "SELECT part_number, part_id, size, header FROM object_part WHERE tenant_id = $1 AND version_id = $2 \
-         ORDER BY part_number",
+        "SELECT part_number, part_id, size, header, sealed_crc FROM object_part \
+         WHERE tenant_id = $1 AND version_id = $2 ORDER BY part_number",
         &[version.as_str().into()],
     )?
     .iter()
@@ -572,6 +578,7 @@ fn read_part(r: &Row) -> Result<PartRow, StoreError> {
         id: r.parsed(1, ObjectVersionId::parse)?,
         size: r.uint(2)?,
         header: r.blob(3)?.to_vec(),
+        sealed_crc: r.opt_int(4)?,
     })
 }
 
@@ -689,10 +696,10 @@ pub(super) fn put_part(
     )?;
     tx.execute(
         "INSERT INTO upload_part (tenant_id, upload_id, part_number, part_id, size, header, sealed_digests, \
-         written_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+         written_at_ms, sealed_crc) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
          ON CONFLICT (tenant_id, upload_id, part_number) DO UPDATE SET part_id = excluded.part_id, \
          size = excluded.size, header = excluded.header, sealed_digests = excluded.sealed_digests, \
-         written_at_ms = excluded.written_at_ms",
+         written_at_ms = excluded.written_at_ms, sealed_crc = excluded.sealed_crc",
         &[
             upload.into(),
             number.into(),
@@ -701,6 +708,7 @@ pub(super) fn put_part(
             (&row.part.header).into(),
             (&row.sealed_digests).into(),
             row.written_at.ms().into(),
+            row.part.sealed_crc.into(),
         ],
     )
     .map(drop)
@@ -714,7 +722,7 @@ pub(super) fn parts_of_upload(
     limit: u32,
 ) -> Result<Vec<UploadPart>, StoreError> {
     tx.query(
-        "SELECT part_number, part_id, size, header, sealed_digests, written_at_ms FROM upload_part \
+        "SELECT part_number, part_id, size, header, sealed_crc, sealed_digests, written_at_ms FROM upload_part \
          WHERE tenant_id = $1 AND upload_id = $2 AND part_number > $3 ORDER BY part_number LIMIT $4",
         &[upload.into(), i64::from(after).into(), i64::from(limit).into()],
     )?
@@ -722,8 +730,8 @@ pub(super) fn parts_of_upload(
     .map(|r| {
         Ok(UploadPart {
             part: read_part(r)?,
-            sealed_digests: r.blob(4)?.to_vec(),
-            written_at: Timestamp::from_ms(r.int(5)?),
+            sealed_digests: r.blob(5)?.to_vec(),
+            written_at: Timestamp::from_ms(r.int(6)?),
         })
     })
     .collect()
@@ -740,8 +748,8 @@ pub(super) fn assemble(
 ) -> Result<bool, StoreError> {
     for part in chosen {
         let moved = tx.execute(
-            "INSERT INTO object_part (tenant_id, version_id, part_number, part_id, size, header) \
-             SELECT tenant_id, $2, part_number, part_id, size, header FROM upload_part \
+            "INSERT INTO object_part (tenant_id, version_id, part_number, part_id, size, header, sealed_crc) \
+             SELECT tenant_id, $2, part_number, part_id, size, header, sealed_crc FROM upload_part \
              WHERE tenant_id = $1 AND upload_id = $3 AND part_number = $4 AND part_id = $5",
             &[version.as_str().into(), upload.into(), i64::from(part.number).into(), part.id.as_str().into()],
         )?;
@@ -804,4 +812,223 @@ pub(super) fn named(tx: &mut Tx<'_>, ids: &[ObjectVersionId]) -> Result<Vec<Obje
         }
     }
     Ok(out)
+}
+
+/// What a scrub looks at.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Only {
+    pub(super) tenant: Option<TenantId>,
+    pub(super) bucket: Option<BucketName>,
+}
+
+/// Where versions are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    Current,
+    Former,
+    UnderWay,
+}
+
+impl Stored {
+    pub(super) const ALL: [Self; 3] = [Self::Current, Self::Former, Self::UnderWay];
+
+    /// A statement's beginning: what is stored there, a place in it, and its size.
+    const fn from(self) -> &'static str {
+        match self {
+            Self::Current => "object o WHERE true",
+            Self::Former => "object_version o WHERE o.is_marker = 0",
+            Self::UnderWay => {
+                "upload_part o JOIN upload u ON u.tenant_id = o.tenant_id AND u.upload_id = o.upload_id WHERE true"
+            }
+        }
+    }
+}
+
+/// One stored version, or one part of an upload under way.
+pub(super) struct ScrubRow {
+    pub(super) tenant: TenantId,
+    pub(super) bucket: BucketName,
+    pub(super) key: ObjectKey,
+    place: i64,
+    pub(super) version: ObjectVersionId,
+    /// The blob of a part of an upload under way.
+    pub(super) part: Option<ObjectVersionId>,
+    pub(super) size: u64,
+    wrapped_key: Vec<u8>,
+    sealed_meta: Vec<u8>,
+    pub(super) header: Vec<u8>,
+    pub(super) inline: bool,
+    pub(super) parts: u64,
+    pub(super) sealed_crc: Option<i64>,
+    pub(super) row_crc: Option<i64>,
+}
+
+/// Where a page of a scrub ended.
+#[derive(Clone, Debug)]
+pub(super) struct ScrubPlace {
+    tenant: String,
+    bucket: String,
+    key: String,
+    place: i64,
+    /// Several uploads of one key may have a part of one number.
+    part: String,
+}
+
+impl ScrubRow {
+    pub(super) fn place(&self) -> ScrubPlace {
+        ScrubPlace {
+            tenant: self.tenant.to_string(),
+            bucket: self.bucket.to_string(),
+            key: self.key.to_string(),
+            place: self.place,
+            part: self.part.as_ref().map_or_else(String::new, ObjectVersionId::to_string),
+        }
+    }
+
+    pub(super) fn crc(&self) -> i64 {
+        scrub::row_crc(self.size, &self.wrapped_key, &self.sealed_meta, &self.header)
+    }
+
+    pub(super) fn has_checksum(&self) -> bool {
+        self.sealed_crc.is_some() || (self.part.is_none() && self.parts > 0)
+    }
+}
+
+/// How many versions and bytes there are to look at.
+pub(super) fn stored(tx: &mut Tx<'_>, only: &Only) -> Result<(u64, u64), StoreError> {
+    let (mut count, mut bytes) = (0, 0);
+    for table in Stored::ALL {
+        let owner = if table == Stored::UnderWay { "u" } else { "o" };
+        let (limits, values) = limited(only, owner);
+        let sql = format!(
+            "SELECT count(*), CAST(coalesce(sum(o.size), 0) AS BIGINT) FROM {}{limits}",
+            table.from()
+        );
+        if let Some(r) = tx.query_opt(&sql, &values)? {
+            count += r.uint(0)?;
+            bytes += r.uint(1)?;
+        }
+    }
+    Ok((count, bytes))
+}
+
+fn limited<'o>(only: &'o Only, owner: &str) -> (String, Vec<Value<'o>>) {
+    let (mut sql, mut values) = (String::new(), Vec::new());
+    for (column, value) in [
+        ("tenant_id", only.tenant.as_ref().map(TenantId::as_str)),
+        ("bucket", only.bucket.as_ref().map(BucketName::as_str)),
+    ] {
+        if let Some(value) = value {
+            values.push(Value::from(value));
+            sql.push_str(&format!(" AND {owner}.{column} = ${}", values.len()));
+        }
+    }
+    (sql, values)
+}
+
+/// Versions after a place, in the order of tenant, bucket, key and place.
+pub(super) fn to_scrub(
+    tx: &mut Tx<'_>,
+    table: Stored,
+    only: &Only,
+    after: Option<&ScrubPlace>,
+    limit: i64,
+) -> Result<Vec<ScrubRow>, StoreError> {
+    let (owner, place, part, columns) = match table {
+        Stored::UnderWay => (
+            "u",
+            "o.part_number",
+            ", o.part_id",
+            "u.version_id, o.part_id, o.size, u.wrapped_key, u.sealed_meta, o.header, \
+             CAST(0 AS BIGINT), CAST(0 AS BIGINT), o.sealed_crc, CAST(NULL AS BIGINT)",
+        ),
+        _ => (
+            "o",
+            "o.place",
+            "",
+            "o.version_id, CAST(NULL AS TEXT), o.size, o.wrapped_key, o.sealed_meta, o.header, o.is_inline, o.parts, \
+             o.sealed_crc, o.row_crc",
+        ),
+    };
+    let order = format!("{owner}.tenant_id, {owner}.bucket, {owner}.object_key, {place}{part}");
+    let (mut limits, mut values) = limited(only, owner);
+    if let Some(after) = after {
+        let first = values.len() + 1;
+        for text in [&after.tenant, &after.bucket, &after.key] {
+            values.push(text.into());
+        }
+        values.push(after.place.into());
+        if table == Stored::UnderWay {
+            values.push((&after.part).into());
+        }
+        let places: Vec<String> = (first..=values.len()).map(|n| format!("${n}")).collect();
+        limits.push_str(&format!(" AND ({order}) > ({})", places.join(", ")));
+    }
+    values.push(limit.into());
+    let sql = format!(
+        "SELECT {owner}.tenant_id, {owner}.bucket, {owner}.object_key, {place}, {columns} FROM {}{limits} \
+         ORDER BY {order} LIMIT ${}",
+        table.from(),
+        values.len()
+    );
+    tx.query(&sql, &values)?
+        .iter()
+        .map(|r| {
+            Ok(ScrubRow {
+                tenant: r.parsed(0, TenantId::parse)?,
+                bucket: r.parsed(1, BucketName::parse)?,
+                key: r.parsed(2, ObjectKey::parse)?,
+                place: r.int(3)?,
+                version: r.parsed(4, ObjectVersionId::parse)?,
+                part: match r.opt_text(5)? {
+                    Some(_) => Some(r.parsed(5, ObjectVersionId::parse)?),
+                    None => None,
+                },
+                size: r.uint(6)?,
+                wrapped_key: r.blob(7)?.to_vec(),
+                sealed_meta: r.blob(8)?.to_vec(),
+                header: r.blob(9)?.to_vec(),
+                inline: r.int(10)? == 1,
+                parts: r.uint(11)?,
+                sealed_crc: r.opt_int(12)?,
+                row_crc: r.opt_int(13)?,
+            })
+        })
+        .collect()
+}
+
+/// The bytes of a small object.
+pub(super) fn inline_bytes(
+    tx: &mut Tx<'_>,
+    version: &ObjectVersionId,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT sealed_bytes FROM object_inline WHERE version_id = $1";
+    tx.query_opt(sql, &[version.as_str().into()])?.map(|r| Ok(r.blob(0)?.to_vec())).transpose()
+}
+
+/// Parts of an object.
+pub(super) fn parts_to_scrub(tx: &mut Tx<'_>, version: &ObjectVersionId) -> Result<Vec<PartRow>, StoreError> {
+    tx.query(
+        "SELECT part_number, part_id, size, header, sealed_crc FROM object_part WHERE version_id = $1 \
+         ORDER BY part_number",
+        &[version.as_str().into()],
+    )?
+    .iter()
+    .map(read_part)
+    .collect()
+}
+
+/// Whether what was looked at is still stored there.
+pub(super) fn still_there(
+    tx: &mut Tx<'_>,
+    table: Stored,
+    version: &ObjectVersionId,
+    part: Option<&ObjectVersionId>,
+) -> Result<bool, StoreError> {
+    let (sql, id) = match (table, part) {
+        (Stored::UnderWay, Some(part)) => ("SELECT 1 FROM upload_part WHERE part_id = $1", part),
+        (Stored::Former, _) => ("SELECT 1 FROM object_version WHERE version_id = $1", version),
+        _ => ("SELECT 1 FROM object WHERE version_id = $1", version),
+    };
+    Ok(!tx.query(sql, &[id.as_str().into()])?.is_empty())
 }

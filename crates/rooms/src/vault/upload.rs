@@ -296,6 +296,7 @@ impl Operation for PutPart {
                 id: id.clone(),
                 size: sealed.size,
                 header: header.to_vec(),
+                sealed_crc: Some(sealed.crc),
             },
             sealed_digests: key.seal_metadata(&self.bucket, &id, &plain),
             written_at: house.now(),
@@ -359,6 +360,7 @@ impl Operation for CompleteUpload {
             sealed_meta: key.seal_metadata(&self.bucket, &upload.version, &plain),
             header: Vec::new(),
             inline: None,
+            sealed_crc: None,
             parts: chosen.len() as u64,
         };
         let condition =

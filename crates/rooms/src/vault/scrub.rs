@@ -1,0 +1,247 @@
+//! The scrub: looks at everything that is stored for damage, without opening anything.
+//!
+//! Each sealed byte is read and compared with the CRC-64 that was kept when it was written, each row's wrapped key, sealed
+//! metadata and header with theirs, each blob's front with the header in its row. No key is used, so it needs no consent;
+//! that it ran, and what it found, is in the provider's log. It repairs nothing.
+
+use std::sync::Arc;
+
+use bailee_crypto::envelope::{HEADER_LEN, sealed_len};
+use bailee_store::BlobError;
+use bailee_types::{Arn, BucketName, ObjectKey, ObjectVersionId, TenantId};
+use serde_json::{Map, Value, json};
+
+use super::parts::PartRow;
+use super::rows;
+use crate::consent::parameters;
+use crate::gate::{Asked, Class, Intent, Operation, Touches};
+use crate::{Failure, House};
+
+/// Objects looked at between two words of progress.
+const BATCH: i64 = 200;
+/// Bytes read at once.
+const PIECE: u64 = 1024 * 1024;
+/// Findings that are kept; more are counted.
+const FINDINGS_MAX: usize = 10_000;
+
+/// Looks for damage.
+pub struct Scrub {
+    /// Only this tenant's objects.
+    pub tenant: Option<TenantId>,
+    /// Only this bucket's.
+    pub bucket: Option<BucketName>,
+    /// Hears how far it is.
+    pub progress: Box<dyn FnMut(&Scrubbed) + Send>,
+}
+
+/// How far a scrub is, and what it found.
+#[derive(Clone, Debug, Default)]
+pub struct Scrubbed {
+    /// Object versions, and parts of uploads under way, that there are.
+    pub objects_in_all: u64,
+    /// Bytes of content that there are.
+    pub bytes_in_all: u64,
+    /// Object versions looked at.
+    pub objects: u64,
+    /// Bytes of content looked at.
+    pub bytes: u64,
+    /// Object versions from before checksums were kept: only their length and place were looked at.
+    pub without_checksum: u64,
+    /// Damage, the first ten thousand.
+    pub damaged: Vec<Damage>,
+    /// All damage.
+    pub damaged_in_all: u64,
+}
+
+/// One damaged object version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The stored version.
+    pub version: ObjectVersionId,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Operation for Scrub {
+    type Output = Scrubbed;
+
+    fn asks(&self) -> Asked {
+        let provider = TenantId::provider();
+        Asked {
+            action: "bailee:ScrubVault",
+            resource: Arn::own(&provider, "vault"),
+            resource_type: "ACS::Bailee::Vault",
+            class: Class::Management { write: false },
+            touches: Touches::Nothing,
+            ticket: None,
+            parameters: parameters(json!({
+                "tenant": self.tenant.as_ref().map(TenantId::as_str),
+                "bucket": self.bucket.as_ref().map(BucketName::as_str),
+            })),
+            continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
+            tenant: provider,
+        }
+    }
+
+    async fn act(mut self, house: &Arc<House>, _intent: &Intent) -> Result<Scrubbed, Failure> {
+        let only = rows::Only { tenant: self.tenant.clone(), bucket: self.bucket.clone() };
+        let wanted = only.clone();
+        let (objects_in_all, bytes_in_all) =
+            house.db.read(move |tx| rows::stored(tx, &wanted).map_err(Failure::from)).await?;
+        let mut done = Scrubbed { objects_in_all, bytes_in_all, ..Scrubbed::default() };
+        (self.progress)(&done);
+        for table in rows::Stored::ALL {
+            let mut after = None;
+            loop {
+                let (wanted, from) = (only.clone(), after.clone());
+                let batch = house
+                    .db
+                    .read(move |tx| {
+                        rows::to_scrub(tx, table, &wanted, from.as_ref(), BATCH).map_err(Failure::from)
+                    })
+                    .await?;
+                let Some(last) = batch.last() else { break };
+                after = Some(last.place());
+                for row in batch {
+                    let found = house.look_at(table, &row).await?;
+                    done.objects += 1;
+                    done.bytes += row.size;
+                    done.without_checksum += u64::from(!row.has_checksum());
+                    if let Some(what) = found {
+                        done.damaged_in_all += 1;
+                        if done.damaged.len() < FINDINGS_MAX {
+                            let rows::ScrubRow { tenant, bucket, key, version, .. } = row;
+                            done.damaged.push(Damage { tenant, bucket, key, version, what });
+                        }
+                    }
+                }
+                (self.progress)(&done);
+            }
+        }
+        Ok(done)
+    }
+
+    fn outcome_detail(done: &Scrubbed) -> Map<String, Value> {
+        parameters(json!({
+            "objects": done.objects, "bytes": done.bytes, "damaged": done.damaged_in_all,
+            "withoutChecksum": done.without_checksum,
+        }))
+    }
+}
+
+impl House {
+    /// What is wrong with one stored version; nothing when all is as it was written, or when it is gone meanwhile.
+    async fn look_at(&self, table: rows::Stored, row: &rows::ScrubRow) -> Result<Option<String>, Failure> {
+        let found = self.damage_of(row).await?;
+        if found.is_none() {
+            return Ok(None);
+        }
+        // It may have been replaced or destroyed while it was looked at: what is gone is not damaged.
+        let (version, part) = (row.version.clone(), row.part.clone());
+        let there = self
+            .db
+            .read(move |tx| rows::still_there(tx, table, &version, part.as_ref()).map_err(Failure::from));
+        Ok(if there.await? { found } else { None })
+    }
+
+    async fn damage_of(&self, row: &rows::ScrubRow) -> Result<Option<String>, Failure> {
+        if row.row_crc.is_some_and(|crc| crc != row.crc()) {
+            return Ok(Some("its row was changed: wrapped key, metadata or header".into()));
+        }
+        if row.part.is_some() || !(row.inline || row.parts > 0) {
+            let id = row.part.as_ref().unwrap_or(&row.version);
+            return self.blob_damage(id, &row.header, row.size, row.sealed_crc).await;
+        }
+        if row.inline {
+            let version = row.version.clone();
+            let bytes =
+                self.db.read(move |tx| rows::inline_bytes(tx, &version).map_err(Failure::from)).await?;
+            let Some(bytes) = bytes else { return Ok(Some("its bytes are missing in the database".into())) };
+            if bytes.len() as u64 != sealed_len(row.size) {
+                return Ok(Some(format!(
+                    "its bytes in the database have another length: {} in place of {}",
+                    bytes.len(),
+                    sealed_len(row.size)
+                )));
+            }
+            let changed = row.sealed_crc.is_some_and(|crc| crc != crc64(&bytes));
+            return Ok(changed.then(|| "its bytes in the database were changed".into()));
+        }
+        let version = row.version.clone();
+        let parts = self.db.read(move |tx| rows::parts_to_scrub(tx, &version).map_err(Failure::from)).await?;
+        let size: u64 = parts.iter().map(|p| p.size).sum();
+        if parts.len() as u64 != row.parts || size != row.size {
+            return Ok(Some(format!(
+                "it has {} parts of {size} bytes in place of {} of {}",
+                parts.len(),
+                row.parts,
+                row.size
+            )));
+        }
+        for PartRow { number, id, size, header, sealed_crc } in parts {
+            if let Some(what) = self.blob_damage(&id, &header, size, sealed_crc).await? {
+                return Ok(Some(format!("part {number}: {what}")));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn blob_damage(
+        &self,
+        id: &ObjectVersionId,
+        header: &[u8],
+        size: u64,
+        sealed_crc: Option<i64>,
+    ) -> Result<Option<String>, Failure> {
+        let there = match self.blobs.size(id).await {
+            Ok(there) => there,
+            Err(BlobError::Missing(_)) => return Ok(Some(format!("its blob `{id}` is missing"))),
+            Err(e) => return Err(e.into()),
+        };
+        let whole = HEADER_LEN as u64 + sealed_len(size);
+        if there != whole {
+            return Ok(Some(format!("its blob `{id}` has {there} bytes in place of {whole}")));
+        }
+        let mut crc = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz);
+        let mut at = 0;
+        while at < whole {
+            let end = whole.min(at + PIECE);
+            let piece = match self.blobs.read(id, at..end).await {
+                Ok(piece) => piece,
+                Err(BlobError::Missing(_)) => return Ok(Some(format!("its blob `{id}` went missing"))),
+                Err(e) => return Err(e.into()),
+            };
+            if at == 0 && piece.get(..HEADER_LEN) != Some(header) {
+                return Ok(Some(format!("the header of its blob `{id}` is not the one in its row")));
+            }
+            crc.update(&piece);
+            at = end;
+        }
+        let changed = sealed_crc.is_some_and(|kept| kept != crc.finalize() as i64);
+        Ok(changed.then(|| format!("the bytes of its blob `{id}` were changed")))
+    }
+}
+
+/// CRC-64/XZ as a row keeps it.
+pub(super) fn crc64(bytes: &[u8]) -> i64 {
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Xz, bytes) as i64
+}
+
+/// The checksum of a row's own secrets.
+pub(super) fn row_crc(size: u64, wrapped_key: &[u8], sealed_meta: &[u8], header: &[u8]) -> i64 {
+    let mut crc = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz);
+    crc.update(&size.to_be_bytes());
+    for part in [wrapped_key, sealed_meta, header] {
+        crc.update(&(part.len() as u64).to_be_bytes());
+        crc.update(part);
+    }
+    crc.finalize() as i64
+}
