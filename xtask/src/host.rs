@@ -26,6 +26,9 @@ const TESTS: &[Need] = &[
     Need { package: "python3-venv", is_there: || python(&["-c", "import ensurepip, venv"]) },
     Need { package: "nodejs", is_there: || on_path("node") },
     Need { package: "npm", is_there: || on_path("npm") },
+    Need { package: "rclone", is_there: || on_path("rclone") },
+    Need { package: "s3cmd", is_there: || on_path("s3cmd") },
+    Need { package: "restic", is_there: || on_path("restic") },
     Need { package: "git", is_there: || on_path("git") },
 ];
 
