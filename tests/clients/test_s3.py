@@ -167,7 +167,6 @@ def test_what_is_not_offered_says_so_and_changes_nothing(s3, bucket):
         "get_object_acl": lambda: s3.get_object_acl(Bucket=bucket, Key="o"),
         "put_object_acl": lambda: s3.put_object_acl(Bucket=bucket, Key="o", ACL="public-read"),
         "put_with_acl": lambda: s3.put_object(Bucket=bucket, Key="open", Body=b"x", ACL="public-read"),
-        "put_with_tags": lambda: s3.put_object(Bucket=bucket, Key="tagged", Body=b"x", Tagging="a=b"),
         "mfa_delete": lambda: s3.put_bucket_versioning(
             Bucket=bucket, VersioningConfiguration={"Status": "Enabled", "MFADelete": "Enabled"}
         ),

@@ -36,4 +36,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 16, name: "multipart", sql: include_str!("migrations/0016_multipart.sql") },
     Migration { number: 17, name: "versions", sql: include_str!("migrations/0017_versions.sql") },
     Migration { number: 18, name: "scrub", sql: include_str!("migrations/0018_scrub.sql") },
+    Migration { number: 19, name: "bucket_tags", sql: include_str!("migrations/0019_bucket_tags.sql") },
 ];

@@ -12,8 +12,8 @@ use bailee_rooms::identity::{
 use bailee_rooms::trail::deliver::{CreateSink, ListSinks, SinkFormat, SinkKind};
 use bailee_rooms::trail::{ActFilter, EraseEvents, ListActs};
 use bailee_rooms::vault::{
-    CompleteUpload, CreateUpload, DeleteObject, DeleteVersion, ListObjects, ListParts, ListUploads,
-    ListVersions, ObjectMeta, PutPart, SetVersioning, Versioning, Which, WholeBody,
+    CompleteUpload, CreateUpload, DeleteObject, DeleteVersion, GetTags, ListObjects, ListParts, ListUploads,
+    ListVersions, ObjectMeta, PutPart, SetTags, SetVersioning, Tags, TagsOf, Versioning, Which, WholeBody,
 };
 use bailee_testkit::{Engine, TestHouse, TestTenant, bucket, key, runtime};
 use bailee_types::{Arn, GroupName, PolicyName, UserName};
@@ -177,6 +177,13 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
     t.house.perform(root.clone(), set).await.unwrap();
     for _ in 0..2 {
         acme.put(t, "acme-kept", "a/1", "content").await;
+    }
+    let object = TagsOf { tenant: tenant.clone(), bucket: named.clone(), object: Some((key("a/1"), None)) };
+    let of_bucket = TagsOf { object: None, ..object.clone() };
+    let tags = Tags::from([("a".to_owned(), "1".to_owned())]);
+    for of in [object, of_bucket] {
+        t.house.perform(root.clone(), SetTags { of: of.clone(), tags: tags.clone() }).await.unwrap();
+        assert_eq!(t.house.perform(root.clone(), GetTags(of)).await.unwrap(), tags);
     }
     let delete = DeleteObject { tenant: tenant.clone(), bucket: named.clone(), key: key("a/1") };
     let marker = t.house.perform(root.clone(), delete).await.unwrap().version.unwrap();

@@ -18,6 +18,7 @@ mod parts;
 mod put;
 mod rows;
 mod scrub;
+mod tags;
 mod upload;
 mod version;
 mod window;
@@ -40,6 +41,7 @@ pub use get::{Choice, Content, GetObject};
 pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
 pub use scrub::{Damage, Scrub, Scrubbed};
+pub use tags::{BUCKET_TAGS_MAX, GetTags, OBJECT_TAGS_MAX, SetTags, Tags, TagsOf, check_tags};
 pub use upload::{
     AbortUpload, CompleteUpload, CreateUpload, ListParts, ListUploads, PARTS_MAX, Part, PartPage, PutPart,
     Upload, UploadPage,
@@ -132,6 +134,9 @@ pub struct ObjectMeta {
     pub headers: BTreeMap<String, String>,
     /// User metadata by lower-case name without the dialect's prefix.
     pub user: BTreeMap<String, String>,
+    /// Tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// For an object of parts: the digest of their list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<String>,

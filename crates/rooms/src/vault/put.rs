@@ -62,6 +62,7 @@ impl Operation for PutObject {
     }
 
     async fn act(mut self, house: &Arc<House>, intent: &Intent) -> Result<PutDone, Failure> {
+        super::check_tags(&self.meta.tags, super::OBJECT_TAGS_MAX)?;
         if self.len.is_some_and(|n| n > PUT_MAX) {
             return Err(Failure::Body(format!("the body is larger than {PUT_MAX} bytes; use parts")));
         }

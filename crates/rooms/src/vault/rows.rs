@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Bucket;
 use super::parts::PartRow;
 use super::scrub;
+use super::tags::Tags;
 use super::upload::Upload;
 use super::version::{Versioning, Which};
 
@@ -114,6 +115,52 @@ fn read_bucket(r: &Row) -> Result<Bucket, StoreError> {
         created_at: Timestamp::from_ms(r.int(2)?),
         versioning: r.parsed(3, |w| Versioning::parse(w).ok_or("how a bucket keeps versions"))?,
     })
+}
+
+pub(super) fn bucket_tags(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+) -> Result<Option<Tags>, StoreError> {
+    let sql = "SELECT tags FROM bucket WHERE tenant_id = $1 AND bucket = $2";
+    let row = tx.query_opt(sql, &[bucket.as_str().into()])?;
+    let read = |r: Row| r.parsed(0, |t| serde_json::from_str(t).map_err(|_| "tags of a bucket"));
+    row.map(read).transpose()
+}
+
+/// False when there is no such bucket.
+pub(super) fn set_bucket_tags(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    tags: &Tags,
+) -> Result<bool, StoreError> {
+    let text = serde_json::to_string(tags).map_err(|e| StoreError::Statement(e.to_string()))?;
+    let changed = tx.execute(
+        "UPDATE bucket SET tags = $3 WHERE tenant_id = $1 AND bucket = $2",
+        &[bucket.as_str().into(), (&text).into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Gives a version other metadata, if it still has those that were read.
+pub(super) fn replace_meta(
+    tx: &mut TenantTx<'_, '_>,
+    row: &ObjectRow,
+    sealed: &[u8],
+) -> Result<bool, StoreError> {
+    let crc = scrub::row_crc(row.size, &row.wrapped_key, sealed, &row.header);
+    for table in ["object", "object_version"] {
+        let changed = tx.execute(
+            &format!(
+                "UPDATE {table} SET sealed_meta = $3, row_crc = $4 \
+                 WHERE tenant_id = $1 AND version_id = $2 AND sealed_meta = $5"
+            ),
+            &[row.version.as_str().into(), sealed.into(), crc.into(), (&row.sealed_meta).into()],
+        )?;
+        if changed == 1 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// False when there is no such bucket.

@@ -234,6 +234,7 @@ impl Operation for CreateUpload {
     }
 
     async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<String, Failure> {
+        super::check_tags(&self.meta.tags, super::OBJECT_TAGS_MAX)?;
         let version = ObjectVersionId::random();
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
         let (_, key_version, wrapped_key) = house.new_data_key(&release).await?;

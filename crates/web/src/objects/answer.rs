@@ -53,6 +53,7 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::Invalid { field: "LocationConstraint", .. } => {
             ObjectError::because(Code::InvalidLocation, sentence(&text))
         }
+        Failure::Invalid { field: "Tag", .. } => ObjectError::because(Code::InvalidTag, sentence(&text)),
         Failure::Invalid { field: "Part", .. } => ObjectError::because(Code::InvalidPart, sentence(&text)),
         Failure::Invalid { field: "PartOrder", .. } => {
             ObjectError::because(Code::InvalidPartOrder, sentence(&text))

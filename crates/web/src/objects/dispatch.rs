@@ -65,6 +65,9 @@ pub(super) async fn run(
         }
         ObjectRequest::GetVersioning { bucket } => cx.get_versioning(tenant, bucket).await?,
         ObjectRequest::PutVersioning { bucket } => cx.put_versioning(tenant, bucket, head, body).await?,
+        ObjectRequest::Tagging { bucket, object, act } => {
+            cx.tagging(tenant, (bucket, object), act, head, body).await?
+        }
         ObjectRequest::ListVersions(list) => cx.list_versions(tenant, list).await?,
         ObjectRequest::DeleteObjects { bucket, encoding_url } => {
             cx.delete_batch(tenant, bucket, encoding_url, head, body).await?
@@ -166,7 +169,9 @@ impl Cx<'_> {
         let reply = reply::object(self.dialect, &facts, span, &get.overrides);
         // Where a bucket keeps no versions there is none to tell.
         let version = (asked || !content.info.is_null).then(|| content.info.version_id());
-        let reply = reply.of_version(self.dialect, version.as_deref(), false);
+        let reply = reply
+            .of_version(self.dialect, version.as_deref(), false)
+            .with_tags(self.dialect, content.info.meta.tags.len());
         let reply = reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID);
         let len = span.map_or(content.info.size, Span::len);
         Ok(Answer::of(reply, content.first, content.rest, len))
@@ -201,6 +206,7 @@ impl Cx<'_> {
                 content_type: put.content_type,
                 headers: put.headers,
                 metadata: put.metadata,
+                tags: put.tags,
             }),
             len: put.content_length,
             must_be_new: put.if_absent,
@@ -371,6 +377,7 @@ pub(super) fn meta_of(described: Described) -> ObjectMeta {
         content_type: described.content_type.unwrap_or_default(),
         headers,
         user: described.metadata.into_iter().collect(),
+        tags: described.tags.0.into_iter().collect(),
         ..Default::default()
     }
 }

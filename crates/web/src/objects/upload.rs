@@ -75,10 +75,13 @@ impl Cx<'_> {
         refuse_others(copy.storage_class, copy.encryption.as_ref())?;
         let content = self.source(&tenant, copy.source, None).await?;
         let from = Some(content.info.version_id()).filter(|_| !content.info.is_null);
-        let meta = match copy.described {
+        let source = &content.info.meta;
+        let mut meta = match copy.described {
             Some(described) => meta_of(described),
-            None => ObjectMeta { md5: String::new(), crc64: 0, parts: None, ..content.info.meta.clone() },
+            None => ObjectMeta { md5: String::new(), crc64: 0, parts: None, ..source.clone() },
         };
+        // What is said of headers and of tags is said apart.
+        meta.tags = copy.tags.map_or_else(|| source.tags.clone(), |tags| tags.0.into_iter().collect());
         let put = PutObject {
             tenant,
             bucket: copy.bucket,

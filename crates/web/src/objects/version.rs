@@ -1,11 +1,14 @@
-//! Versions: which one is meant, how a bucket keeps them, all of them.
+//! Versions and tags: which version is meant, how a bucket keeps them, all of them; what things are tagged with.
 
 use bailee_rooms::vault::{
-    DeleteObject, DeleteVersion, Deleted, GetBucket, ListVersions, SetVersioning, Versioning, Which,
+    DeleteObject, DeleteVersion, Deleted, GetBucket, GetTags, ListVersions, SetTags, SetVersioning, Tags,
+    TagsOf, Versioning, Which,
 };
 use bailee_types::{BucketName, ObjectKey, TenantId};
 use bailee_wire::object::reply::{self, ListedVersion, VersionsPage};
-use bailee_wire::object::{self as wire, Code, Head, ObjectError, Reply, VersioningSettings};
+use bailee_wire::object::{
+    self as wire, Code, Dialect, Head, ObjectError, Reply, TagAct, TagSet, VersioningSettings,
+};
 use hyper::body::Incoming;
 
 use super::dispatch::Cx;
@@ -59,6 +62,42 @@ impl Cx<'_> {
         let versioning = if settings.enabled { Versioning::Enabled } else { Versioning::Suspended };
         self.perform(SetVersioning { tenant, bucket, versioning }).await?;
         Ok(Reply::empty(200))
+    }
+
+    pub(super) async fn tagging(
+        &self,
+        tenant: TenantId,
+        (bucket, object): (BucketName, Option<(ObjectKey, Option<String>)>),
+        act: TagAct,
+        head: &Head<'_>,
+        body: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        let of_bucket = object.is_none();
+        let object = match object {
+            Some((key, version)) => Some((key, which(version)?)),
+            None => None,
+        };
+        let of = TagsOf { tenant, bucket, object };
+        match act {
+            TagAct::Get => {
+                let tags = self.perform(GetTags(of)).await?;
+                // S3 tells a bucket without tags from one with none.
+                if of_bucket && tags.is_empty() && self.dialect == Dialect::S3 {
+                    return Err(ObjectError::new(Code::NoSuchTagSet));
+                }
+                Ok(Reply::tagging(tags.iter().map(|(k, v)| (k.as_str(), v.as_str()))))
+            }
+            TagAct::Put => {
+                let raw = self.body_of(head, body).await?;
+                let tags: Tags = TagSet::parse(&raw)?.0.into_iter().collect();
+                self.perform(SetTags { of, tags }).await?;
+                Ok(Reply::empty(200))
+            }
+            TagAct::Delete => {
+                self.perform(SetTags { of, tags: Tags::new() }).await?;
+                Ok(Reply::no_content())
+            }
+        }
     }
 
     pub(super) async fn list_versions(

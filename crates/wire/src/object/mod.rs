@@ -51,6 +51,7 @@ pub use request::{
     BatchDelete, BucketSettings, CompleteUpload, Conditions, ContentHeaders, CopyObject, CopySource,
     CreateUpload, Described, Encryption, GetObject, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts,
     ListUploads, ListVersions, Listing, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject,
-    StorageClass, TagList, UploadOf, UploadPart, UploadPartCopy, VersioningSettings, continuation_token,
+    StorageClass, TagAct, TagList, TagSet, UploadOf, UploadPart, UploadPartCopy, VersioningSettings,
+    continuation_token,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

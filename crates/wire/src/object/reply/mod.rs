@@ -65,6 +65,31 @@ impl Reply {
         reply
     }
 
+    /// The answer to GetObjectTagging and GetBucketTagging.
+    pub fn tagging<'t>(tags: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
+        let mut xml = Xml::document();
+        xml.open("Tagging");
+        xml.open("TagSet");
+        for (key, value) in tags {
+            xml.open("Tag");
+            xml.text("Key", key);
+            xml.text("Value", value);
+            xml.close("Tag");
+        }
+        xml.close("TagSet");
+        xml.close("Tagging");
+        Self::xml(xml)
+    }
+
+    /// Adds how many tags an object has, if it has any.
+    #[must_use]
+    pub fn with_tags(mut self, dialect: Dialect, count: usize) -> Self {
+        if count > 0 {
+            self.push(format!("{}tagging-count", dialect.words().prefix), count.to_string());
+        }
+        self
+    }
+
     /// A header's value, name compared without case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())

@@ -10,6 +10,7 @@
 mod get;
 mod list;
 mod put;
+mod tags;
 mod upload;
 mod version;
 
@@ -23,6 +24,7 @@ pub use list::{
     BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
 };
 pub use put::{ContentHeaders, Encryption, OBJECT_BYTES_MAX, PutObject, StorageClass};
+pub use tags::TagSet;
 pub use upload::{
     CompleteUpload, CopyObject, CopySource, CreateUpload, Described, ListParts, ListUploads, PartList,
     UploadOf, UploadPart, UploadPartCopy,
@@ -105,6 +107,15 @@ pub enum ObjectRequest {
     },
     /// `GET /bucket?versions`.
     ListVersions(ListVersions),
+    /// `GET`, `PUT` or `DELETE` of `?tagging`, on a bucket or an object; the body of a PUT is read by [`TagSet::parse`].
+    Tagging {
+        /// The bucket.
+        bucket: BucketName,
+        /// The object, when it is one's.
+        object: Option<(ObjectKey, Option<String>)>,
+        /// What is done.
+        act: TagAct,
+    },
     /// `POST /bucket?delete`; the body is read by [`BatchDelete::parse`].
     DeleteObjects {
         /// The bucket.
@@ -133,6 +144,28 @@ pub enum ObjectRequest {
         /// The sub-resource, header or method that is not offered.
         name: Cow<'static, str>,
     },
+}
+
+/// What is done with tags.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TagAct {
+    /// They are read.
+    Get,
+    /// They are set.
+    Put,
+    /// They are deleted.
+    Delete,
+}
+
+impl TagAct {
+    fn of(method: &Method) -> Option<Self> {
+        match *method {
+            Method::GET => Some(Self::Get),
+            Method::PUT => Some(Self::Put),
+            Method::DELETE => Some(Self::Delete),
+            _ => None,
+        }
+    }
 }
 
 /// Sub-resources of either dialect; on an operation that does not know them they are not offered, never ignored.
@@ -306,6 +339,16 @@ impl ObjectRequest {
             Self::GetVersioning { .. } => "GetBucketVersioning",
             Self::PutVersioning { .. } => "PutBucketVersioning",
             Self::ListVersions(_) => "ListObjectVersions",
+            Self::Tagging { object: None, act, .. } => match act {
+                TagAct::Get => "GetBucketTagging",
+                TagAct::Put => "PutBucketTagging",
+                TagAct::Delete => "DeleteBucketTagging",
+            },
+            Self::Tagging { act, .. } => match act {
+                TagAct::Get => "GetObjectTagging",
+                TagAct::Put => "PutObjectTagging",
+                TagAct::Delete => "DeleteObjectTagging",
+            },
             Self::NotOffered { .. } => "NotOffered",
         }
     }
@@ -323,7 +366,8 @@ impl ObjectRequest {
             | Self::DeleteObject { bucket, .. }
             | Self::DeleteObjects { bucket, .. }
             | Self::GetVersioning { bucket }
-            | Self::PutVersioning { bucket } => Some(bucket),
+            | Self::PutVersioning { bucket }
+            | Self::Tagging { bucket, .. } => Some(bucket),
             Self::ListVersions(list) => Some(&list.bucket),
             Self::ListObjectsV1(list) => Some(&list.bucket),
             Self::ListObjectsV2(list) => Some(&list.bucket),
@@ -346,6 +390,7 @@ impl ObjectRequest {
             Self::PutObject(put) => Some(&put.key),
             Self::GetObject(get) | Self::HeadObject(get) => Some(&get.key),
             Self::GetObjectMeta { key, .. } | Self::DeleteObject { key, .. } => Some(key),
+            Self::Tagging { object, .. } => object.as_ref().map(|(key, _)| key),
             Self::CopyObject(copy) => Some(&copy.key),
             Self::CreateUpload(create) => Some(&create.key),
             Self::UploadPart(part) => Some(&part.of.key),
@@ -360,6 +405,9 @@ impl ObjectRequest {
 
 fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<ObjectRequest, ObjectError> {
     let method = &head.parts.method;
+    if let (["tagging"], Some(act)) = (sub, TagAct::of(method)) {
+        return Ok(ObjectRequest::Tagging { bucket, object: None, act });
+    }
     Ok(match (method, sub) {
         (&Method::GET, []) => match head.param("list-type") {
             None => ObjectRequest::ListObjectsV1(list::objects_v1(head, bucket)?),
@@ -394,9 +442,13 @@ fn on_object(
 ) -> Result<ObjectRequest, ObjectError> {
     let method = &head.parts.method;
     // These say which version they mean; for others it is not offered.
-    let reads = matches!(method, &Method::GET | &Method::HEAD | &Method::DELETE);
+    let tags = sub.contains(&"tagging");
+    let reads = tags || matches!(method, &Method::GET | &Method::HEAD | &Method::DELETE);
     let sub: Vec<&str> = sub.iter().copied().filter(|s| !(reads && *s == "versionId")).collect();
     let version = version::named(head)?;
+    if let (["tagging"], Some(act)) = (sub.as_slice(), TagAct::of(method)) {
+        return Ok(ObjectRequest::Tagging { bucket, object: Some((key, version)), act });
+    }
     Ok(match (method, sub.as_slice()) {
         (&Method::GET, []) => ObjectRequest::GetObject(Box::new(get::object(head, bucket, key)?)),
         (&Method::HEAD, []) => ObjectRequest::HeadObject(Box::new(get::object(head, bucket, key)?)),
@@ -451,6 +503,11 @@ fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
         // A source is offered where an object or a part is written.
         let writes = head.parts.method == Method::PUT && matches!(head.target, Target::Object(..));
         if rest == "copy-source" && writes || rest == "copy-source-range" && writes && upload::copies(head) {
+            continue;
+        }
+        // Tags are kept where an object is written.
+        let made = writes || head.parts.method == Method::POST && matches!(head.target, Target::Object(..));
+        if rest == "tagging" && made {
             continue;
         }
         if OTHER_HEADERS.contains(&rest) {

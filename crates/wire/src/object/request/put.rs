@@ -6,7 +6,7 @@
 use bailee_types::{BucketName, ObjectKey};
 
 use super::get::bare;
-use super::{argument, header_text};
+use super::{TagSet, argument, header_text};
 use crate::object::checksum::Claims;
 use crate::object::dialect::Dialect;
 use crate::object::error::{Code, ObjectError};
@@ -30,6 +30,8 @@ pub struct PutObject {
     pub headers: ContentHeaders,
     /// User metadata: lower-case names without prefix, sorted.
     pub metadata: Vec<(String, String)>,
+    /// Tags.
+    pub tags: TagSet,
     /// The storage class asked for.
     pub storage_class: Option<StorageClass>,
     /// Server-side encryption asked for.
@@ -123,6 +125,7 @@ pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Res
         content_type,
         headers,
         metadata: metadata(head)?,
+        tags: super::tags::header(head)?.unwrap_or_default(),
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
         if_absent,

@@ -10,7 +10,7 @@ use super::list::{encoding_url, page, text};
 use super::put::{
     ContentHeaders, Encryption, conditions, content_headers, encryption, length, metadata, storage_class,
 };
-use super::{StorageClass, argument};
+use super::{StorageClass, TagSet, argument};
 use crate::object::auth::any_date;
 use crate::object::checksum::Claims;
 use crate::object::dialect::Dialect;
@@ -46,6 +46,8 @@ pub struct Described {
     pub headers: ContentHeaders,
     /// User metadata: lower-case names without prefix, sorted.
     pub metadata: Vec<(String, String)>,
+    /// Tags.
+    pub tags: TagSet,
 }
 
 /// `POST /bucket/key?uploads`.
@@ -117,6 +119,8 @@ pub struct CopyObject {
     pub source: CopySource,
     /// What it keeps beside its content, when not what the source keeps.
     pub described: Option<Described>,
+    /// Its tags, when not the source's.
+    pub tags: Option<TagSet>,
     /// The storage class asked for.
     pub storage_class: Option<StorageClass>,
     /// Server-side encryption asked for.
@@ -241,7 +245,8 @@ fn number(head: &Head<'_>) -> Result<u32, ObjectError> {
 
 fn described(head: &Head<'_>) -> Result<Described, ObjectError> {
     let (content_type, headers) = content_headers(head)?;
-    Ok(Described { content_type, headers, metadata: metadata(head)? })
+    let tags = super::tags::header(head)?.unwrap_or_default();
+    Ok(Described { content_type, headers, metadata: metadata(head)?, tags })
 }
 
 pub(super) fn create(
@@ -305,9 +310,21 @@ pub(super) fn copy(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Resul
         Some(v) if v.eq_ignore_ascii_case("REPLACE") => true,
         Some(_) => return Err(argument("metadata-directive", "it must be COPY or REPLACE")),
     };
+    let tags = match head.header(&own(head, "tagging-directive"))? {
+        Some(v) if v.eq_ignore_ascii_case("REPLACE") => Some(super::tags::header(head)?.unwrap_or_default()),
+        None | Some("") => super::tags::header(head)?,
+        Some(v) if v.eq_ignore_ascii_case("COPY") => None,
+        Some(_) => return Err(argument("tagging-directive", "it must be COPY or REPLACE")),
+    };
     let class = storage_class(head)?;
     let same = source.bucket == bucket && source.key == key;
-    if same && source.version.is_none() && !replaces && class.is_none() && head.dialect == Dialect::S3 {
+    if same
+        && source.version.is_none()
+        && !replaces
+        && tags.is_none()
+        && class.is_none()
+        && head.dialect == Dialect::S3
+    {
         return Err(ObjectError::because(
             Code::InvalidRequest,
             "This copy request is illegal because it copies an object to itself without changing its metadata or storage class.",
@@ -319,6 +336,7 @@ pub(super) fn copy(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Resul
         key,
         source,
         described: if replaces { Some(described(head)?) } else { None },
+        tags,
         storage_class: class,
         encryption: encryption(head)?,
         if_absent,
