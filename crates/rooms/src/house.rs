@@ -244,8 +244,11 @@ impl House {
         let alerts = tokio::spawn(trail::alerts::raise(Arc::clone(self), stop.clone()));
         let delivery = tokio::spawn(trail::deliver::deliver(Arc::clone(self), stop.clone()));
         let retention = tokio::spawn(trail::keep_retention(Arc::clone(self), stop.clone()));
-        let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop));
-        for worker in [signer, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner] {
+        let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop.clone()));
+        let lifecycle = tokio::spawn(vault::live(Arc::clone(self), stop));
+        for worker in
+            [signer, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner, lifecycle]
+        {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
             }

@@ -37,4 +37,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 17, name: "versions", sql: include_str!("migrations/0017_versions.sql") },
     Migration { number: 18, name: "scrub", sql: include_str!("migrations/0018_scrub.sql") },
     Migration { number: 19, name: "bucket_tags", sql: include_str!("migrations/0019_bucket_tags.sql") },
+    Migration { number: 20, name: "lifecycle", sql: include_str!("migrations/0020_lifecycle.sql") },
 ];

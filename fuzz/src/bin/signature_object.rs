@@ -3,13 +3,14 @@
 
 use bailee_types::{SecretText, Timestamp};
 use bailee_wire::object::auth::{self, Terms};
-use bailee_wire::object::{BatchDelete, Dialect, Head, Hosts, ObjectRequest, PartList, TagSet, VersioningSettings};
+use bailee_wire::object::{BatchDelete, Dialect, Head, Hosts, LifecycleRules, ObjectRequest, PartList, TagSet, VersioningSettings};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((parts, body)) = bailee_fuzz::request(bytes) else { return };
     let _ = BatchDelete::parse(body);
     let _ = PartList::parse(body);
+    let _ = LifecycleRules::parse(body);
     let _ = TagSet::parse(body);
     let _ = VersioningSettings::parse(body);
     let hosts = Hosts::new(["oss.example".to_owned()]);

@@ -67,7 +67,7 @@ pub(crate) enum Command {
     /// Hand in what other programs logged: Kubernetes, PostgreSQL, auditd, sshd, HDFS, YARN, OSS, S3.
     #[command(subcommand)]
     Collect(Box<collect::Collect>),
-    /// Stored objects: look for damage.
+    /// Stored objects: look for damage, end what is due.
     #[command(subcommand)]
     Vault(vault::Vault),
     /// Print a completion script for a shell.

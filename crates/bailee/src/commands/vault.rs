@@ -2,13 +2,16 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailee_rooms::vault::{Scrub, Scrubbed};
+use bailee_rooms::House;
+use bailee_rooms::vault::{Applied, ApplyLifecycle, Due, ExplainLifecycle, Scrub, Scrubbed};
 use bailee_types::BucketName;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::acts::time;
 use super::on_runtime;
 use super::trail::log_owner;
 use crate::config::{Common, Output};
@@ -30,25 +33,131 @@ pub(crate) enum Vault {
         #[arg(long)]
         bucket: Option<String>,
     },
+    /// End what a bucket's lifecycle rules say is due, now; with --explain, say what would go and end nothing. The house does
+    /// so by itself every five minutes.
+    Lifecycle {
+        /// The tenant's alias or id.
+        #[arg(long)]
+        tenant: String,
+        /// The bucket.
+        #[arg(long)]
+        bucket: String,
+        /// End nothing: list what is due and by which rule.
+        #[arg(long)]
+        explain: bool,
+        /// With --explain: what will be due at this time, e.g. 2027-01-01.
+        #[arg(long, value_name = "TIME", requires = "explain")]
+        at: Option<String>,
+        /// With --explain: at most so many.
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        limit: u32,
+    },
 }
 
 pub(crate) fn run(common: &Common, command: Vault) -> Result<ExitCode, Stop> {
     let house = common.open()?;
-    let Vault::Scrub { tenant, bucket } = command;
     on_runtime(async {
-        let tenant = match tenant {
-            Some(tenant) => Some(log_owner(&house, &tenant).await?),
-            None => None,
-        };
-        let bucket = bucket
-            .map(|name| BucketName::parse(&name))
-            .transpose()
-            .map_err(|e| Stop::unable(format!("--bucket: {e}")))?;
-        let scrub = Scrub { tenant, bucket, progress: Box::new(progress()) };
-        let done = house.perform(house.system_caller("bailee vault scrub"), scrub).await?;
-        say(common, &done);
-        Ok(if done.damaged_in_all > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
+        match command {
+            Vault::Scrub { tenant, bucket } => scrub(common, &house, tenant, bucket).await,
+            Vault::Lifecycle { tenant, bucket, explain, at, limit } => {
+                let (tenant, bucket) = (log_owner(&house, &tenant).await?, named(&bucket)?);
+                if !explain {
+                    let act = ApplyLifecycle { tenant, bucket };
+                    let done = house.perform(house.system_caller("bailee vault lifecycle"), act).await?;
+                    say_applied(common, &done);
+                    return Ok(ExitCode::SUCCESS);
+                }
+                let at = at.as_deref().map(time).transpose()?.unwrap_or_else(|| house.now());
+                let ask = ExplainLifecycle { tenant, bucket, at, due_max: limit as usize };
+                let due = house.perform(house.system_caller("bailee vault lifecycle"), ask).await?;
+                say_due(common, &due, limit);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
     })
+}
+
+fn named(bucket: &str) -> Result<BucketName, Stop> {
+    BucketName::parse(bucket).map_err(|e| Stop::unable(format!("--bucket: {e}")))
+}
+
+async fn scrub(
+    common: &Common,
+    house: &Arc<House>,
+    tenant: Option<String>,
+    bucket: Option<String>,
+) -> Result<ExitCode, Stop> {
+    let tenant = match tenant {
+        Some(tenant) => Some(log_owner(house, &tenant).await?),
+        None => None,
+    };
+    let bucket = bucket.as_deref().map(named).transpose()?;
+    let scrub = Scrub { tenant, bucket, progress: Box::new(progress()) };
+    let done = house.perform(house.system_caller("bailee vault scrub"), scrub).await?;
+    say(common, &done);
+    Ok(if done.damaged_in_all > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
+}
+
+fn say_applied(common: &Common, done: &Applied) {
+    if common.output == Output::Json {
+        let counts: serde_json::Map<_, _> =
+            done.counts.iter().map(|(ends, n)| (ends.word().to_owned(), json!(n))).collect();
+        println!(
+            "{}",
+            json!({ "ended": counts, "byRule": done.by_rule, "bytes": done.bytes, "more": done.more })
+        );
+        return;
+    }
+    if done.counts.is_empty() {
+        println!("nothing is due");
+        return;
+    }
+    for (ends, n) in &done.counts {
+        println!("{n:>8}  {}", ends.word());
+    }
+    for (rule, n) in &done.by_rule {
+        println!("{n:>8}  by rule `{rule}`");
+    }
+    if done.more {
+        println!("more is due: run it again, or leave it to the house");
+    }
+}
+
+fn say_due(common: &Common, due: &[Due], limit: u32) {
+    if common.output == Output::Json {
+        let list: Vec<_> = due
+            .iter()
+            .map(|d| {
+                json!({
+                    "key": d.key.as_str(), "ends": d.ends.word(), "id": d.id, "size": d.size, "rule": d.rule,
+                    "since": d.since.iso(),
+                })
+            })
+            .collect();
+        println!("{}", json!(list));
+        return;
+    }
+    if due.is_empty() {
+        println!("nothing is due");
+        return;
+    }
+    let rows: Vec<Vec<String>> = due
+        .iter()
+        .map(|d| {
+            vec![
+                d.ends.word().into(),
+                d.key.to_string(),
+                d.id.clone(),
+                d.size.to_string(),
+                d.rule.clone(),
+                d.since.iso(),
+            ]
+        })
+        .collect();
+    println!("{}", table(&["WHAT", "KEY", "ID", "BYTES", "RULE", "SINCE"], &rows));
+    if due.len() >= limit as usize {
+        println!("there may be more: --limit");
+    }
 }
 
 /// A line on a terminal that is written over; nothing where nobody looks.

@@ -5,6 +5,7 @@ use bailee_types::{BucketName, ObjectKey, ObjectVersionId, RegionId, TenantId, T
 use bytes::Bytes;
 
 use super::Bucket;
+use super::lifecycle::Rule;
 use super::parts::PartRow;
 use super::scrub;
 use super::tags::Tags;
@@ -115,6 +116,39 @@ fn read_bucket(r: &Row) -> Result<Bucket, StoreError> {
         created_at: Timestamp::from_ms(r.int(2)?),
         versioning: r.parsed(3, |w| Versioning::parse(w).ok_or("how a bucket keeps versions"))?,
     })
+}
+
+/// The rules of a bucket.
+pub(super) fn lifecycle(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+) -> Result<Option<Vec<Rule>>, StoreError> {
+    let sql = "SELECT lifecycle FROM bucket WHERE tenant_id = $1 AND bucket = $2";
+    let row = tx.query_opt(sql, &[bucket.as_str().into()])?;
+    let read = |r: Row| r.parsed(0, |t| serde_json::from_str(t).map_err(|_| "rules of a bucket"));
+    row.map(read).transpose()
+}
+
+/// False when there is no such bucket.
+pub(super) fn set_lifecycle(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    rules: &[Rule],
+) -> Result<bool, StoreError> {
+    let text = serde_json::to_string(rules).map_err(|e| StoreError::Statement(e.to_string()))?;
+    let changed = tx.execute(
+        "UPDATE bucket SET lifecycle = $3 WHERE tenant_id = $1 AND bucket = $2",
+        &[bucket.as_str().into(), (&text).into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// All buckets with rules.
+pub(super) fn with_lifecycle(tx: &mut Tx<'_>) -> Result<Vec<(TenantId, BucketName)>, StoreError> {
+    tx.query("SELECT tenant_id, bucket FROM bucket WHERE lifecycle <> '[]' ORDER BY tenant_id, bucket", &[])?
+        .iter()
+        .map(|r| Ok((r.parsed(0, TenantId::parse)?, r.parsed(1, BucketName::parse)?)))
+        .collect()
 }
 
 pub(super) fn bucket_tags(
@@ -305,6 +339,7 @@ fn condition(which: &Which) -> (&'static str, Option<&str>) {
     match which {
         Which::Null => ("is_null = 1", None),
         Which::Id(id) => ("is_null = 0 AND version_id = $4", Some(id.as_str())),
+        Which::Stored(id) => ("version_id = $4", Some(id.as_str())),
     }
 }
 

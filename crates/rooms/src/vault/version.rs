@@ -50,6 +50,8 @@ pub enum Which {
     Null,
     /// This one.
     Id(ObjectVersionId),
+    /// The stored version of this id, be it called `null` or not. No client names one so.
+    Stored(ObjectVersionId),
 }
 
 impl Which {
@@ -66,7 +68,7 @@ impl std::fmt::Display for Which {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Null => f.write_str("null"),
-            Self::Id(id) => f.write_str(id.as_str()),
+            Self::Id(id) | Self::Stored(id) => f.write_str(id.as_str()),
         }
     }
 }

@@ -65,6 +65,7 @@ pub(super) async fn run(
         }
         ObjectRequest::GetVersioning { bucket } => cx.get_versioning(tenant, bucket).await?,
         ObjectRequest::PutVersioning { bucket } => cx.put_versioning(tenant, bucket, head, body).await?,
+        ObjectRequest::Lifecycle { bucket, act } => cx.lifecycle(tenant, bucket, act, head, body).await?,
         ObjectRequest::Tagging { bucket, object, act } => {
             cx.tagging(tenant, (bucket, object), act, head, body).await?
         }

@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod dispatch;
+mod lifecycle;
 mod upload;
 mod version;
 

@@ -65,6 +65,7 @@ codes! {
     NoSuchKey: "NoSuchKey" 404, "NoSuchKey" 404, "0026-00000001", "The specified key does not exist.";
     NoSuchUpload: "NoSuchUpload" 404, "NoSuchUpload" 404, "0042-00000002", "The specified upload does not exist. Its id may be wrong, or it may have been completed or aborted.";
     NoSuchVersion: "NoSuchVersion" 404, "NoSuchVersion" 404, "0026-00000002", "The specified version of the object does not exist.";
+    NoSuchLifecycle: "NoSuchLifecycleConfiguration" 404, "NoSuchLifecycle" 404, "0100-00000041", "The bucket has no lifecycle rules.";
     NoSuchTagSet: "NoSuchTagSet" 404, "NoSuchTagSet" 404, "0100-00000039", "The bucket has no tags.";
     InvalidTag: "InvalidTag" 400, "InvalidTag" 400, "0100-00000040", "A tag is not valid.";
     InvalidPart: "InvalidPart" 400, "InvalidPart" 400, "0100-00000036", "One or more of the specified parts could not be found, or an ETag did not match.";

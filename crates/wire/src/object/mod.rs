@@ -49,9 +49,9 @@ pub use range::{ByteRange, Span};
 pub use reply::Reply;
 pub use request::{
     BatchDelete, BucketSettings, CompleteUpload, Conditions, ContentHeaders, CopyObject, CopySource,
-    CreateUpload, Described, Encryption, GetObject, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts,
-    ListUploads, ListVersions, Listing, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject,
-    StorageClass, TagAct, TagList, TagSet, UploadOf, UploadPart, UploadPartCopy, VersioningSettings,
-    continuation_token,
+    CreateUpload, Described, Encryption, GetObject, LifecycleRule, LifecycleRules, ListBuckets,
+    ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing, OBJECT_BYTES_MAX,
+    ObjectRequest, Overrides, PartList, PutObject, StorageClass, TagAct, TagList, TagSet, UploadOf,
+    UploadPart, UploadPartCopy, VersioningSettings, continuation_token,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

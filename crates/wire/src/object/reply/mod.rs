@@ -4,6 +4,7 @@
 //! Refuses: nothing; the values come from the server and are escaped.
 //! INVARIANT: a header value never holds a control character, whatever was stored: such a header is left out.
 
+mod lifecycle;
 mod lists;
 mod objects;
 mod uploads;
@@ -11,6 +12,7 @@ mod versions;
 
 use std::borrow::Cow;
 
+pub use lifecycle::lifecycle;
 pub use lists::{
     BucketRow, Deleted, Gone, ListedObject, Owner, Page, bucket_info, buckets, deleted_objects, location,
     objects_v1, objects_v2,

@@ -8,6 +8,7 @@
 //! that will be sent back hold no control characters.
 
 mod get;
+mod lifecycle;
 mod list;
 mod put;
 mod tags;
@@ -20,6 +21,7 @@ use bailee_types::{BucketName, ObjectKey};
 use http::Method;
 
 pub use get::{Conditions, GetObject, Overrides, TagList};
+pub use lifecycle::{LifecycleRule, LifecycleRules};
 pub use list::{
     BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
 };
@@ -107,6 +109,13 @@ pub enum ObjectRequest {
     },
     /// `GET /bucket?versions`.
     ListVersions(ListVersions),
+    /// `GET`, `PUT` or `DELETE` of `/bucket?lifecycle`; the body of a PUT is read by [`LifecycleRules::parse`].
+    Lifecycle {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is done.
+        act: TagAct,
+    },
     /// `GET`, `PUT` or `DELETE` of `?tagging`, on a bucket or an object; the body of a PUT is read by [`TagSet::parse`].
     Tagging {
         /// The bucket.
@@ -146,7 +155,7 @@ pub enum ObjectRequest {
     },
 }
 
-/// What is done with tags.
+/// What is done with tags or rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TagAct {
     /// They are read.
@@ -339,6 +348,11 @@ impl ObjectRequest {
             Self::GetVersioning { .. } => "GetBucketVersioning",
             Self::PutVersioning { .. } => "PutBucketVersioning",
             Self::ListVersions(_) => "ListObjectVersions",
+            Self::Lifecycle { act, .. } => match act {
+                TagAct::Get => "GetBucketLifecycle",
+                TagAct::Put => "PutBucketLifecycle",
+                TagAct::Delete => "DeleteBucketLifecycle",
+            },
             Self::Tagging { object: None, act, .. } => match act {
                 TagAct::Get => "GetBucketTagging",
                 TagAct::Put => "PutBucketTagging",
@@ -367,6 +381,7 @@ impl ObjectRequest {
             | Self::DeleteObjects { bucket, .. }
             | Self::GetVersioning { bucket }
             | Self::PutVersioning { bucket }
+            | Self::Lifecycle { bucket, .. }
             | Self::Tagging { bucket, .. } => Some(bucket),
             Self::ListVersions(list) => Some(&list.bucket),
             Self::ListObjectsV1(list) => Some(&list.bucket),
@@ -407,6 +422,9 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
     let method = &head.parts.method;
     if let (["tagging"], Some(act)) = (sub, TagAct::of(method)) {
         return Ok(ObjectRequest::Tagging { bucket, object: None, act });
+    }
+    if let (["lifecycle"], Some(act)) = (sub, TagAct::of(method)) {
+        return Ok(ObjectRequest::Lifecycle { bucket, act });
     }
     Ok(match (method, sub) {
         (&Method::GET, []) => match head.param("list-type") {
