@@ -547,16 +547,21 @@ impl Search {
 
 /// The worker, until `stop`.
 pub(crate) async fn live(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    let mut looked_at = LookedAt::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(ROUND) => {}
             _ = stop.wait_for(|s| *s) => return,
         }
-        if let Err(e) = house.apply_lifecycles().await {
+        if let Err(e) = house.apply_new_lifecycles(&mut looked_at).await {
             tracing::warn!("lifecycle rules could not be looked at: {e}");
         }
     }
 }
+
+/// Of each bucket the rules by which it was looked through, and the day. What is due changes at midnights and with the rules
+/// only, so that a large bucket is not walked again and again.
+type LookedAt = BTreeMap<(TenantId, BucketName), (String, i64)>;
 
 impl House {
     /// One round over all buckets with rules. An act is recorded where something is due only.
@@ -564,11 +569,24 @@ impl House {
     /// # Errors
     /// When the database cannot be read.
     pub async fn apply_lifecycles(self: &Arc<Self>) -> Result<u64, Failure> {
+        self.apply_new_lifecycles(&mut LookedAt::new()).await
+    }
+
+    /// The same for buckets that were not looked through today by the rules that they have now.
+    async fn apply_new_lifecycles(self: &Arc<Self>, looked_at: &mut LookedAt) -> Result<u64, Failure> {
         let buckets = self.db.read(|tx| rows::with_lifecycle(tx).map_err(Failure::from)).await?;
         let mut ended = 0;
-        for (tenant, bucket) in buckets {
+        for (tenant, bucket, rules) in buckets {
+            let state = (rules, self.now().ms().div_euclid(DAY_MS));
+            let place = (tenant.clone(), bucket.clone());
+            if looked_at.get(&place) == Some(&state) {
+                continue;
+            }
             match self.apply_lifecycle(&tenant, &bucket).await {
-                Ok(n) => ended += n,
+                Ok(n) => {
+                    ended += n;
+                    looked_at.insert(place, state);
+                }
                 // One bucket's trouble is not another's.
                 Err(e) => {
                     tracing::warn!(tenant.id = %tenant, "a bucket's lifecycle could not be applied: {e}")

@@ -143,11 +143,13 @@ pub(super) fn set_lifecycle(
     Ok(changed == 1)
 }
 
-/// All buckets with rules.
-pub(super) fn with_lifecycle(tx: &mut Tx<'_>) -> Result<Vec<(TenantId, BucketName)>, StoreError> {
-    tx.query("SELECT tenant_id, bucket FROM bucket WHERE lifecycle <> '[]' ORDER BY tenant_id, bucket", &[])?
+/// All buckets with rules, and these as they stand.
+pub(super) fn with_lifecycle(tx: &mut Tx<'_>) -> Result<Vec<(TenantId, BucketName, String)>, StoreError> {
+    let sql =
+        "SELECT tenant_id, bucket, lifecycle FROM bucket WHERE lifecycle <> '[]' ORDER BY tenant_id, bucket";
+    tx.query(sql, &[])?
         .iter()
-        .map(|r| Ok((r.parsed(0, TenantId::parse)?, r.parsed(1, BucketName::parse)?)))
+        .map(|r| Ok((r.parsed(0, TenantId::parse)?, r.parsed(1, BucketName::parse)?, r.text(2)?.to_owned())))
         .collect()
 }
 

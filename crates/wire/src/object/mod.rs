@@ -24,7 +24,7 @@
 //! let secret = SecretText::new("BaileeFakeSecret0123456789abcd".to_owned());
 //! let now = Timestamp::parse_basic("20260102T030500Z")?;
 //! signed.verify(&head, &secret, &auth::Terms { now, regions: &[], keys: None })?;
-//! assert_eq!(ObjectRequest::parse(&head)?.name(), "NotOffered"); // lifecycle rules are not offered: 501
+//! assert_eq!(ObjectRequest::parse(&head)?.name(), "GetBucketLifecycle");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
