@@ -9,6 +9,7 @@ import botocore.exceptions
 import oss2
 import pytest
 from conftest import s3_client
+from sdk import Sdk, make_user, policy
 from test_oss import bucket_of, v2_client
 from test_s3 import code
 
@@ -123,6 +124,28 @@ def test_buckets_have_tags_and_another_tenant_sees_none(shared, s3, bucket):
     assert tags_of(s3, bucket) == {"a": "1"}
     s3.delete_bucket_tagging(Bucket=bucket)
     assert refused(lambda: s3.get_bucket_tagging(Bucket=bucket)) == ("NoSuchTagSet", 404)
+
+
+def test_who_may_write_but_not_tag_brings_no_tags_by_any_way(shared, s3, bucket):
+    root = Sdk("Ram", shared, shared.key("acme"))
+    document = policy(action=["oss:PutObject", "oss:GetObject"])
+    key = make_user(root, "writes-only", own={"writes-only": document})
+    writer = s3_client(shared, key=key)
+    s3.put_object(Bucket=bucket, Key="tagged", Body=b"x", Tagging="a=1")
+    source = f"{bucket}/tagged"
+    writer.put_object(Bucket=bucket, Key="plain", Body=b"x")
+    writer.copy_object(Bucket=bucket, Key="bare", CopySource=source, TaggingDirective="REPLACE")
+    for act in (
+        lambda: writer.put_object(Bucket=bucket, Key="o", Body=b"x", Tagging="a=1"),
+        lambda: writer.copy_object(Bucket=bucket, Key="o", CopySource=source),
+        lambda: writer.copy_object(Bucket=bucket, Key="o", CopySource=source, TaggingDirective="REPLACE", Tagging="b=2"),
+        lambda: writer.create_multipart_upload(Bucket=bucket, Key="o", Tagging="a=1"),
+        lambda: writer.put_object_tagging(Bucket=bucket, Key="plain", Tagging=as_set({"a": "1"})),
+        lambda: tags_of(writer, bucket, "tagged"),
+    ):
+        assert refused(act) == ("AccessDenied", 403)
+    assert {o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]} == {"tagged", "plain", "bare"}
+    assert tags_of(s3, bucket, "bare") == {} and "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
 
 def test_tags_are_sealed_in_the_database(house):

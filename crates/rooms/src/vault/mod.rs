@@ -44,7 +44,7 @@ pub use lifecycle::{Applied, ApplyLifecycle, Due, Ends, ExplainLifecycle, GetLif
 pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
 pub use scrub::{Damage, Scrub, Scrubbed};
-pub use tags::{BUCKET_TAGS_MAX, GetTags, OBJECT_TAGS_MAX, SetTags, Tags, TagsOf, check_tags};
+pub use tags::{BUCKET_TAGS_MAX, GetTags, MayTag, OBJECT_TAGS_MAX, SetTags, Tags, TagsOf, check_tags};
 pub use upload::{
     AbortUpload, CompleteUpload, CreateUpload, ListParts, ListUploads, PARTS_MAX, Part, PartPage, PutPart,
     Upload, UploadPage,

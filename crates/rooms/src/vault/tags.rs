@@ -178,5 +178,25 @@ impl Operation for SetTags {
     }
 }
 
+/// Asks whether the caller may tag an object; a write that brings tags asks so first.
+#[derive(Clone, Debug)]
+pub struct MayTag(
+    /// Which object.
+    pub TagsOf,
+);
+
+impl Operation for MayTag {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        let actions = ["oss:PutBucketTagging", "oss:PutObjectTagging", "oss:PutObjectVersionTagging"];
+        self.0.asked(actions, Class::Data)
+    }
+
+    async fn act(self, _house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 /// How often a change of tags is tried against writers.
 const TRIES: u32 = 8;

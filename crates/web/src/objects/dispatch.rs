@@ -198,6 +198,7 @@ impl Cx<'_> {
         incoming: Incoming,
     ) -> Result<Reply, ObjectError> {
         refuse_others(put.storage_class, put.encryption.as_ref())?;
+        self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
         let (upload, found) = self.upload(incoming, &put.claims, put.content_length)?;
         let op = PutObject {
             tenant,

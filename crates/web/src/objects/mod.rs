@@ -22,12 +22,14 @@ use bailee_wire::object::{Code, Dialect, Head, Hosts, ObjectError, ObjectRequest
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use self::body::Answer;
 use crate::traffic::Traffic;
 
 const HOST_ID: &str = "bailee";
+/// Copies at the same time; one more is asked to slow down.
+const COPIES_MAX: usize = 64;
 
 pub(crate) struct Objects {
     house: Arc<House>,
@@ -36,6 +38,8 @@ pub(crate) struct Objects {
     endpoint: String,
     traffic: Arc<Traffic>,
     secure: bool,
+    /// Copies that may run at the same time.
+    copies: Arc<Semaphore>,
 }
 
 /// Serves objects until `stop`, then lets running requests end.
@@ -55,6 +59,7 @@ pub(crate) async fn serve(
         endpoint,
         traffic,
         secure,
+        copies: Arc::new(Semaphore::new(COPIES_MAX)),
     });
     crate::server::accept(listener, stop, unreadable, move |request, peer| {
         let objects = Arc::clone(&objects);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bailee_rooms::vault::{
-    AbortUpload, Choice, CompleteUpload, Content, CopyBody, CreateUpload, GetObject, ListParts, ListUploads,
-    ObjectInfo, ObjectMeta, PutObject, PutPart,
+    AbortUpload, Choice, CompleteUpload, Content, CopyBody, CreateUpload, GetObject, GetTags, ListParts,
+    ListUploads, ObjectInfo, ObjectMeta, PutObject, PutPart, TagsOf,
 };
 use bailee_types::TenantId;
 use bailee_wire::object::reply::{self, ListedPart, ListedUpload, UploadsPage};
@@ -12,6 +12,7 @@ use bailee_wire::object::{self as wire, Code, Dialect, Head, ObjectError, PartLi
 use http::Response;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::HOST_ID;
 use super::answer::of_failure;
@@ -27,6 +28,12 @@ const fn part_min(dialect: Dialect) -> u64 {
 }
 
 impl Cx<'_> {
+    /// A place among the copies that run: they go on when their client is gone, so that connections alone do not bound them.
+    fn copy_permit(&self) -> Result<OwnedSemaphorePermit, ObjectError> {
+        let places = Arc::clone(&self.objects.copies);
+        places.try_acquire_owned().map_err(|_| ObjectError::new(Code::SlowDown))
+    }
+
     /// Opens what is copied: all of it, or a span.
     async fn source(
         &self,
@@ -73,6 +80,12 @@ impl Cx<'_> {
         copy: wire::CopyObject,
     ) -> Result<Response<Answer>, ObjectError> {
         refuse_others(copy.storage_class, copy.encryption.as_ref())?;
+        let permit = self.copy_permit()?;
+        let of = TagsOf {
+            tenant: tenant.clone(),
+            bucket: copy.source.bucket.clone(),
+            object: Some((copy.source.key.clone(), super::version::which(copy.source.version.clone())?)),
+        };
         let content = self.source(&tenant, copy.source, None).await?;
         let from = Some(content.info.version_id()).filter(|_| !content.info.is_null);
         let source = &content.info.meta;
@@ -81,7 +94,17 @@ impl Cx<'_> {
             None => ObjectMeta { md5: String::new(), crc64: 0, parts: None, ..source.clone() },
         };
         // What is said of headers and of tags is said apart.
-        meta.tags = copy.tags.map_or_else(|| source.tags.clone(), |tags| tags.0.into_iter().collect());
+        match copy.tags {
+            Some(tags) => meta.tags = tags.0.into_iter().collect(),
+            None => {
+                meta.tags.clone_from(&source.tags);
+                if !meta.tags.is_empty() {
+                    // To take tags along is to read them.
+                    self.perform(GetTags(of)).await?;
+                }
+            }
+        }
+        self.may_tag(&tenant, &copy.bucket, &copy.key, !meta.tags.is_empty()).await?;
         let put = PutObject {
             tenant,
             bucket: copy.bucket,
@@ -94,6 +117,7 @@ impl Cx<'_> {
         };
         let (house, caller, dialect) = (Arc::clone(self.objects.house()), self.caller.clone(), self.dialect);
         let work = async move {
+            let _permit = permit;
             let done = house.perform(caller, put).await.map_err(of_failure)?;
             let reply =
                 reply::copied(dialect, "CopyObjectResult", &done.meta.md5, done.meta.crc64, done.modified_at);
@@ -109,6 +133,7 @@ impl Cx<'_> {
     ) -> Result<Reply, ObjectError> {
         refuse_others(create.storage_class, create.encryption.as_ref())?;
         let described = std::mem::take(&mut create.described);
+        self.may_tag(&tenant, &create.bucket, &create.key, !described.tags.0.is_empty()).await?;
         let op = CreateUpload {
             tenant,
             bucket: create.bucket.clone(),
@@ -153,6 +178,7 @@ impl Cx<'_> {
         tenant: TenantId,
         part: wire::UploadPartCopy,
     ) -> Result<Response<Answer>, ObjectError> {
+        let permit = self.copy_permit()?;
         let content = self.source(&tenant, part.source, part.range).await?;
         let put = PutPart {
             tenant,
@@ -165,6 +191,7 @@ impl Cx<'_> {
         };
         let (house, caller, dialect) = (Arc::clone(self.objects.house()), self.caller.clone(), self.dialect);
         let work = async move {
+            let _permit = permit;
             let done = house.perform(caller, put).await.map_err(of_failure)?;
             Ok(reply::copied(dialect, "CopyPartResult", &done.md5, done.crc64, done.written_at))
         };

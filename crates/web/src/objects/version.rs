@@ -1,8 +1,8 @@
 //! Versions and tags: which version is meant, how a bucket keeps them, all of them; what things are tagged with.
 
 use bailee_rooms::vault::{
-    DeleteObject, DeleteVersion, Deleted, GetBucket, GetTags, ListVersions, SetTags, SetVersioning, Tags,
-    TagsOf, Versioning, Which,
+    DeleteObject, DeleteVersion, Deleted, GetBucket, GetTags, ListVersions, MayTag, SetTags, SetVersioning,
+    Tags, TagsOf, Versioning, Which,
 };
 use bailee_types::{BucketName, ObjectKey, TenantId};
 use bailee_wire::object::reply::{self, ListedVersion, VersionsPage};
@@ -62,6 +62,21 @@ impl Cx<'_> {
         let versioning = if settings.enabled { Versioning::Enabled } else { Versioning::Suspended };
         self.perform(SetVersioning { tenant, bucket, versioning }).await?;
         Ok(Reply::empty(200))
+    }
+
+    /// Refuses tags of a write whose caller may not tag: it would be a way around that.
+    pub(super) async fn may_tag(
+        &self,
+        tenant: &TenantId,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        any: bool,
+    ) -> Result<(), ObjectError> {
+        if !any {
+            return Ok(());
+        }
+        let object = Some((key.clone(), None));
+        self.perform(MayTag(TagsOf { tenant: tenant.clone(), bucket: bucket.clone(), object })).await
     }
 
     pub(super) async fn tagging(
