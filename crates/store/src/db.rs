@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::journal::Journal;
+use crate::late::{Batch, write_waiting};
 use crate::postgres::PgConn;
 use crate::sqlite::SqliteConn;
 use crate::tx::Conn;
@@ -106,9 +108,11 @@ impl Db {
         let (writer, queue) = sync_channel(QUEUE_MAX);
         let readers = match &config {
             DbConfig::Sqlite(path) => {
-                let conn = SqliteConn::writer(path)?;
+                let watched = Arc::default();
+                let conn = SqliteConn::writer(path, &watched)?;
+                let engine = Engine::Sqlite { conn, journal: Journal::start(path, watched)? };
                 let counters = Arc::clone(&counters);
-                spawn("bailee-writer", move || write_loop(queue, Engine::Sqlite(conn), &counters))?;
+                spawn("bailee-writer", move || write_loop(queue, engine, &counters))?;
                 Readers::Sqlite { path: path.clone(), idle: Mutex::new(Vec::new()) }
             }
             DbConfig::Postgres(url) => {
@@ -139,7 +143,23 @@ impl Db {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (job, answer) = typed(f);
+        let (job, answer) = typed(f, Care::Undo);
+        enqueue(&self.inner.writer, job)?;
+        answer.await.unwrap_or_else(|_| Err(gone().into()))
+    }
+
+    /// As [`Db::write`], but without a savepoint around `f`: cheaper, for what fails before its first change or not
+    /// at all. Where it does fail after one, the whole commit fails with it, also for others.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write_sure<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (job, answer) = typed(f, Care::Sure);
         enqueue(&self.inner.writer, job)?;
         answer.await.unwrap_or_else(|_| Err(gone().into()))
     }
@@ -154,7 +174,7 @@ impl Db {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (job, answer) = typed(f);
+        let (job, answer) = typed(f, Care::Undo);
         enqueue(&self.inner.writer, job)?;
         answer.blocking_recv().unwrap_or_else(|_| Err(gone().into()))
     }
@@ -175,12 +195,12 @@ impl Db {
                     Some(conn) => conn,
                     None => SqliteConn::reader(path)?,
                 };
-                let answer = f(&mut Tx::new(&mut conn));
+                let answer = f(&mut Tx::new(&mut conn, &mut Batch::default()));
                 idle.lock().push(conn);
                 answer
             }
             Readers::Postgres(reads) => {
-                let (job, answer) = typed(f);
+                let (job, answer) = typed(f, Care::Undo);
                 enqueue(reads, job)?;
                 answer.await.unwrap_or_else(|_| Err(gone().into()))
             }
@@ -280,26 +300,37 @@ fn enqueue(queue: &SyncSender<Box<dyn Job>>, job: Box<dyn Job>) -> Result<(), St
 
 /// A closure with its answer, without its types.
 trait Job: Send {
+    fn care(&self) -> Care;
     /// Runs the closure; false means that its work must be rolled back.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
     /// Answers the caller, after the commit.
     fn finish(self: Box<Self>, commit: Result<(), StoreError>);
 }
 
+/// What happens to the changes of a closure that fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// They are undone alone.
+    Undo,
+    /// There are none, or the whole commit fails.
+    Sure,
+}
+
 struct Typed<F, T, E> {
+    care: Care,
     f: Option<F>,
     result: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
 }
 
-fn typed<T, E, F>(f: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
+fn typed<T, E, F>(f: F, care: Care) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
 where
     F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
     let (answer, receiver) = oneshot::channel();
-    (Box::new(Typed { f: Some(f), result: None, answer }), receiver)
+    (Box::new(Typed { care, f: Some(f), result: None, answer }), receiver)
 }
 
 impl<F, T, E> Job for Typed<F, T, E>
@@ -308,6 +339,10 @@ where
     T: Send,
     E: From<StoreError> + Send,
 {
+    fn care(&self) -> Care {
+        self.care
+    }
+
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
         let Some(f) = self.f.take() else { return false };
         // A bug in one closure must stop that request, not the writer that everybody shares.
@@ -332,14 +367,14 @@ where
 }
 
 enum Engine {
-    Sqlite(SqliteConn),
+    Sqlite { conn: SqliteConn, journal: Journal },
     Postgres { url: String, conn: Option<PgConn> },
 }
 
 impl Engine {
     fn begin(&mut self) -> Result<&mut dyn Conn, StoreError> {
         match self {
-            Self::Sqlite(conn) => {
+            Self::Sqlite { conn, .. } => {
                 conn.execute("BEGIN IMMEDIATE", &[])?;
                 Ok(conn)
             }
@@ -353,7 +388,7 @@ impl Engine {
 
     fn conn(&mut self) -> Option<&mut dyn Conn> {
         match self {
-            Self::Sqlite(conn) => Some(conn),
+            Self::Sqlite { conn, .. } => Some(conn),
             Self::Postgres { conn, .. } => conn.as_mut().map(|c| c as &mut dyn Conn),
         }
     }
@@ -381,6 +416,9 @@ fn write_loop(queue: Receiver<Box<dyn Job>>, mut engine: Engine, counters: &Coun
         }
         for job in jobs {
             job.finish(outcome.clone());
+        }
+        if let Engine::Sqlite { conn, journal } = &mut engine {
+            journal.after_commit(conn);
         }
     }
 }
@@ -411,19 +449,32 @@ fn gather(queue: &Receiver<Box<dyn Job>>, first: Box<dyn Job>, last_batch: usize
 
 fn run_batch(engine: &mut Engine, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     let conn = engine.begin()?;
+    let mut batch = Batch::default();
     if let [only] = jobs {
-        if only.run(&mut Tx::new(conn)) {
-            return conn.script("COMMIT");
+        if !only.run(&mut Tx::new(conn, &mut batch)) {
+            return conn.script("ROLLBACK");
         }
-        return conn.script("ROLLBACK");
-    }
-    for job in jobs.iter_mut() {
-        conn.execute("SAVEPOINT job", &[])?;
-        if !job.run(&mut Tx::new(conn)) {
-            conn.execute("ROLLBACK TO SAVEPOINT job", &[])?;
+    } else {
+        for job in jobs.iter_mut() {
+            batch.start_closure();
+            if job.care() == Care::Sure {
+                if !job.run(&mut Tx::new(conn, &mut batch)) && batch.changed {
+                    return Err(StoreError::Unavailable(
+                        "a write in the same commit failed halfway; nothing was stored, try again".into(),
+                    ));
+                }
+                continue;
+            }
+            conn.execute("SAVEPOINT job", &[])?;
+            if !job.run(&mut Tx::new(conn, &mut batch)) {
+                conn.execute("ROLLBACK TO SAVEPOINT job", &[])?;
+                batch.undo_closure();
+            }
+            conn.execute("RELEASE SAVEPOINT job", &[])?;
         }
-        conn.execute("RELEASE SAVEPOINT job", &[])?;
     }
+    batch.start_closure();
+    write_waiting(&mut Tx::new(conn, &mut batch), None)?;
     conn.script("COMMIT")
 }
 
@@ -433,7 +484,7 @@ fn read_loop(queue: &Mutex<Receiver<Box<dyn Job>>>, url: &str) {
         let next = queue.lock().recv();
         let Ok(mut job) = next else { return };
         let outcome = begun(&mut conn, url, "BEGIN READ ONLY").and_then(|live| {
-            job.run(&mut Tx::new(live));
+            job.run(&mut Tx::new(live, &mut Batch::default()));
             live.script("COMMIT")
         });
         if outcome.is_err() {

@@ -10,6 +10,8 @@
 
 mod blobs;
 mod db;
+mod journal;
+mod late;
 #[cfg(debug_assertions)]
 pub mod plans;
 mod postgres;
@@ -20,6 +22,7 @@ mod tx;
 
 pub use blobs::{BlobError, BlobWriter, Blobs};
 pub use db::{Db, DbConfig, Migration, WriteStats};
+pub use late::Late;
 pub use row::{Row, Value};
 pub use tx::{TenantTx, Tx};
 

@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
+use crate::journal::Watched;
 use crate::row::Cell;
 use crate::tx::Conn;
 use crate::{Row, StoreError, Value};
@@ -14,16 +18,37 @@ use crate::{Row, StoreError, Value};
 pub(crate) struct SqliteConn(Connection);
 
 impl SqliteConn {
-    pub(crate) fn writer(path: &Path) -> Result<Self, StoreError> {
-        let conn = Connection::open(path).map_err(from_sqlite)?;
+    /// The connection that writes; `pages` is told how many pages the journal has.
+    pub(crate) fn writer(path: &Path, watched: &Arc<Watched>) -> Result<Self, StoreError> {
+        let mut conn = Connection::open(path).map_err(from_sqlite)?;
         // FULL makes each commit sync the WAL: what was acknowledged survives power loss (I6). What is deleted is
         // overwritten: a wrapped key that stays in a free page would be a deleted object that can be opened.
         conn.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;
-             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;",
+             PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768;",
         )
         .map_err(from_sqlite)?;
+        let watched = Arc::clone(watched);
+        conn.wal_hook(Some(move |_: &mut Wal, pages| {
+            watched.pages.store(i64::from(pages), Ordering::Relaxed);
+            Ok(())
+        }))
+        .map_err(from_sqlite)?;
         Self::common(conn)
+    }
+
+    /// The connection that moves the journal while others write.
+    pub(crate) fn copier(path: &Path) -> Result<Self, StoreError> {
+        let conn = Connection::open(path).map_err(from_sqlite)?;
+        conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")
+            .map_err(from_sqlite)?;
+        Self::common(conn)
+    }
+
+    /// Moves what no reader needs any more from the journal into the file; answers the journal's pages by then.
+    pub(crate) fn copy_journal(&mut self) -> Result<i64, StoreError> {
+        self.0.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).map_err(from_sqlite)
     }
 
     pub(crate) fn reader(path: &Path) -> Result<Self, StoreError> {

@@ -2,6 +2,7 @@
 
 use bailee_types::TenantId;
 
+use crate::late::{Batch, Late, write_waiting};
 use crate::{Row, StoreError, Value};
 
 /// What an engine's connection can do. Statements use `$1`, `$2`, … on both engines.
@@ -14,11 +15,16 @@ pub(crate) trait Conn {
 /// A transaction that sees all tenants. Prefer [`Tx::tenant`].
 pub struct Tx<'c> {
     conn: &'c mut dyn Conn,
+    batch: &'c mut Batch,
 }
 
 impl<'c> Tx<'c> {
-    pub(crate) fn new(conn: &'c mut dyn Conn) -> Self {
-        Self { conn }
+    pub(crate) fn new(conn: &'c mut dyn Conn, batch: &'c mut Batch) -> Self {
+        Self { conn, batch }
+    }
+
+    pub(crate) fn batch(&mut self) -> &mut Batch {
+        self.batch
     }
 
     /// Rows of a statement.
@@ -26,6 +32,7 @@ impl<'c> Tx<'c> {
     /// # Errors
     /// When the database refuses or cannot be reached.
     pub fn query(&mut self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        write_waiting(self, Some(sql))?;
         self.conn.query(sql, params)
     }
 
@@ -34,7 +41,7 @@ impl<'c> Tx<'c> {
     /// # Errors
     /// When the database refuses, cannot be reached, or answers more than one row.
     pub fn query_opt(&mut self, sql: &str, params: &[Value<'_>]) -> Result<Option<Row>, StoreError> {
-        at_most_one(self.conn.query(sql, params)?)
+        at_most_one(self.query(sql, params)?)
     }
 
     /// Runs a statement and answers the number of rows it changed.
@@ -42,6 +49,8 @@ impl<'c> Tx<'c> {
     /// # Errors
     /// When the database refuses or cannot be reached.
     pub fn execute(&mut self, sql: &str, params: &[Value<'_>]) -> Result<u64, StoreError> {
+        write_waiting(self, Some(sql))?;
+        self.batch.changed = true;
         self.conn.execute(sql, params)
     }
 
@@ -51,6 +60,8 @@ impl<'c> Tx<'c> {
     }
 
     pub(crate) fn script(&mut self, sql: &str) -> Result<(), StoreError> {
+        write_waiting(self, None)?;
+        self.batch.changed = true;
         self.conn.script(sql)
     }
 }
@@ -77,7 +88,7 @@ impl<'c> TenantTx<'_, 'c> {
     pub fn query(&mut self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
         scoped(sql)?;
         let all = with_tenant(self.tenant, params);
-        self.tx.conn.query(sql, &all)
+        self.tx.query(sql, &all)
     }
 
     /// The single row of a statement, if there is one; `params` are `$2`, `$3`, ….
@@ -95,7 +106,17 @@ impl<'c> TenantTx<'_, 'c> {
     pub fn execute(&mut self, sql: &str, params: &[Value<'_>]) -> Result<u64, StoreError> {
         scoped(sql)?;
         let all = with_tenant(self.tenant, params);
-        self.tx.conn.execute(sql, &all)
+        self.tx.execute(sql, &all)
+    }
+
+    /// The tenant's late value, when this commit has one that is not yet written.
+    pub fn late<L: Late>(&self) -> Option<&L> {
+        self.tx.batch.get(self.tenant)
+    }
+
+    /// Leaves a value to be written with the commit, once for all that set it; see [`Late`].
+    pub fn set_late<L: Late>(&mut self, value: L) {
+        self.tx.batch.set(self.tenant, value);
     }
 }
 

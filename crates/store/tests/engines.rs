@@ -5,7 +5,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bailee_store::{Blobs, Db, DbConfig, Migration, StoreError};
+use bailee_store::{Blobs, Db, DbConfig, Late, Migration, StoreError, TenantTx};
 use bailee_testkit::{Engine, database, engines, runtime};
 use bailee_types::{ObjectVersionId, TenantId};
 use bytes::Bytes;
@@ -124,6 +124,175 @@ fn a_closure_that_fails_or_panics_leaves_nothing_while_its_neighbours_stay() {
         let wanted: Vec<String> = (0..60).filter(|n| n % 3 == 0).map(|n| format!("{n:02}")).collect();
         assert_eq!((done, s.names(&a).await), (20, wanted));
     });
+}
+
+/// A count that many closures of one commit raise and one statement writes.
+#[derive(Clone)]
+struct Count(i64);
+
+impl Late for Count {
+    const TABLE: &'static str = "thing";
+
+    fn write(&self, tx: &mut TenantTx<'_, '_>) -> Result<(), StoreError> {
+        let sql = "INSERT INTO thing (tenant_id, name, n) VALUES ($1, 'count', $2) \
+                   ON CONFLICT (tenant_id, name) DO UPDATE SET n = excluded.n";
+        tx.execute(sql, &[self.0.into()]).map(drop)
+    }
+}
+
+fn count(tx: &mut TenantTx<'_, '_>) -> Result<i64, StoreError> {
+    if let Some(Count(n)) = tx.late() {
+        return Ok(*n);
+    }
+    stored_count(tx)
+}
+
+fn stored_count(tx: &mut TenantTx<'_, '_>) -> Result<i64, StoreError> {
+    let row = tx.query_opt("SELECT n FROM thing WHERE tenant_id = $1 AND name = 'count'", &[])?;
+    row.map_or(Ok(0), |r| r.int(0))
+}
+
+#[test]
+fn a_late_value_is_seen_by_all_and_undone_with_the_closure_that_set_it() {
+    on_each(async |s| {
+        let tenants = [tenant(1), tenant(2)];
+        let mut writes = tokio::task::JoinSet::new();
+        for n in 0..300u64 {
+            let (s, a) = (Arc::clone(&s), tenants[(n % 2) as usize].clone());
+            writes.spawn(async move {
+                let raise = move |tx: &mut bailee_store::Tx<'_>| {
+                    let mut tx = tx.tenant(&a);
+                    let now = count(&mut tx)? + 1;
+                    tx.set_late(Count(now));
+                    match n % 5 {
+                        // Whoever reads the table sees what was set, also what others set before.
+                        0 => assert_eq!(stored_count(&mut tx)?, now),
+                        // Undone, once before and once after the value was written for a statement.
+                        1 => return Err(StoreError::Statement("no".into())),
+                        2 => {
+                            stored_count(&mut tx)?;
+                            return Err(StoreError::Statement("no".into()));
+                        }
+                        _ => {}
+                    }
+                    Ok(())
+                };
+                if n % 5 > 2 { s.db.write_sure(raise).await.is_ok() } else { s.db.write(raise).await.is_ok() }
+            });
+        }
+        let mut done = 0;
+        while let Some(ok) = writes.join_next().await {
+            done += i64::from(ok.unwrap());
+        }
+        assert_eq!(done, 180);
+        for a in tenants {
+            let n = s.db.read(move |tx| stored_count(&mut tx.tenant(&a))).await.unwrap();
+            assert_eq!(n, 90);
+        }
+    });
+}
+
+/// Keeps the writer busy until it is let go: what is asked meanwhile shares the next commit.
+async fn hold(s: &Arc<Store>) -> (std::sync::mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (busy, started) = tokio::sync::oneshot::channel();
+    let s = Arc::clone(s);
+    let task = tokio::spawn(async move {
+        s.db.write(move |_| {
+            busy.send(()).unwrap();
+            wait.recv().unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+    });
+    started.await.unwrap();
+    (go, task)
+}
+
+#[test]
+fn a_sure_write_that_fails_halfway_leaves_nothing_of_its_commit() {
+    on_each(async |s| {
+        let a = tenant(1);
+        let (go, held) = hold(&s).await;
+        let insert = |name: &'static str, fails: bool, first: bool| {
+            let a = a.clone();
+            move |tx: &mut bailee_store::Tx<'_>| {
+                if fails && first {
+                    return Err(StoreError::Statement("before anything".into()));
+                }
+                let sql = "INSERT INTO thing (tenant_id, name, n) VALUES ($1, $2, 1)";
+                tx.tenant(&a).execute(sql, &[name.into()])?;
+                if fails { Err(StoreError::Statement("halfway".into())) } else { Ok(()) }
+            }
+        };
+        let wave = async {
+            tokio::join!(
+                s.db.write_sure(insert("one", false, false)),
+                s.db.write_sure(insert("two", true, true)),
+                s.db.write(insert("three", false, false)),
+            )
+        };
+        let release = async {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            go.send(()).unwrap();
+        };
+        let ((one, two, three), ()) = tokio::join!(wave, release);
+        held.await.unwrap();
+        assert!(one.is_ok() && two.is_err() && three.is_ok(), "who fails before changes fails alone");
+        assert_eq!(s.names(&a).await, ["one", "three"]);
+
+        let (go, held) = hold(&s).await;
+        let wave = async {
+            tokio::join!(
+                s.db.write(insert("four", false, false)),
+                s.db.write_sure(insert("five", true, false)),
+                s.db.write(insert("six", false, false)),
+            )
+        };
+        let release = async {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            go.send(()).unwrap();
+        };
+        let ((four, five, six), ()) = tokio::join!(wave, release);
+        held.await.unwrap();
+        assert!(four.is_err() && five.is_err() && six.is_err(), "they shared a commit");
+        assert_eq!(s.names(&a).await, ["one", "three"]);
+        s.put(&a, "seven", 1).await.expect("the writer goes on");
+    });
+}
+
+#[test]
+fn the_journal_starts_anew_while_others_write_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let s = Store {
+        db: Db::open(database(Engine::Sqlite, folder.path())).unwrap(),
+        config: database(Engine::Sqlite, folder.path()),
+        engine: Engine::Sqlite,
+        folder,
+    };
+    s.db.migrate(SCHEMA, 0).unwrap();
+    runtime().block_on(async {
+        let a = tenant(1);
+        let block = vec![7u8; 1024 * 1024];
+        for n in 0..100u32 {
+            let (a, block) = (a.clone(), block.clone());
+            s.db.write(move |tx| {
+                let sql = "INSERT INTO thing (tenant_id, name, content, n) VALUES ($1, $2, $3, 1)";
+                tx.tenant(&a).execute(sql, &[format!("{n:03}").as_str().into(), (&block).into()]).map(drop)
+            })
+            .await
+            .unwrap();
+            assert_eq!(s.names(&tenant(1)).await.len() as u32, n + 1);
+        }
+    });
+    let journal: u64 = std::fs::read_dir(s.folder.path())
+        .unwrap()
+        .filter_map(Result::ok)
+        .filter(|f| f.file_name().to_string_lossy().ends_with("-wal"))
+        .map(|f| f.metadata().unwrap().len())
+        .sum();
+    assert!(journal > 0 && journal < 80 * 1024 * 1024, "100 MiB went through a journal of {journal} bytes");
 }
 
 #[test]

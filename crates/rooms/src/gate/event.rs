@@ -5,6 +5,7 @@
 //! What an outcome adds to a management event (`errorCode`, `responseElements`) and what only repeats it
 //! (`requestParameterJson`) is put in when the event is shown or delivered: see `trail::shape`.
 
+use bailee_store::StoreError;
 use bailee_types::{Arn, RequestId};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +13,20 @@ use super::rows::Ending;
 use super::{Asked, Caller, Class, Principal, RecordedAt, Touches};
 use crate::House;
 use crate::consent::Coverage;
+use crate::trail::{Draft, Kind, LogKeys};
+
+const EVENT_TIME: &str = "eventTime";
+
+/// The record of a tenant's management act, made before the transaction that gives it its place and time.
+pub(super) fn draft(
+    house: &House,
+    log: &LogKeys,
+    caller: &Caller,
+    asked: &Asked,
+) -> Result<Draft, StoreError> {
+    let told = management(house, caller, asked);
+    Draft::timed(log, Kind::Management, around(caller, asked), ("management", &told), EVENT_TIME)
+}
 
 /// The event of an intent, a management act or a refusal.
 pub(super) fn of_act(
@@ -21,27 +36,35 @@ pub(super) fn of_act(
     grant: Option<&Coverage>,
     at: RecordedAt,
 ) -> Map<String, Value> {
-    let mut event = Map::new();
-    event.insert("eventName".into(), asked.event_name().into());
-    event.insert("resource".into(), asked.resource.to_string().into());
-    event.insert("requestId".into(), caller.origin().request_id.clone().into());
+    let mut event = around(caller, asked);
     match caller.principal() {
         Principal::Root { .. }
         | Principal::User { .. }
         | Principal::Session(_)
         | Principal::Federated { .. } => {
-            event.insert("management".into(), management(house, caller, asked, at));
+            let mut told = management(house, caller, asked);
+            told.insert(EVENT_TIME.into(), at.time.iso().into());
+            event.insert("management".into(), Value::Object(told));
         }
         Principal::Operator { .. } | Principal::System { .. } => {
             event.insert("platform".into(), platform(house, caller, asked, grant, at));
         }
     }
-    if let Some(ticket) = &asked.ticket {
-        event.insert("ticket".into(), ticket.as_str().into());
-    }
     if let Some(grant) = grant {
         event.insert("grant".into(), grant.grant.as_str().into());
         event.insert("reason".into(), grant.reason.clone().into());
+    }
+    event
+}
+
+/// What stands around both shapes.
+fn around(caller: &Caller, asked: &Asked) -> Map<String, Value> {
+    let mut event = Map::new();
+    event.insert("eventName".into(), asked.event_name().into());
+    event.insert("resource".into(), asked.resource.to_string().into());
+    event.insert("requestId".into(), caller.origin().request_id.clone().into());
+    if let Some(ticket) = &asked.ticket {
+        event.insert("ticket".into(), ticket.as_str().into());
     }
     if let Some(grant) = &asked.continues {
         // A window of a read that was counted with its first one.
@@ -51,7 +74,7 @@ pub(super) fn of_act(
 }
 
 /// The event of an outcome: it names its intent.
-pub(super) fn of_outcome(end: &Ending, _at: RecordedAt) -> Map<String, Value> {
+pub(super) fn of_outcome(end: &Ending) -> Map<String, Value> {
     let mut event = Map::new();
     event.insert("intent".into(), end.index.into());
     event.insert("eventName".into(), end.name.clone().into());
@@ -68,7 +91,7 @@ pub(super) fn of_outcome(end: &Ending, _at: RecordedAt) -> Map<String, Value> {
     event
 }
 
-fn management(house: &House, caller: &Caller, asked: &Asked, at: RecordedAt) -> Value {
+fn management(house: &House, caller: &Caller, asked: &Asked) -> Map<String, Value> {
     let origin = caller.origin();
     let service = asked.action.split_once(':').map_or("", |(s, _)| s);
     let (name, kind) = match asked.event_name() {
@@ -79,7 +102,6 @@ fn management(house: &House, caller: &Caller, asked: &Asked, at: RecordedAt) -> 
     let mut event = parts(json!({
         "eventId": RequestId::random().as_str(),
         "eventVersion": "1",
-        "eventTime": at.time.iso(),
         "eventName": name,
         "eventSource": house.provider().host,
         "eventType": kind,
@@ -107,7 +129,7 @@ fn management(house: &House, caller: &Caller, asked: &Asked, at: RecordedAt) -> 
     if let Some(version) = api_version(service) {
         event.insert("apiVersion".into(), version.into());
     }
-    Value::Object(event)
+    event
 }
 
 fn identity(caller: &Caller, asked: &Asked) -> Value {

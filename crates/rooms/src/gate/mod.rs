@@ -21,7 +21,7 @@ mod sweeper;
 use std::future::Future;
 use std::sync::Arc;
 
-use bailee_store::StoreError;
+use bailee_store::{StoreError, Tx};
 use bailee_types::{Arn, GrantId, TenantId, TicketId, Timestamp};
 use serde_json::{Map, Value};
 
@@ -38,7 +38,7 @@ pub(crate) use sweeper::{close_lost, register_instance, sweep};
 
 use crate::consent::Coverage;
 use crate::house::Counters;
-use crate::trail::Kind;
+use crate::trail::{Draft, Kind};
 use crate::{Failure, House, consent, tickets};
 
 /// How an act is treated by the trail.
@@ -253,46 +253,54 @@ impl House {
         let log = self.log_keys(&asked.tenant).await?;
         let house = Arc::clone(self);
         let (who, what) = (caller.clone(), asked.clone());
-        let written: Result<_, IntentError> = self
-            .db
-            .write(move |tx| {
-                let now = house.now();
-                if let Some(nonce) = who.nonce() {
-                    rows::remember_nonce(tx, nonce, now)?;
+        // A tenant's act is known before the transaction: what can be made of its record is made outside of it.
+        let draft = match who.is_tenant() {
+            true => Some(event::draft(self, &log, &caller, &asked)?),
+            false => None,
+        };
+        // A nonce that was seen ends the closure after it has forgotten old ones.
+        let undoes = who.nonce().is_some();
+        let log_it = move |tx: &mut Tx<'_>| {
+            let now = house.now();
+            if let Some(nonce) = who.nonce() {
+                rows::remember_nonce(tx, nonce, now)?;
+            }
+            // I2: what `clear` saw may have ended since; this look and the intent are one transaction.
+            let live = match (who.operator(), what.touches) {
+                (Some(operator), Touches::Content) => Some(consent::coverage(tx, &what, operator, now)?),
+                _ => None,
+            };
+            let grant = match live {
+                Some(Err(why)) => {
+                    let no = RefusalKind::NoConsent(why);
+                    let index = refusal::append(tx, &house, &log, &who, &what, &no, now)?;
+                    return Ok(Err((no, index)));
                 }
-                // I2: what `clear` saw may have ended since; this look and the intent are one transaction.
-                let live = match (who.operator(), what.touches) {
-                    (Some(operator), Touches::Content) => Some(consent::coverage(tx, &what, operator, now)?),
-                    _ => None,
-                };
-                let (kind, grant) = match live {
-                    Some(Err(why)) => {
-                        let no = RefusalKind::NoConsent(why);
-                        let index = refusal::append(tx, &house, &log, &who, &what, &no, now)?;
-                        return Ok(Err((no, index)));
-                    }
-                    Some(Ok(grant)) => (Kind::Intent, Some(grant)),
-                    None if who.is_tenant() => (Kind::Management, None),
-                    None => (Kind::Intent, None),
-                };
-                let index = crate::trail::append(tx, &log, kind, now, |at| {
+                Some(Ok(grant)) => Some(grant),
+                None => None,
+            };
+            let index = match &draft {
+                Some(draft) => crate::trail::append_draft(tx, &log, draft, now)?,
+                None => crate::trail::append(tx, &log, Kind::Intent, now, |at| {
                     event::of_act(&house, &who, &what, grant.as_ref(), at)
-                })?;
-                rows::open_intent(
-                    &mut tx.tenant(&what.tenant),
-                    index,
-                    &house.instance,
-                    grant.as_ref().map(|g| &g.grant),
-                    what.continues.is_none(),
-                    what.event_name(),
-                    now,
-                )?;
-                let waits = who.is_operator()
-                    && what.touches != Touches::Nothing
-                    && crate::trail::waits_for_witnesses(&mut tx.tenant(&what.tenant))?;
-                Ok(Ok((index, grant, now, waits)))
-            })
-            .await;
+                })?,
+            };
+            rows::open_intent(
+                &mut tx.tenant(&what.tenant),
+                index,
+                &house.instance,
+                grant.as_ref().map(|g| &g.grant),
+                what.continues.is_none(),
+                what.event_name(),
+                now,
+            )?;
+            let waits = who.is_operator()
+                && what.touches != Touches::Nothing
+                && crate::trail::waits_for_witnesses(&mut tx.tenant(&what.tenant))?;
+            Ok(Ok((index, grant, now, waits)))
+        };
+        let written: Result<_, IntentError> =
+            if undoes { self.db.write(log_it).await } else { self.db.write_sure(log_it).await };
         match written {
             Ok(Ok((index, live, at, waits))) => {
                 self.trail.changed.notify_one();
@@ -362,16 +370,15 @@ impl House {
         let log = self.log_keys(tenant).await?;
         let house = Arc::clone(self);
         let id = tenant.clone();
+        let draft = Draft::new(&log, Kind::Outcome, event::of_outcome(&end))?;
         let closed = self
             .db
-            .write(move |tx| {
-                if !rows::is_open(&mut tx.tenant(&id), end.index)? {
+            .write_sure(move |tx| {
+                let next = crate::trail::next_index(tx, &log)?;
+                if !rows::close_intent(&mut tx.tenant(&id), end.index, next, end.word)? {
                     return Ok::<_, Failure>(false);
                 }
-                let now = house.now();
-                let index =
-                    crate::trail::append(tx, &log, Kind::Outcome, now, |at| event::of_outcome(&end, at))?;
-                rows::close_intent(&mut tx.tenant(&id), end.index, index, end.word)?;
+                crate::trail::append_draft(tx, &log, &draft, house.now())?;
                 Ok(true)
             })
             .await?;

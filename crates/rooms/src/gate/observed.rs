@@ -44,7 +44,7 @@ pub(crate) fn record_observed(
         text: end.text.filter(|_| code.is_some()),
         detail: Map::new(),
     };
-    let outcome = crate::trail::append(tx, log, Kind::Outcome, now, |at| event::of_outcome(&ending, at))?;
+    let outcome = crate::trail::append(tx, log, Kind::Outcome, now, |_| event::of_outcome(&ending))?;
     rows::close_intent(&mut tx.tenant(tenant), index, outcome, end.word)?;
     Ok(index)
 }

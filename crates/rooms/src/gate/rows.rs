@@ -51,26 +51,19 @@ pub(super) fn open_intent(
     .map(drop)
 }
 
-pub(super) fn is_open(tx: &mut TenantTx<'_, '_>, index: u64) -> Result<bool, StoreError> {
-    Ok(tx
-        .query_opt(
-            "SELECT 1 FROM access_intent WHERE tenant_id = $1 AND intent_index = $2 AND outcome_index IS NULL",
-            &[(index as i64).into()],
-        )?
-        .is_some())
-}
-
+/// Closes an intent that is open; false when it has an outcome already.
 pub(super) fn close_intent(
     tx: &mut TenantTx<'_, '_>,
     index: u64,
     outcome: u64,
     result: &str,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE access_intent SET outcome_index = $3, result = $4 WHERE tenant_id = $1 AND intent_index = $2",
+) -> Result<bool, StoreError> {
+    let closed = tx.execute(
+        "UPDATE access_intent SET outcome_index = $3, result = $4 \
+         WHERE tenant_id = $1 AND intent_index = $2 AND outcome_index IS NULL",
         &[(index as i64).into(), (outcome as i64).into(), result.into()],
-    )
-    .map(drop)
+    )?;
+    Ok(closed == 1)
 }
 
 /// An intent without outcome: tenant, index, event name, process, opened at.

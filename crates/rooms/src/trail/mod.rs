@@ -120,10 +120,62 @@ pub(crate) fn create_log(
     Ok(())
 }
 
-/// Appends a record inside the caller's transaction and answers its index.
-///
-/// `build` gives the event; what the verifier reads (`record`, `index`, `timeMs`, `tenant`) is added here, so
-/// no caller can get it wrong.
+/// What a record will say, made before the transaction that writes it: as much of it as does not depend on its place.
+pub(crate) struct Draft {
+    kind: Kind,
+    nonce: [u8; 32],
+    /// JSON without its end.
+    text: Vec<u8>,
+    /// The text ends inside of an object that wants the time under this name.
+    time_as: Option<&'static str>,
+}
+
+impl Draft {
+    /// What the verifier reads (`record`, `index`, `timeMs`, `tenant`) is added here, so no caller can get it wrong.
+    pub(crate) fn new(log: &LogKeys, kind: Kind, mut event: Map<String, Value>) -> Result<Self, StoreError> {
+        event.insert("record".into(), kind.word().into());
+        event.insert("tenant".into(), log.tenant.as_str().into());
+        let text = unended(&event)?;
+        Ok(Self { kind, nonce: random_bytes(), text, time_as: None })
+    }
+
+    /// As [`Draft::new`], with one more object in the event, which gets the record's time as text.
+    pub(crate) fn timed(
+        log: &LogKeys,
+        kind: Kind,
+        event: Map<String, Value>,
+        (name, inside): (&'static str, &Map<String, Value>),
+        time_as: &'static str,
+    ) -> Result<Self, StoreError> {
+        let mut draft = Self::new(log, kind, event)?;
+        draft.text.extend_from_slice(format!(",{}:", Value::from(name)).as_bytes());
+        draft.text.extend_from_slice(&unended(inside)?);
+        draft.time_as = Some(time_as);
+        Ok(draft)
+    }
+
+    fn finish(&self, index: u64, time: Timestamp) -> Vec<u8> {
+        let mut text = self.text.clone();
+        if let Some(name) = self.time_as {
+            text.extend_from_slice(format!(",\"{name}\":\"{}\"}}", time.iso()).as_bytes());
+        }
+        text.extend_from_slice(format!(",\"index\":{index},\"timeMs\":{}}}", time.ms()).as_bytes());
+        text
+    }
+}
+
+/// The JSON of an object that is not empty, without its closing brace.
+fn unended(object: &Map<String, Value>) -> Result<Vec<u8>, StoreError> {
+    let mut text = serde_json::to_vec(object).map_err(|e| StoreError::Statement(e.to_string()))?;
+    text.pop();
+    // Room for the end of two objects.
+    if text.len() + 200 > EVENT_BYTES_MAX || object.is_empty() {
+        return Err(StoreError::Statement(format!("an event of {} bytes is too long or empty", text.len())));
+    }
+    Ok(text)
+}
+
+/// Appends a record inside the caller's transaction and answers its index. `build` gives the event.
 pub(crate) fn append(
     tx: &mut Tx<'_>,
     log: &LogKeys,
@@ -131,47 +183,47 @@ pub(crate) fn append(
     now: Timestamp,
     build: impl FnOnce(RecordedAt) -> Map<String, Value>,
 ) -> Result<u64, StoreError> {
+    let time = now.max(rows::tip(&mut tx.tenant(&log.tenant))?.last_time);
+    let draft = Draft::new(log, kind, build(RecordedAt { time }))?;
+    append_draft(tx, log, &draft, now)
+}
+
+/// The index that the next record of this transaction will have.
+pub(crate) fn next_index(tx: &mut Tx<'_>, log: &LogKeys) -> Result<u64, StoreError> {
+    Ok(rows::tip(&mut tx.tenant(&log.tenant))?.frontier.size())
+}
+
+/// Appends a record that is written already but for its place and time; answers its index.
+pub(crate) fn append_draft(
+    tx: &mut Tx<'_>,
+    log: &LogKeys,
+    draft: &Draft,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
     let mut tx = tx.tenant(&log.tenant);
-    let head = rows::head(&mut tx)?;
-    let index = head.size;
-    let time = now.max(head.last_time);
-    let mut frontier = Frontier::from_bytes(head.size, &head.frontier)
-        .map_err(|e| StoreError::Corrupt(format!("the frontier of a log cannot be read: {e}")))?;
-    let event = event_bytes(build(RecordedAt { time }), log, kind, index, time)?;
-    let nonce = random_bytes::<32>();
+    let mut tip = rows::tip(&mut tx)?;
+    let index = tip.frontier.size();
+    let time = now.max(tip.last_time);
+    let event = draft.finish(index, time);
+    if event.len() > EVENT_BYTES_MAX {
+        return Err(StoreError::Statement(format!("an event of {} bytes is too long", event.len())));
+    }
     let entry = Entry {
-        kind,
+        kind: draft.kind,
         index,
         time_ms: u64::try_from(time.ms()).map_err(|_| StoreError::Corrupt("time before 1970".into()))?,
-        commitment: record::commitment(&nonce, &event),
+        commitment: record::commitment(&draft.nonce, &event),
     }
     .encode();
     let leaf = bailee_proof::hash::leaf_hash(&entry);
-    frontier.append(leaf).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-    let sealed = log.event_key.seal(&opening_aad(&log.origin, index), &[&nonce[..], &event].concat());
+    tip.frontier.append(leaf).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let sealed = log.event_key.seal(&opening_aad(&log.origin, index), &[&draft.nonce[..], &event].concat());
     rows::insert_record(&mut tx, index, &entry, &leaf.0, &sealed)?;
     // Acts of operators, refusals and words about the log itself go into the head log at once.
-    let urgent = !matches!(kind, Kind::Management | Kind::Outcome | Kind::Heartbeat);
-    rows::advance(&mut tx, index + 1, time, &frontier.to_bytes(), urgent)?;
+    let urgent = !matches!(draft.kind, Kind::Management | Kind::Outcome | Kind::Heartbeat);
+    tip.last_time = time;
+    rows::advance(&mut tx, tip, urgent);
     Ok(index)
-}
-
-fn event_bytes(
-    mut event: Map<String, Value>,
-    log: &LogKeys,
-    kind: Kind,
-    index: u64,
-    time: Timestamp,
-) -> Result<Vec<u8>, StoreError> {
-    event.insert("record".into(), kind.word().into());
-    event.insert("index".into(), index.into());
-    event.insert("timeMs".into(), time.ms().into());
-    event.insert("tenant".into(), log.tenant.as_str().into());
-    let bytes = serde_json::to_vec(&event).map_err(|e| StoreError::Statement(e.to_string()))?;
-    if bytes.len() > EVENT_BYTES_MAX {
-        return Err(StoreError::Statement(format!("an event of {} bytes is too long", bytes.len())));
-    }
-    Ok(bytes)
 }
 
 impl LogKeys {

@@ -1,7 +1,8 @@
 //! The trail room's only SQL.
 
 use bailee_proof::hash::Hash;
-use bailee_store::{Row, StoreError, TenantTx, Tx};
+use bailee_proof::tree::Frontier;
+use bailee_store::{Late, Row, StoreError, TenantTx, Tx};
 use bailee_types::{LogId, TenantId, Timestamp};
 
 pub(super) struct NewLog {
@@ -126,19 +127,50 @@ pub(super) fn insert_record(
     .map(drop)
 }
 
-pub(super) fn advance(
-    tx: &mut TenantTx<'_, '_>,
-    size: u64,
-    time: Timestamp,
-    frontier: &[u8],
-    urgent: bool,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE trail_log SET size = $2, last_time_ms = $3, frontier = $4, \
-         urgent_size = CASE WHEN $5 = 1 THEN $2 ELSE urgent_size END WHERE tenant_id = $1",
-        &[(size as i64).into(), time.ms().into(), frontier.into(), urgent.into()],
-    )
-    .map(drop)
+/// Where the next record goes.
+#[derive(Clone)]
+pub(super) struct Tip {
+    pub(super) last_time: Timestamp,
+    pub(super) frontier: Frontier,
+    /// The newest record that must go into the head log at once, when this commit has one.
+    urgent_size: Option<u64>,
+}
+
+/// Where the next record goes, seen by the commit's own records.
+pub(super) fn tip(tx: &mut TenantTx<'_, '_>) -> Result<Tip, StoreError> {
+    if let Some(tip) = tx.late::<Tip>() {
+        return Ok(tip.clone());
+    }
+    let head = head(tx)?;
+    let frontier = Frontier::from_bytes(head.size, &head.frontier)
+        .map_err(|e| StoreError::Corrupt(format!("the frontier of a log cannot be read: {e}")))?;
+    Ok(Tip { last_time: head.last_time, frontier, urgent_size: None })
+}
+
+/// The log ends here now. Written once for all records of a commit.
+pub(super) fn advance(tx: &mut TenantTx<'_, '_>, mut tip: Tip, urgent: bool) {
+    if urgent {
+        tip.urgent_size = Some(tip.frontier.size());
+    }
+    tx.set_late(tip);
+}
+
+impl Late for Tip {
+    const TABLE: &'static str = "trail_log";
+
+    fn write(&self, tx: &mut TenantTx<'_, '_>) -> Result<(), StoreError> {
+        tx.execute(
+            "UPDATE trail_log SET size = $2, last_time_ms = $3, frontier = $4, \
+             urgent_size = coalesce($5, urgent_size) WHERE tenant_id = $1",
+            &[
+                (self.frontier.size() as i64).into(),
+                self.last_time.ms().into(),
+                (&self.frontier.to_bytes()).into(),
+                self.urgent_size.map(|size| size as i64).into(),
+            ],
+        )
+        .map(drop)
+    }
 }
 
 pub(super) fn count(tx: &mut TenantTx<'_, '_>) -> Result<u64, StoreError> {
