@@ -16,6 +16,8 @@ import alibabacloud_actiontrail20200706.client
 import alibabacloud_actiontrail20200706.models
 import alibabacloud_ims20190815.client
 import alibabacloud_ims20190815.models
+import alibabacloud_kms20160120.client
+import alibabacloud_kms20160120.models
 import alibabacloud_ram20150501.client
 import alibabacloud_ram20150501.models
 import alibabacloud_sts20150401.client
@@ -30,6 +32,7 @@ _PRODUCTS = {
     "Ims": alibabacloud_ims20190815,
     "Sts": alibabacloud_sts20150401,
     "Actiontrail": alibabacloud_actiontrail20200706,
+    "Kms": alibabacloud_kms20160120,
 }
 # What was driven, and what was provoked, by product: the last test of a file looks whether anything is missing.
 CALLED = {product: set() for product in _PRODUCTS}
@@ -97,7 +100,8 @@ def refused(code, status=None):
         assert said.code == code, f"{said.status} {said.code}: {said.message}, not {code}"
         wanted = status or {"EntityNotExist": 404, "EntityAlreadyExists": 409, "DeleteConflict": 409, "LimitExceeded": 409,
                             "InvalidParameter": 400, "MissingParameter": 400, "MalformedPolicyDocument": 400,
-                            "NoPermission": 403, "CheckAuthenticationCodeFail": 403}[code.split(".")[0]]
+                            "NoPermission": 403, "CheckAuthenticationCodeFail": 403, "Rejected": 409,
+                            "UnsupportedOperation": 400, "Unsupported": 400, "AliasAlreadyExists": 400}[code.split(".")[0]]
         assert said.status == wanted, f"{said.status} {said.code}, not {wanted}"
         assert said.message.strip(), code
         CODES.add(code)
@@ -175,8 +179,16 @@ SERVED_ACTIONTRAIL = {
 }
 
 
+# Keys, without secrets. Key policies are known and refused.
+UNSERVED_KMS = {
+    "CreateSecret", "DeleteSecret", "DescribeSecret", "GetSecretValue", "BatchGetSecretValue", "ListSecrets",
+    "ListSecretVersionIds", "PutSecretValue", "RestoreSecret", "RotateSecret", "UpdateSecret", "UpdateSecretRotationPolicy",
+    "UpdateSecretVersionStage", "GetSecretPolicy", "SetSecretPolicy",
+}
+
+
 def is_served(product, name):
     """Whether an operation is built; the others say `InvalidAction.NotFound`."""
     if product == "Actiontrail":
         return name in SERVED_ACTIONTRAIL | INNER_ACTIONTRAIL
-    return {"Ram": True, "Ims": name not in UNSERVED_IMS, "Sts": True}.get(product, False)
+    return {"Ram": True, "Ims": name not in UNSERVED_IMS, "Sts": True, "Kms": name not in UNSERVED_KMS}.get(product, False)

@@ -5,6 +5,7 @@
 //! INVARIANT: key material has no `Display`, a `Debug` that prints `[redacted]`, and is wiped when dropped.
 //! The one exception to "no IO" is [`root`], which reads and makes the key file.
 
+pub mod cmk;
 pub mod envelope;
 pub mod password;
 pub mod root;

@@ -91,6 +91,12 @@ pub enum Thing {
     Hold,
     /// A webhook or syslog server that gets events.
     Sink,
+    /// A key of KMS.
+    Key,
+    /// A version of such a key.
+    KeyVersion,
+    /// Another name of such a key.
+    Alias,
 }
 
 impl std::fmt::Display for Thing {
@@ -130,6 +136,9 @@ impl std::fmt::Display for Thing {
             Self::Collector => "collector",
             Self::Hold => "legal hold",
             Self::Sink => "sink",
+            Self::Key => "key",
+            Self::KeyVersion => "key version",
+            Self::Alias => "alias",
         })
     }
 }
@@ -253,6 +262,9 @@ pub enum Failure {
     /// The act needs a second factor that was shown just now.
     #[error("this needs a second factor that you showed within the last five minutes; show it again")]
     FreshMfa,
+    /// A key of KMS does not do this.
+    #[error("{0}")]
+    Key(crate::keys::cmk::KeyProblem),
     /// Too many attempts; seconds to wait.
     #[error("too many attempts; try again in {0} seconds")]
     Throttled(u64),
@@ -294,6 +306,7 @@ impl Failure {
             Self::SignIn(_) => "SignInFailed",
             Self::WrongCode => "CheckAuthenticationCodeFail",
             Self::FreshMfa => "FreshMfaRequired",
+            Self::Key(_) => "KeyRefused",
             Self::Throttled(_) => "Throttled",
             Self::Unavailable(_) => "ServiceUnavailable",
             Self::Damaged(_) => "DataDamaged",

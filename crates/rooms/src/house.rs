@@ -118,6 +118,7 @@ pub struct House {
     pub(crate) trail: TrailState,
     pub(crate) known_heads: trail::KnownHeads,
     pub(crate) in_flight: InFlight,
+    pub(crate) recent_nonces: crate::gate::RecentNonces,
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) relying_party: std::sync::OnceLock<bailee_federation::passkey::RelyingParty>,
     pub(crate) instance: String,
@@ -221,6 +222,7 @@ impl House {
             trail: TrailState::default(),
             known_heads: trail::KnownHeads::new(&config.data),
             in_flight: InFlight::default(),
+            recent_nonces: crate::gate::RecentNonces::default(),
             outside: Arc::clone(&config.outside),
             relying_party: std::sync::OnceLock::new(),
             instance: bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 16),
@@ -237,7 +239,9 @@ impl House {
     /// What runs beside the requests: signs checkpoints, closes lost intents, removes garbage. Ends when
     /// `stop` turns true, after a last checkpoint.
     pub async fn run_workers(self: &Arc<Self>, stop: tokio::sync::watch::Receiver<bool>) {
-        let signer = tokio::spawn(trail::sign_heads(Arc::clone(self), stop.clone()));
+        // The signer ends after the others, with a head over what they recorded at their end.
+        let (others_ended, signer_stop) = tokio::sync::watch::channel(false);
+        let signer = tokio::spawn(trail::sign_heads(Arc::clone(self), signer_stop));
         let witnesses = tokio::spawn(trail::collect_cosignatures(Arc::clone(self), stop.clone()));
         let sweeper = tokio::spawn(crate::gate::sweep(Arc::clone(self), stop.clone()));
         let summariser = tokio::spawn(trail::summarise(Arc::clone(self), stop.clone()));
@@ -245,13 +249,18 @@ impl House {
         let delivery = tokio::spawn(trail::deliver::deliver(Arc::clone(self), stop.clone()));
         let retention = tokio::spawn(trail::keep_retention(Arc::clone(self), stop.clone()));
         let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop.clone()));
-        let lifecycle = tokio::spawn(vault::live(Arc::clone(self), stop));
+        let lifecycle = tokio::spawn(vault::live(Arc::clone(self), stop.clone()));
+        let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in
-            [signer, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner, lifecycle]
+            [keeper, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner, lifecycle]
         {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
             }
+        }
+        let _ = others_ended.send(true);
+        if let Err(e) = signer.await {
+            tracing::error!("the signer ended unexpectedly: {e}");
         }
         if let Err(e) = self.db.forget_deleted().await {
             tracing::warn!("the journal could not be emptied: {e}");

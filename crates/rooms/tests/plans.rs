@@ -2,12 +2,18 @@
 //! statements of a busy house is looked at, and each walk that is left has a name and a reason here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
+
 use bailee_rooms::consent::{Decision, ListConsents};
 use bailee_rooms::identity::{
     Act, AddUserToGroup, AttachPolicy, CreateAccessKey, CreateGroup, CreatePolicy, CreateUser, Entity,
     GetAccountSummary, GetUser, ListAccessKeys, ListEntitiesForPolicy, ListGroups, ListGroupsForUser,
     ListPolicies, ListPoliciesFor, ListRoles, ListTagResources, ListUsers, ListUsersForGroup, Owner, Paging,
     PolicyType, TagResources, Tagged, WhoCan, Whom, Why,
+};
+use bailee_rooms::keys::cmk::{
+    AliasName, Context, CreateAlias, CreateKey, Decrypt, DeleteAlias, GenerateDataKey, KeyAct, KeyOrigin,
+    KeyState, ListAliases, ListKeyUses, ListKeys, ListTags, ScheduleDeletion, Spec, Usage,
 };
 use bailee_rooms::trail::deliver::{CreateSink, ListSinks, SinkFormat, SinkKind};
 use bailee_rooms::trail::{ActFilter, EraseEvents, ListActs};
@@ -39,6 +45,12 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("ram_policy", "count(*)", "the same"),
     ("upload", "count(*)", "the limit on uploads under way"),
     ("mfa_device", "ORDER BY device_name", "a list that is answered whole"),
+    (
+        "cmk",
+        "",
+        "lists of keys: pages by number with a total, as the protocol has them; at most 10,000 a tenant",
+    ),
+    ("cmk_alias", "", "the same for aliases"),
 ];
 
 async fn run<A: Act>(t: &TestHouse, acme: &TestTenant, act: A)
@@ -52,8 +64,48 @@ fn user(name: &str) -> UserName {
     UserName::parse(name).unwrap()
 }
 
+async fn keys(t: &TestHouse, acme: &TestTenant) {
+    async fn run<A: KeyAct>(t: &TestHouse, acme: &TestTenant, act: A) -> A::Output {
+        t.house.perform(acme.root.clone(), act.of(&acme.id, &t.house)).await.unwrap()
+    }
+    let new = CreateKey {
+        spec: Spec::Aes256,
+        usage: Usage::Encrypt,
+        origin: KeyOrigin::Own,
+        description: String::new(),
+        rotation_s: Some(7 * 86_400),
+        tags: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
+    };
+    let key = run(t, acme, new).await;
+    let alias = AliasName::parse("alias/invoices").unwrap();
+    run(t, acme, CreateAlias { alias: alias.clone(), key: key.id.clone() }).await;
+    assert_eq!(t.house.key_named(&acme.id, "alias/invoices").await.unwrap(), key.id);
+    run(t, acme, ListKeys { states: vec![KeyState::Enabled], specs: Vec::new(), page: 1, size: 10 }).await;
+    run(t, acme, ListAliases { key: None, page: 1, size: 10 }).await;
+    run(t, acme, ListAliases { key: Some(key.id.clone()), page: 1, size: 10 }).await;
+    run(t, acme, ListTags { key: key.id.clone() }).await;
+    let (_, blob) = run(
+        t,
+        acme,
+        GenerateDataKey {
+            key: key.id.clone(),
+            bytes: 32,
+            context: Context::new(),
+            action: "kms:GenerateDataKey",
+        },
+    )
+    .await;
+    run(t, acme, Decrypt { blob, context: Context::new() }).await;
+    t.house.note_key_uses().await.unwrap();
+    assert_eq!(run(t, acme, ListKeyUses { key: key.id.clone(), days: 7 }).await.len(), 2);
+    run(t, acme, DeleteAlias { alias }).await;
+    run(t, acme, ScheduleDeletion { key: key.id.clone(), days: 7 }).await;
+    t.house.keep_keys().await.unwrap();
+}
+
 async fn work(t: &TestHouse) {
     let acme = t.tenant("acme").await;
+    keys(t, &acme).await;
     let page = |marker: Option<&str>| Paging { marker: marker.map(str::to_owned), items_max: 2 };
     let group = GroupName::parse("staff").unwrap();
     let own = PolicyName::parse("own").unwrap();

@@ -146,6 +146,16 @@ impl TestHouse {
         }
     }
 
+    /// Changes rows behind the back of the house, as who holds the database can. Answers how many.
+    pub fn change(&self, sql: &str) -> u64 {
+        let (config, sql) = (self.config.db.clone(), sql.to_owned());
+        let changed = std::thread::spawn(move || {
+            let db = bailee_store::Db::open(config).unwrap();
+            db.write_blocking(move |tx| tx.execute(&sql, &[])).unwrap()
+        });
+        changed.join().unwrap()
+    }
+
     /// The data folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -76,6 +76,11 @@ impl Arn {
         Self::of("actiontrail", region, tenant, format!("trail/{name}"))
     }
 
+    /// `acs:kms:<region>:<tenant>:<relative>`, e.g. `key/<id>`, `alias/<name>`.
+    pub fn kms(tenant: &TenantId, region: &str, relative: &str) -> Self {
+        Self::of("kms", region, tenant, relative.to_owned())
+    }
+
     /// The service code, e.g. `oss`.
     pub fn service(&self) -> &str {
         &self.service

@@ -87,6 +87,69 @@ fn digits(text: &str, len: usize) -> bool {
     text.len() == len && text.bytes().all(|b| b.is_ascii_digit())
 }
 
+fn uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(i, b)| match i {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_digit() || (b'a'..=b'f').contains(&b),
+        })
+}
+
+/// A random UUID of version 4 in lower case.
+fn random_uuid() -> String {
+    let mut bytes = random_bytes::<16>();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    uuid_text(&bytes)
+}
+
+fn uuid_text(bytes: &[u8; 16]) -> String {
+    let mut out = String::with_capacity(36);
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            out.push('-');
+        }
+        out.push_str(&format!("{byte:02x}"));
+    }
+    out
+}
+
+fn uuid_bytes(text: &str) -> [u8; 16] {
+    let mut out = [0; 16];
+    let digits = text.bytes().filter(|b| *b != b'-').map(|b| match b {
+        b'0'..=b'9' => b - b'0',
+        _ => b.wrapping_sub(b'a').wrapping_add(10),
+    });
+    for (i, digit) in digits.enumerate() {
+        if let Some(byte) = out.get_mut(i / 2) {
+            *byte = *byte << 4 | digit & 15;
+        }
+    }
+    out
+}
+
+macro_rules! uuids {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// A new one.
+            pub fn random() -> Self {
+                Self(random_uuid())
+            }
+
+            /// The one of these 16 bytes.
+            pub fn from_bytes(bytes: &[u8; 16]) -> Self {
+                Self(uuid_text(bytes))
+            }
+
+            /// Its 16 bytes.
+            pub fn to_bytes(&self) -> [u8; 16] {
+                uuid_bytes(&self.0)
+            }
+        }
+    )*};
+}
+uuids!(KeyId, KeyVersionId);
+
 fn tagged(text: &str, prefix: &str, len: std::ops::RangeInclusive<usize>, ok: fn(u8) -> bool) -> bool {
     text.strip_prefix(prefix).is_some_and(|rest| len.contains(&rest.len()) && rest.bytes().all(ok))
 }
@@ -134,6 +197,14 @@ id!(
 id!(
     /// A consent request and the grant that it may become: `G-` and 12 characters.
     GrantId, "grant id (`G-` and 12 characters)", |t| tagged(t, "G-", 12..=12, lower_alnum)
+);
+id!(
+    /// A key of KMS: a UUID in lower case.
+    KeyId, "key id (a UUID)", uuid
+);
+id!(
+    /// A version of such a key: a UUID in lower case.
+    KeyVersionId, "key version id (a UUID)", uuid
 );
 id!(
     /// 128 random bits in hex that name a tenant's log without naming the tenant (facts/trail.md §5).

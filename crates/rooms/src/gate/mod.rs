@@ -14,6 +14,7 @@ mod decision;
 mod event;
 mod intent;
 mod observed;
+mod recent;
 mod refusal;
 mod rows;
 mod sweeper;
@@ -33,6 +34,7 @@ pub(crate) use decision::{Leave, leave, of_verdict, phases, words};
 pub(crate) use intent::InFlight;
 pub use intent::{Intent, KeyRelease};
 pub(crate) use observed::{ObservedEnd, record_observed};
+pub(crate) use recent::RecentNonces;
 pub use refusal::{Refusal, RefusalKind};
 pub(crate) use sweeper::{close_lost, register_instance, sweep};
 
@@ -248,6 +250,9 @@ impl House {
     async fn log_intent(self: &Arc<Self>, cleared: Cleared) -> Result<Intent, Failure> {
         let Cleared { caller, asked, grant } = cleared;
         if asked.class == Class::Data && !caller.is_operator() {
+            if caller.nonce().is_some_and(|nonce| !self.recent_nonces.is_new(nonce, self.now())) {
+                return Err(Failure::Replayed);
+            }
             return Ok(Intent::data_event(caller, asked));
         }
         let log = self.log_keys(&asked.tenant).await?;

@@ -1,4 +1,4 @@
-//! Keys: root key → tenant key → data key of each object.
+//! Keys: root key → tenant key → data key of each object; and [`cmk`], the keys that tenants use through KMS.
 //!
 //! Key material never leaves in clear: callers get handles, or a data key against a [`KeyRelease`] that only
 //! an intent can give (I1: the key refuses, not only the front door).
@@ -6,6 +6,7 @@
 //! INVARIANT: each wrap binds what it belongs to (tenant, version, purpose; for data keys also bucket and
 //! object version), so a row moved to another place does not open.
 
+pub mod cmk;
 mod rows;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use crate::{Failure, House, Thing};
 pub struct Keys {
     root: SealingKey,
     opened: RwLock<HashMap<(TenantId, i64), Arc<TenantKey>>>,
+    kms: cmk::Opened,
 }
 
 /// One version of a tenant's key, opened. Wraps data keys, seals metadata and the trail's keys.
@@ -35,11 +37,12 @@ pub struct TenantKey {
     wrap: SealingKey,
     metadata: SealingKey,
     trail: SealingKey,
+    kms: SealingKey,
 }
 
 impl Keys {
     pub(crate) fn new(root: RootKey) -> Self {
-        Self { root: root.into_sealing_key(), opened: RwLock::default() }
+        Self { root: root.into_sealing_key(), opened: RwLock::default(), kms: cmk::Opened::default() }
     }
 
     /// A value that tells two root keys apart and tells nothing about either.
@@ -84,6 +87,7 @@ impl Keys {
             wrap: base.derive("bailee/data-key-wrap/v1", tenant.as_str().as_bytes()),
             metadata: base.derive("bailee/object-metadata/v1", tenant.as_str().as_bytes()),
             trail: base.derive("bailee/trail/v1", tenant.as_str().as_bytes()),
+            kms: base.derive("bailee/kms/v1", tenant.as_str().as_bytes()),
         });
         self.opened.write().insert((tenant.clone(), version), Arc::clone(&key));
         Ok(key)

@@ -71,6 +71,7 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         }
         Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),
         Failure::Body(_) => ObjectError::because(Code::IncompleteBody, sentence(&text)),
+        Failure::Key(_) => ObjectError::because(Code::AccessDenied, sentence(&text)),
         Failure::Throttled(_) => ObjectError::new(Code::SlowDown),
         Failure::Unavailable(_) => ObjectError::new(Code::ServiceUnavailable),
         Failure::Replayed | Failure::SignIn(_) => ObjectError::new(Code::AccessDenied),

@@ -19,7 +19,7 @@ pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
         Failure::Refused(r) if *r.kind() == RefusalKind::NotYours => return missing(visit),
         Failure::NotFound { .. } | Failure::DeleteMarker { .. } => return missing(visit),
         Failure::Refused(r) => (StatusCode::FORBIDDEN, t("Refused", "已拒绝"), recorded(visit, r.record())),
-        Failure::Exists { .. } | Failure::Conflict(_) | Failure::InUse { .. } => {
+        Failure::Exists { .. } | Failure::Conflict(_) | Failure::InUse { .. } | Failure::Key(_) => {
             (StatusCode::CONFLICT, t("Not possible now", "当前无法执行"), html! {})
         }
         Failure::Throttled(_) => {

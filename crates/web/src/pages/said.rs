@@ -1,5 +1,6 @@
 //! What went wrong, in the visitor's language. Records and other readers have it in English.
 
+use bailee_rooms::keys::cmk::KeyProblem;
 use bailee_rooms::{Failure, SignInProblem, Thing};
 
 use super::failure;
@@ -25,6 +26,7 @@ pub(super) fn text(lang: Lang, failure: &Failure) -> String {
         }
         Failure::WrongCode => "验证码有误或已使用，请等待下一个".into(),
         Failure::FreshMfa => "此操作需要五分钟内出示过的第二因素；请再次出示".into(),
+        Failure::Key(problem) => key(problem),
         Failure::Throttled(seconds) => format!("尝试过多；请在 {seconds} 秒后再试"),
         Failure::SignIn(problem) => sign_in(*problem).into(),
         other => other.to_string(),
@@ -66,6 +68,9 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Collector => "采集器",
         Thing::Hold => "法律保全",
         Thing::Sink => "投递目标",
+        Thing::Key => "密钥",
+        Thing::KeyVersion => "密钥版本",
+        Thing::Alias => "别名",
     }
 }
 
@@ -183,6 +188,19 @@ fn sign_in(problem: SignInProblem) -> &'static str {
         SignInProblem::IssuerRefused => "您的身份提供商拒绝了此次登录；请重新开始，或联系您的管理员",
         SignInProblem::IssuerSilent => "您的身份提供商没有应答，请稍后再试",
         SignInProblem::Expired => "口令已过期，请联系您的管理员设置新口令",
+    }
+}
+
+fn key(problem: &KeyProblem) -> String {
+    match problem {
+        KeyProblem::State(state) => format!("密钥状态为 {}", state.name()),
+        KeyProblem::Protected => "密钥受删除保护；请先关闭保护".to_owned(),
+        KeyProblem::Unsupported => "该密钥的规格或用途不支持此操作".to_owned(),
+        KeyProblem::Origin => "此操作不适用于该来源的密钥".to_owned(),
+        KeyProblem::Material => "密钥材料无法解开、长度不符，或与首次导入的材料不同".to_owned(),
+        KeyProblem::Token => "导入令牌不属于该密钥".to_owned(),
+        KeyProblem::TokenExpired => "导入令牌已过期；请重新获取导入参数".to_owned(),
+        KeyProblem::Ciphertext => "密文无法解开：已被改动，或加密上下文不同".to_owned(),
     }
 }
 

@@ -104,6 +104,7 @@ pub(super) fn of_room(failure: Failure) -> RpcError {
         Failure::Replayed => {
             RpcError::new(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
         }
+        Failure::Key(_) => RpcError::new(409, "Rejected", text),
         Failure::Throttled(seconds) => {
             RpcError::new(400, "Throttling", text).retry_after_ms(seconds.saturating_mul(1000))
         }
@@ -163,6 +164,9 @@ fn entity(thing: Thing) -> &'static str {
         Thing::Bucket => "Bucket",
         Thing::Object => "Object",
         Thing::Trail => "Trail",
+        Thing::Key => "Key",
+        Thing::KeyVersion => "KeyVersion",
+        Thing::Alias => "Alias",
         _ => "Entity",
     }
 }

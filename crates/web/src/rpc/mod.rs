@@ -5,6 +5,7 @@
 mod actiontrail;
 mod failure;
 mod federated;
+mod kms;
 mod ram;
 mod show;
 mod sts;
@@ -142,6 +143,7 @@ async fn respond(
         "Ram" | "Ims" => ram::answer(&cx).await?,
         "Sts" => sts::answer(&cx).await?,
         "Actiontrail" => actiontrail::answer(&cx).await?,
+        "Kms" => kms::answer(&cx).await?,
         _ => None,
     };
     let body = answered.ok_or_else(|| {
@@ -205,6 +207,8 @@ pub async fn at_the_machine(
     let answered = match known.product.name {
         "Ram" | "Ims" => ram::answer(&cx).await.map_err(shown)?,
         "Actiontrail" => actiontrail::answer(&cx).await.map_err(shown)?,
+        // An administrator at the machine manages keys; what a key encrypts is the tenant's.
+        "Kms" if !kms::uses_keys(known.name) => kms::answer(&cx).await.map_err(shown)?,
         _ => None,
     };
     answered

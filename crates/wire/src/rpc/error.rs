@@ -62,6 +62,13 @@ impl RpcError {
         self
     }
 
+    /// The same under a product's own code.
+    #[must_use]
+    pub fn with_code(mut self, code: &str) -> Self {
+        code.clone_into(&mut self.code);
+        self
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status

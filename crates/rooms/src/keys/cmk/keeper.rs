@@ -1,0 +1,210 @@
+//! What happens to keys by itself: rotation, end of brought material, destruction; and the records of their uses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailee_types::KeyId;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::manage::{CreateVersion, WRITE, find, on_key};
+use super::rows::{self, Due};
+use super::{KeyAct, KeyCx};
+use crate::gate::Class;
+use crate::{Failure, House};
+
+/// How often it is looked what is due, and uses are written down.
+const ROUND: Duration = Duration::from_secs(60);
+/// Keys in one record of uses.
+const NAMED_MAX: usize = 200;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The worker.
+pub(crate) async fn keep(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let ends = tokio::select! {
+            () = tokio::time::sleep(ROUND) => false,
+            _ = stop.wait_for(|s| *s) => true,
+        };
+        if let Err(e) = house.note_key_uses().await {
+            tracing::warn!("uses of keys could not be recorded: {e}");
+        }
+        if ends {
+            return;
+        }
+        if let Err(e) = house.keep_keys().await {
+            tracing::warn!("keys could not be looked after: {e}");
+        }
+    }
+}
+
+impl House {
+    /// Does what is due: rotates, ends brought material, destroys. Answers how many keys were changed.
+    ///
+    /// # Errors
+    /// When the database cannot be read. One key's trouble is not another's.
+    pub async fn keep_keys(self: &Arc<Self>) -> Result<u64, Failure> {
+        let mut done = 0;
+        // A key that is to be destroyed is neither rotated nor emptied.
+        for what in [Due::Deletion, Due::Material, Due::Rotation] {
+            let now = self.now();
+            let due = self.db.read(move |tx| rows::due(tx, what, now).map_err(Failure::from)).await?;
+            for (tenant, key) in due {
+                let caller = self.system_caller("key keeper");
+                let ended = match what {
+                    Due::Deletion => {
+                        self.perform(caller, Destroy { key: key.clone() }.of(&tenant, self)).await.map(drop)
+                    }
+                    Due::Material => {
+                        self.perform(caller, EndMaterial { key: key.clone() }.of(&tenant, self)).await
+                    }
+                    Due::Rotation => {
+                        let act = CreateVersion { key: key.clone(), by_interval: true };
+                        self.perform(caller, act.of(&tenant, self)).await.map(drop)
+                    }
+                };
+                match ended {
+                    Ok(()) => done += 1,
+                    Err(e) => {
+                        tracing::warn!(tenant.id = %tenant, key.id = %key, "a key could not be looked after: {e}")
+                    }
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes down how often keys were used since the last time, as a record of each tenant's log.
+    ///
+    /// # Errors
+    /// When a log cannot be written; what was not written is kept for the next time.
+    pub async fn note_key_uses(self: &Arc<Self>) -> Result<(), Failure> {
+        let mut failed = None;
+        for (tenant, mut uses) in self.take_uses() {
+            uses.sort_unstable();
+            for some in uses.chunks(NAMED_MAX) {
+                let act = NoteUses { uses: some.to_vec() };
+                if let Err(e) = self.perform(self.system_caller("key keeper"), act.of(&tenant, self)).await {
+                    for (key, operation, times) in some {
+                        self.count_use(&tenant, key, operation, *times);
+                    }
+                    failed = Some(e);
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+/// Destroys a key whose time has come.
+struct Destroy {
+    key: KeyId,
+}
+
+impl KeyAct for Destroy {
+    type Output = Value;
+    const CLASS: Class = WRITE;
+
+    fn action(&self) -> &'static str {
+        "kms:DestroyKey"
+    }
+
+    fn on(&self) -> String {
+        on_key(&self.key)
+    }
+
+    async fn run(self, cx: &KeyCx<'_>) -> Result<Value, Failure> {
+        let id = self.key.clone();
+        let told = cx
+            .write(move |tx, now| {
+                let key = find(tx, &self.key)?;
+                if key.delete_at.is_none_or(|at| at > now) {
+                    return Err(Failure::Conflict("the key was called back meanwhile".into()));
+                }
+                let versions = rows::versions(tx, &self.key)?;
+                rows::destroy(tx, &self.key)?;
+                Ok(json!({
+                    "keySpec": key.spec.name(),
+                    "versions": versions.iter().map(|v| v.0.as_str()).collect::<Vec<_>>(),
+                }))
+            })
+            .await?;
+        cx.house.forget_key(cx.tenant, &id);
+        cx.house.db.forget_deleted().await?;
+        Ok(told)
+    }
+
+    fn outcome(told: &Value) -> Value {
+        told.clone()
+    }
+}
+
+/// Ends material whose time is over.
+struct EndMaterial {
+    key: KeyId,
+}
+
+impl KeyAct for EndMaterial {
+    type Output = ();
+    const CLASS: Class = WRITE;
+
+    fn action(&self) -> &'static str {
+        "kms:DeleteKeyMaterial"
+    }
+
+    fn on(&self) -> String {
+        on_key(&self.key)
+    }
+
+    fn detail(&self) -> Value {
+        json!({ "why": "the time that was given for the material is over" })
+    }
+
+    async fn run(self, cx: &KeyCx<'_>) -> Result<(), Failure> {
+        cx.change(&self.key, |tx, key, now| {
+            if key.material_until.is_none_or(|until| until > now) {
+                return Err(Failure::Conflict("the material was brought again meanwhile".into()));
+            }
+            super::import::remove(tx, key)
+        })
+        .await?;
+        cx.house.db.forget_deleted().await.map_err(Failure::from)
+    }
+}
+
+/// Uses of keys, as a record of the tenant's log and in the counters.
+struct NoteUses {
+    uses: Vec<(KeyId, &'static str, u64)>,
+}
+
+impl KeyAct for NoteUses {
+    type Output = ();
+    const CLASS: Class = WRITE;
+
+    fn action(&self) -> &'static str {
+        "kms:NoteKeyUses"
+    }
+
+    fn on(&self) -> String {
+        "key/*".into()
+    }
+
+    fn detail(&self) -> Value {
+        let told = self.uses.iter().map(|(key, operation, times)| {
+            json!({ "keyId": key.as_str(), "operation": operation, "times": times })
+        });
+        json!({ "uses": told.collect::<Vec<_>>() })
+    }
+
+    async fn run(self, cx: &KeyCx<'_>) -> Result<(), Failure> {
+        cx.write(move |tx, now| {
+            let day = now.ms().div_euclid(DAY_MS);
+            for (key, operation, times) in &self.uses {
+                rows::add_uses(tx, key, (day, operation, *times))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}

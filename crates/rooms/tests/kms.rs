@@ -1,0 +1,222 @@
+//! Keys of KMS over time and against tampering, on both engines.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailee_rooms::gate::Caller;
+use bailee_rooms::keys::cmk::{
+    AliasName, CancelDeletion, Ciphertext, Context, CreateAlias, CreateKey, CreateVersion, Decrypt,
+    DescribeKey, Encrypt, Key, KeyAct, KeyOrigin, KeyProblem, KeyState, ListKeyUses, ListVersions,
+    ScheduleDeletion, SetEnabled, SetRotation, Spec, Usage,
+};
+use bailee_rooms::{Failure, House};
+use bailee_testkit::{TestHouse, TestTenant, on_each_engine};
+use bailee_types::{KeyId, SecretBytes, TenantId};
+use proptest::prelude::*;
+
+const DAY_MS: i64 = 86_400_000;
+
+async fn act<A: KeyAct>(
+    house: &Arc<House>,
+    caller: &Caller,
+    tenant: &TenantId,
+    act: A,
+) -> Result<A::Output, Failure> {
+    house.perform(caller.clone(), act.of(tenant, house)).await
+}
+
+async fn run<A: KeyAct>(t: &TestHouse, acme: &TestTenant, a: A) -> Result<A::Output, Failure> {
+    act(&t.house, &acme.root, &acme.id, a).await
+}
+
+fn new(rotation_days: Option<i64>) -> CreateKey {
+    CreateKey {
+        spec: Spec::Aes256,
+        usage: Usage::Encrypt,
+        origin: KeyOrigin::Own,
+        description: String::new(),
+        rotation_s: rotation_days.map(|d| d * 86_400),
+        tags: BTreeMap::new(),
+    }
+}
+
+fn encrypt(key: &KeyId) -> Encrypt {
+    Encrypt { key: key.clone(), plaintext: SecretBytes::new(b"42 pumps".to_vec()), context: Context::new() }
+}
+
+fn decrypt(blob: &Ciphertext) -> Decrypt {
+    Decrypt { blob: blob.clone(), context: Context::new() }
+}
+
+async fn show(t: &TestHouse, acme: &TestTenant, key: &KeyId) -> Key {
+    run(t, acme, DescribeKey { key: key.clone() }).await.unwrap()
+}
+
+#[test]
+fn a_key_rotates_when_its_time_has_come_and_once_after_a_pause() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let key = run(&t, &acme, new(Some(30))).await.unwrap().id;
+        let first = run(&t, &acme, encrypt(&key)).await.unwrap();
+        t.clock.advance_ms(29 * DAY_MS);
+        assert_eq!(t.house.keep_keys().await.unwrap(), 0, "not yet");
+        t.clock.advance_ms(DAY_MS);
+        assert_eq!(t.house.keep_keys().await.unwrap(), 1);
+        assert_eq!(t.house.keep_keys().await.unwrap(), 0, "once");
+        let second = run(&t, &acme, encrypt(&key)).await.unwrap();
+        assert_ne!(first.version, second.version);
+        for blob in [&first, &second] {
+            assert_eq!(run(&t, &acme, decrypt(blob)).await.unwrap().expose(), b"42 pumps");
+        }
+        // A disabled key does not rotate; enabled again it does what it missed once.
+        run(&t, &acme, SetEnabled { key: key.clone(), enabled: false }).await.unwrap();
+        t.clock.advance_ms(100 * DAY_MS);
+        assert_eq!(t.house.keep_keys().await.unwrap(), 0);
+        run(&t, &acme, SetEnabled { key: key.clone(), enabled: true }).await.unwrap();
+        assert_eq!(t.house.keep_keys().await.unwrap(), 1);
+        assert_eq!(t.house.keep_keys().await.unwrap(), 0);
+        let list = ListVersions { key: key.clone(), page: 1, size: 10 };
+        let versions = run(&t, &acme, list).await.unwrap();
+        assert_eq!(versions.total, 3);
+        assert!(versions.items.is_sorted_by_key(|v| v.1));
+        run(&t, &acme, SetRotation { key: key.clone(), seconds: None }).await.unwrap();
+        t.clock.advance_ms(1000 * DAY_MS);
+        assert_eq!(t.house.keep_keys().await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_scheduled_key_is_destroyed_with_all_that_names_it_and_not_before() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let key = run(&t, &acme, new(None)).await.unwrap().id;
+        let alias = AliasName::parse("alias/bills").unwrap();
+        run(&t, &acme, CreateAlias { alias, key: key.clone() }).await.unwrap();
+        let blob = run(&t, &acme, encrypt(&key)).await.unwrap();
+        run(&t, &acme, ScheduleDeletion { key: key.clone(), days: 7 }).await.unwrap();
+        t.clock.advance_ms(7 * DAY_MS - 1);
+        assert_eq!(t.house.keep_keys().await.unwrap(), 0);
+        run(&t, &acme, CancelDeletion { key: key.clone() }).await.unwrap();
+        t.clock.advance_ms(DAY_MS);
+        assert_eq!(t.house.keep_keys().await.unwrap(), 0, "it was called back");
+        assert!(run(&t, &acme, decrypt(&blob)).await.is_ok());
+        run(&t, &acme, ScheduleDeletion { key: key.clone(), days: 7 }).await.unwrap();
+        t.clock.advance_ms(7 * DAY_MS);
+        assert_eq!(t.house.keep_keys().await.unwrap(), 1);
+        assert!(matches!(run(&t, &acme, decrypt(&blob)).await, Err(Failure::NotFound { .. })));
+        assert!(matches!(t.house.key_named(&acme.id, "alias/bills").await, Err(Failure::NotFound { .. })));
+        let describe = DescribeKey { key: key.clone() };
+        assert!(matches!(run(&t, &acme, describe).await, Err(Failure::NotFound { .. })));
+        // Also for a process that comes later, and for one that had it opened.
+        let second = t.second();
+        assert!(act(&second.house, &acme.root, &acme.id, decrypt(&blob)).await.is_err());
+    });
+}
+
+#[test]
+fn another_process_sees_a_disabled_key_within_its_lease() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let key = run(&t, &acme, new(None)).await.unwrap().id;
+        let second = t.second();
+        let blob = act(&second.house, &acme.root, &acme.id, encrypt(&key)).await.unwrap();
+        run(&t, &acme, SetEnabled { key: key.clone(), enabled: false }).await.unwrap();
+        let refused = run(&t, &acme, decrypt(&blob)).await;
+        assert!(matches!(refused, Err(Failure::Key(KeyProblem::State(KeyState::Disabled)))), "at once here");
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        let refused = act(&second.house, &acme.root, &acme.id, decrypt(&blob)).await;
+        assert!(matches!(refused, Err(Failure::Key(KeyProblem::State(KeyState::Disabled)))), "and there");
+    });
+}
+
+#[test]
+fn two_who_rotate_at_once_make_two_versions_and_the_newest_encrypts() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let key = run(&t, &acme, new(None)).await.unwrap().id;
+        let rotate = || CreateVersion { key: key.clone(), by_interval: false };
+        let (a, b) = tokio::join!(run(&t, &acme, rotate()), run(&t, &acme, rotate()));
+        let made = [a.unwrap().0, b.unwrap().0];
+        let versions = run(&t, &acme, ListVersions { key: key.clone(), page: 1, size: 10 }).await.unwrap();
+        assert_eq!(versions.total, 3);
+        assert_eq!(versions.items.last().unwrap().0, show(&t, &acme, &key).await.primary);
+        assert!(made.contains(&run(&t, &acme, encrypt(&key)).await.unwrap().version));
+        // The keeper's rotation is by the clock: it makes none when a person was faster.
+        let by_clock = CreateVersion { key: key.clone(), by_interval: true };
+        assert!(matches!(run(&t, &acme, by_clock).await, Err(Failure::Conflict(_))));
+    });
+}
+
+#[test]
+fn material_moved_to_another_row_does_not_open() {
+    on_each_engine(async |t| {
+        let (acme, globex) = (t.tenant("acme").await, t.tenant("globex").await);
+        let one = run(&t, &acme, new(None)).await.unwrap();
+        let two = run(&t, &acme, new(None)).await.unwrap();
+        let theirs = run(&t, &globex, new(None)).await.unwrap();
+        let blob = run(&t, &acme, encrypt(&two.id)).await.unwrap();
+        let theirs_blob = run(&t, &globex, encrypt(&theirs.id)).await.unwrap();
+        for (from, to, tenant, caller, blob) in [
+            (&one, &two, &acme.id, &acme.root, &blob),
+            (&one, &theirs, &globex.id, &globex.root, &theirs_blob),
+        ] {
+            t.change(&format!(
+                "UPDATE cmk_version SET sealed_material = (SELECT sealed_material FROM cmk_version WHERE key_id = '{}') \
+                 WHERE key_id = '{}'",
+                from.id, to.id
+            ));
+            let second = t.second();
+            let refused = act(&second.house, caller, tenant, decrypt(blob)).await;
+            assert!(matches!(refused, Err(Failure::Damaged(_))), "{:?}", refused.map(drop));
+        }
+        // Nor does a key that says it is for something else.
+        let three = run(&t, &acme, new(None)).await.unwrap();
+        let blob = run(&t, &acme, encrypt(&three.id)).await.unwrap();
+        t.change(&format!("UPDATE cmk SET spec = 'Aliyun_SM4' WHERE key_id = '{}'", three.id));
+        let second = t.second();
+        assert!(act(&second.house, &acme.root, &acme.id, decrypt(&blob)).await.is_err());
+    });
+}
+
+#[test]
+fn uses_are_counted_by_day_and_stand_in_the_log() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let key = run(&t, &acme, new(None)).await.unwrap().id;
+        let records = t.house.head(&acme.id).await.unwrap().records;
+        let mut blob = None;
+        for _ in 0..5 {
+            blob = Some(run(&t, &acme, encrypt(&key)).await.unwrap());
+        }
+        run(&t, &acme, decrypt(&blob.unwrap())).await.unwrap();
+        assert_eq!(t.house.head(&acme.id).await.unwrap().records, records, "a use writes nothing");
+        t.house.note_key_uses().await.unwrap();
+        t.house.note_key_uses().await.unwrap();
+        assert_eq!(t.house.head(&acme.id).await.unwrap().records, records + 2, "one act, with its outcome");
+        t.clock.advance_ms(DAY_MS);
+        run(&t, &acme, encrypt(&key)).await.unwrap();
+        t.house.note_key_uses().await.unwrap();
+        let uses = |days| ListKeyUses { key: key.clone(), days };
+        let told = run(&t, &acme, uses(2)).await.unwrap();
+        let told: Vec<_> = told.iter().map(|(_, operation, n)| (operation.as_str(), *n)).collect();
+        assert_eq!(told, [("Decrypt", 1), ("Encrypt", 5), ("Encrypt", 1)]);
+        assert_eq!(run(&t, &acme, uses(1)).await.unwrap().len(), 1);
+    });
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_as_a_ciphertext_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+        if let Ok(read) = Ciphertext::read(&bytes) {
+            prop_assert_eq!(read.to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_as_an_alias_without_a_panic(text in "\\PC{0,300}") {
+        if let Ok(read) = AliasName::parse(&text) {
+            prop_assert_eq!(read.as_str(), text);
+        }
+    }
+}

@@ -1,0 +1,545 @@
+"""KMS by its own SDKs, new and old: life of a key, ciphertexts, data keys, pairs, brought material, aliases, tags, rights."""
+
+import base64
+import hashlib
+import json
+import threading
+
+import pytest
+from aliyunsdkcore.acs_exception.exceptions import ServerException
+from aliyunsdkcore.client import AcsClient
+from aliyunsdkkms.request.v20160120 import (
+    CreateKeyRequest, DecryptRequest, DescribeKeyRequest, EncryptRequest, GenerateDataKeyRequest,
+)
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, hmac, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from gmssl import sm2 as gm_sm2
+from gmssl import sm3 as gm_sm3
+
+import house as h
+import sdk
+from kit import rpc, run, wait_until
+from sdk import Sdk, make_user, policy, refused
+
+KMS = "2016-01-20"
+
+
+@pytest.fixture(scope="module")
+def kms(shared):
+    return Sdk("Kms", shared, shared.key("acme"))
+
+
+@pytest.fixture(scope="module")
+def ram(shared):
+    return Sdk("Ram", shared, shared.key("acme"))
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def raw(text):
+    return base64.b64decode(text)
+
+
+def new(kms, **more):
+    return kms("CreateKey", **more)["KeyMetadata"]
+
+
+def test_a_key_lives_from_its_making_to_its_scheduled_end(kms, shared):
+    key = new(kms, Description="invoices", Tags=json.dumps([{"TagKey": "team", "TagValue": "billing"}]))
+    id = key["KeyId"]
+    assert key["KeySpec"] == "Aliyun_AES_256" and key["KeyUsage"] == "ENCRYPT/DECRYPT" and key["KeyState"] == "Enabled"
+    assert key["Origin"] == "Aliyun_KMS" and key["AutomaticRotation"] == "Disabled" and key["Description"] == "invoices"
+    assert key["Arn"] == f"acs:kms:{h.REGION}:{shared.tenant('acme')['id']}:key/{id}"
+    assert kms("DescribeKey", KeyId=key["Arn"])["KeyMetadata"]["KeyId"] == id
+    kms("UpdateKeyDescription", KeyId=id, Description="bills")
+    assert kms("DescribeKey", KeyId=id)["KeyMetadata"]["Description"] == "bills"
+
+    blob = kms("Encrypt", KeyId=id, Plaintext=b64(b"secret"))["CiphertextBlob"]
+    kms("DisableKey", KeyId=id)
+    for action, more in [("Encrypt", {"KeyId": id, "Plaintext": b64(b"x")}), ("Decrypt", {"CiphertextBlob": blob}),
+                         ("GenerateDataKey", {"KeyId": id})]:
+        with refused("Rejected.Disabled"):
+            kms(action, **more)
+    kms("EnableKey", KeyId=id)
+    assert raw(kms("Decrypt", CiphertextBlob=blob)["Plaintext"]) == b"secret"
+
+    kms("SetDeletionProtection", ProtectedResourceArn=key["Arn"], EnableDeletionProtection=True, DeletionProtectionDescription="in use")
+    told = kms("DescribeKey", KeyId=id)["KeyMetadata"]
+    assert told["DeletionProtection"] == "Enabled" and told["DeletionProtectionDescription"] == "in use"
+    with refused("Rejected.DeletionProtected"):
+        kms("ScheduleKeyDeletion", KeyId=id, PendingWindowInDays=7)
+    kms("SetDeletionProtection", ProtectedResourceArn=key["Arn"], EnableDeletionProtection=False)
+    for days in (6, 367):
+        with refused("InvalidParameter"):
+            kms("ScheduleKeyDeletion", KeyId=id, PendingWindowInDays=days)
+    kms("ScheduleKeyDeletion", KeyId=id, PendingWindowInDays=7)
+    told = kms("DescribeKey", KeyId=id)["KeyMetadata"]
+    assert told["KeyState"] == "PendingDeletion" and told["DeleteDate"] > told["CreationDate"]
+    for action, more in [("Encrypt", {"KeyId": id, "Plaintext": b64(b"x")}), ("Decrypt", {"CiphertextBlob": blob}),
+                         ("EnableKey", {"KeyId": id}), ("ScheduleKeyDeletion", {"KeyId": id, "PendingWindowInDays": 7}),
+                         ("UpdateKeyDescription", {"KeyId": id, "Description": "x"})]:
+        with refused("Rejected.PendingDeletion"):
+            kms(action, **more)
+    kms("CancelKeyDeletion", KeyId=id)
+    assert raw(kms("Decrypt", CiphertextBlob=blob)["Plaintext"]) == b"secret"
+    with refused("Rejected.StateModifiedFailed"):
+        kms("CancelKeyDeletion", KeyId=id)
+
+
+def test_what_is_wrong_is_said_by_the_codes_of_the_product(kms):
+    nobody = "00000000-0000-4000-8000-000000000000"
+    for name in (nobody, "no-such-key", "key/x", f"acs:kms:x:1:key/{nobody}"):
+        with refused("Forbidden.KeyNotFound", 404):
+            kms("DescribeKey", KeyId=name)
+    with refused("Forbidden.KeyNotFound", 404):
+        kms("Encrypt", KeyId=nobody, Plaintext=b64(b"x"))
+    with refused("Forbidden.AliasNotFound", 404):
+        kms("Encrypt", KeyId="alias/nobody", Plaintext=b64(b"x"))
+    key = new(kms)["KeyId"]
+    for more in ({"Plaintext": "not base64!"}, {"Plaintext": b64(b"x" * 6145)}):
+        with refused("InvalidParameter"):
+            kms("Encrypt", KeyId=key, **more)
+    for blob in ("", "AAAA", b64(b"\x01" + bytes(40)), b64(b"\x02" + bytes(80)), "%%%"):
+        with pytest.raises(Exception) as said:
+            kms("Decrypt", CiphertextBlob=blob)
+        assert getattr(said.value, "code", "") in ("InvalidParameter", "MissingParameter", "Forbidden.KeyNotFound"), said.value
+    for spec in ("AES_256", "Aliyun_AES_128", "RSA_1024"):
+        with refused("InvalidParameter"):
+            new(kms, KeySpec=spec)
+    with refused("InvalidParameter"):
+        new(kms, KeySpec="EC_P256", KeyUsage="ENCRYPT/DECRYPT")
+    with refused("UnsupportedOperation"):
+        new(kms, ProtectionLevel="HSM")
+    with refused("UnsupportedOperation"):
+        kms("Encrypt", KeyId=key, Plaintext=b64(b"x"), DryRun="true")
+    with refused("UnsupportedOperation"):
+        kms("GetKeyPolicy", KeyId=key)
+    with refused("InvalidParameter"):
+        kms("GenerateDataKey", KeyId=key, KeySpec="AES_256", NumberOfBytes=5)
+    with refused("Forbidden.KeyVersionNotFound", 404):
+        kms("DescribeKeyVersion", KeyId=key, KeyVersionId=nobody)
+
+
+@pytest.mark.parametrize("spec", ["Aliyun_AES_256", "Aliyun_SM4"])
+def test_a_ciphertext_opens_in_its_context_only(kms, spec):
+    key = new(kms, KeySpec=spec)["KeyId"]
+    context = {"object": "invoices/1.pdf", "a": "b c"}
+    sealed = kms("Encrypt", KeyId=key, Plaintext=b64(b"42 pumps"), EncryptionContext=context)
+    assert sealed["KeyId"] == key
+    assert raw(kms("Decrypt", CiphertextBlob=sealed["CiphertextBlob"], EncryptionContext=context)["Plaintext"]) == b"42 pumps"
+    for other in ({}, {"object": "invoices/1.pdf"}, {**context, "a": "b  c"}, {"objectinvoices/1.pdf": "", "a": "b c"}):
+        with refused("InvalidParameter"):
+            kms("Decrypt", CiphertextBlob=sealed["CiphertextBlob"], EncryptionContext=other)
+    blob = bytearray(raw(sealed["CiphertextBlob"]))
+    for at in (1, 20, 33, 40, 60, len(blob) - 1):
+        changed = bytearray(blob)
+        changed[at] ^= 1
+        with pytest.raises(Exception) as said:
+            kms("Decrypt", CiphertextBlob=b64(changed), EncryptionContext=context)
+        assert said.value.code in ("InvalidParameter", "Forbidden.KeyNotFound", "Forbidden.KeyVersionNotFound"), at
+    # Under another key with the same material's place: the blob names its key, and is bound to it.
+    other = new(kms, KeySpec=spec)["KeyId"]
+    moved = bytearray(blob)
+    moved[1:17] = bytes.fromhex(other.replace("-", ""))
+    with refused("Forbidden.KeyVersionNotFound", 404):
+        kms("Decrypt", CiphertextBlob=b64(moved), EncryptionContext=context)
+
+    again = kms("ReEncrypt", CiphertextBlob=sealed["CiphertextBlob"], SourceEncryptionContext=context, DestinationKeyId=other,
+                DestinationEncryptionContext={"new": "1"})
+    assert again["KeyId"] == other
+    assert raw(kms("Decrypt", CiphertextBlob=again["CiphertextBlob"], EncryptionContext={"new": "1"})["Plaintext"]) == b"42 pumps"
+
+
+def test_data_keys_come_in_all_lengths_and_can_be_exported(kms):
+    key = new(kms)["KeyId"]
+    for more, length in [({}, 32), ({"KeySpec": "AES_128"}, 16), ({"KeySpec": "AES_256"}, 32), ({"NumberOfBytes": 1024}, 1024), ({"NumberOfBytes": 1}, 1)]:
+        made = kms("GenerateDataKey", KeyId=key, **more)
+        assert len(raw(made["Plaintext"])) == length
+        assert kms("Decrypt", CiphertextBlob=made["CiphertextBlob"])["Plaintext"] == made["Plaintext"]
+    blind = kms("GenerateDataKeyWithoutPlaintext", KeyId=key, EncryptionContext={"x": "y"})
+    assert not blind.get("Plaintext") and len(raw(kms("Decrypt", CiphertextBlob=blind["CiphertextBlob"], EncryptionContext={"x": "y"})["Plaintext"])) == 32
+
+    private = rsa.generate_private_key(65537, 2048)
+    public = b64(private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
+    ways = {
+        "RSAES_OAEP_SHA_256": padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
+        "RSAES_OAEP_SHA_1": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),
+        "RSAES_PKCS1_V1_5": padding.PKCS1v15(),
+    }
+    for way, how in ways.items():
+        to = {"PublicKeyBlob": public, "WrappingKeySpec": "RSA_2048", "WrappingAlgorithm": way}
+        made = kms("GenerateAndExportDataKey", KeyId=key, **to)
+        plain = kms("Decrypt", CiphertextBlob=made["CiphertextBlob"])["Plaintext"]
+        assert private.decrypt(raw(made["ExportedDataKey"]), how) == raw(plain)
+        out = kms("ExportDataKey", CiphertextBlob=made["CiphertextBlob"], **to)["ExportedDataKey"]
+        assert private.decrypt(raw(out), how) == raw(plain)
+    for wrong in ({"PublicKeyBlob": b64(b"x")}, {"WrappingKeySpec": "EC_SM2"}, {"WrappingKeySpec": "RSA_3072"}, {"WrappingAlgorithm": "ROT13"}):
+        with pytest.raises(Exception) as said:
+            kms("GenerateAndExportDataKey", KeyId=key, **{**to, **wrong})
+        assert said.value.code in ("InvalidParameter", "UnsupportedOperation"), said.value
+
+
+def test_a_rotated_key_still_decrypts_what_older_versions_encrypted(kms):
+    key = new(kms, EnableAutomaticRotation=True, RotationInterval="30d")
+    id, first = key["KeyId"], key["PrimaryKeyVersion"]
+    assert key["AutomaticRotation"] == "Enabled" and key["RotationInterval"] == "2592000s" and key["NextRotationDate"]
+    old = kms("Encrypt", KeyId=id, Plaintext=b64(b"old"))
+    second = kms("CreateKeyVersion", KeyId=id)["KeyVersion"]["KeyVersionId"]
+    fresh = kms("Encrypt", KeyId=id, Plaintext=b64(b"new"))
+    assert (old["KeyVersionId"], fresh["KeyVersionId"]) == (first, second)
+    assert raw(kms("Decrypt", CiphertextBlob=old["CiphertextBlob"])["Plaintext"]) == b"old"
+    assert raw(kms("Decrypt", CiphertextBlob=fresh["CiphertextBlob"])["Plaintext"]) == b"new"
+    assert kms("DescribeKey", KeyId=id)["KeyMetadata"]["PrimaryKeyVersion"] == second
+    listed = kms("ListKeyVersions", KeyId=id, PageSize=1, PageNumber=2)
+    assert listed["TotalCount"] == 2 and [v["KeyVersionId"] for v in listed["KeyVersions"]["KeyVersion"]] == [second]
+    assert kms("DescribeKeyVersion", KeyId=id, KeyVersionId=first)["KeyVersion"]["KeyVersionId"] == first
+    kms("UpdateRotationPolicy", KeyId=id, EnableAutomaticRotation=False)
+    assert kms("DescribeKey", KeyId=id)["KeyMetadata"]["AutomaticRotation"] == "Disabled"
+    for wrong in ("6d", "731d", "x", "10", "-30d", "9999999999999999999d"):
+        with refused("InvalidParameter"):
+            kms("UpdateRotationPolicy", KeyId=id, EnableAutomaticRotation=True, RotationInterval=wrong)
+    kms("UpdateRotationPolicy", KeyId=id, EnableAutomaticRotation=True, RotationInterval="604800s")
+    kms("DisableKey", KeyId=id)
+    assert kms("DescribeKey", KeyId=id)["KeyMetadata"]["AutomaticRotation"] == "Suspended"
+
+
+def test_key_pairs_work_with_libraries_that_are_not_ours(kms):
+    digest = hashlib.sha256(b"a contract").digest()
+    prehashed = utils.Prehashed(hashes.SHA256())
+    for spec, algorithm in [("RSA_2048", "RSA_PSS_SHA_256"), ("RSA_2048", "RSA_PKCS1_SHA_256"), ("EC_P256", "ECDSA_SHA_256"), ("EC_P256K", "ECDSA_SHA_256")]:
+        key = new(kms, KeySpec=spec, KeyUsage="SIGN/VERIFY")
+        assert not key["PrimaryKeyVersion"]
+        version = kms("ListKeyVersions", KeyId=key["KeyId"])["KeyVersions"]["KeyVersion"][0]["KeyVersionId"]
+        at = {"KeyId": key["KeyId"], "KeyVersionId": version}
+        public = serialization.load_pem_public_key(kms("GetPublicKey", **at)["PublicKey"].encode())
+        signature = kms("AsymmetricSign", **at, Algorithm=algorithm, Digest=b64(digest))["Value"]
+        how = {"RSA_PSS_SHA_256": lambda s, d: public.verify(s, d, padding.PSS(padding.MGF1(hashes.SHA256()), 32), prehashed),
+               "RSA_PKCS1_SHA_256": lambda s, d: public.verify(s, d, padding.PKCS1v15(), prehashed),
+               "ECDSA_SHA_256": lambda s, d: public.verify(s, d, ec.ECDSA(prehashed))}[algorithm]
+        how(raw(signature), digest)
+        with pytest.raises(InvalidSignature):
+            how(raw(signature), hashlib.sha256(b"another").digest())
+        assert kms("AsymmetricVerify", **at, Algorithm=algorithm, Digest=b64(digest), Value=signature)["Value"] is True
+        assert kms("AsymmetricVerify", **at, Algorithm=algorithm, Digest=b64(bytes(32)), Value=signature)["Value"] is False
+        assert kms("AsymmetricVerify", **at, Algorithm=algorithm, Digest=b64(digest), Value=b64(b"x"))["Value"] is False
+        with refused("InvalidParameter"):
+            kms("AsymmetricSign", **at, Algorithm=algorithm, Digest=b64(b"short"))
+        with refused("UnsupportedOperation"):
+            kms("AsymmetricSign", **at, Algorithm="SM2DSA", Digest=b64(digest))
+        with refused("UnsupportedOperation"):
+            kms("Encrypt", KeyId=key["KeyId"], Plaintext=b64(b"x"))
+        # What theirs signs, ours checks: an own key of theirs cannot be asked, so the other way round is by Verify above.
+
+    key = new(kms, KeySpec="RSA_2048")["KeyId"]
+    version = kms("ListKeyVersions", KeyId=key)["KeyVersions"]["KeyVersion"][0]["KeyVersionId"]
+    at = {"KeyId": key, "KeyVersionId": version}
+    public = serialization.load_pem_public_key(kms("GetPublicKey", **at)["PublicKey"].encode())
+    theirs = public.encrypt(b"data key", padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+    assert raw(kms("AsymmetricDecrypt", **at, Algorithm="RSAES_OAEP_SHA_256", CiphertextBlob=b64(theirs))["Plaintext"]) == b"data key"
+    ours = kms("AsymmetricEncrypt", **at, Algorithm="RSAES_OAEP_SHA_1", Plaintext=b64(b"x"))["CiphertextBlob"]
+    assert raw(kms("AsymmetricDecrypt", **at, Algorithm="RSAES_OAEP_SHA_1", CiphertextBlob=ours)["Plaintext"]) == b"x"
+    with refused("InvalidParameter"):
+        kms("AsymmetricDecrypt", **at, Algorithm="RSAES_OAEP_SHA_256", CiphertextBlob=ours)
+    with refused("UnsupportedOperation"):
+        kms("AsymmetricDecrypt", **at, Algorithm="RSAES_PKCS1_V1_5", CiphertextBlob=b64(public.encrypt(b"x", padding.PKCS1v15())))
+    with refused("InvalidParameter"):
+        kms("AsymmetricEncrypt", **at, Algorithm="RSAES_OAEP_SHA_256", Plaintext=b64(bytes(200)))
+    symmetric = new(kms)["KeyId"]
+    moved = kms("ReEncrypt", CiphertextBlob=ours, SourceKeyId=key, SourceKeyVersionId=version,
+                SourceEncryptionAlgorithm="RSAES_OAEP_SHA_1", DestinationKeyId=symmetric)["CiphertextBlob"]
+    assert raw(kms("Decrypt", CiphertextBlob=moved)["Plaintext"]) == b"x"
+
+
+def test_sm2_works_with_an_implementation_that_is_not_ours(kms):
+    def point(at):
+        pem = kms("GetPublicKey", **at)["PublicKey"]
+        der = raw("".join(line for line in pem.splitlines() if not line.startswith("-")))
+        return der[-64:].hex()
+
+    key = new(kms, KeySpec="EC_SM2", KeyUsage="SIGN/VERIFY")["KeyId"]
+    version = kms("ListKeyVersions", KeyId=key)["KeyVersions"]["KeyVersion"][0]["KeyVersionId"]
+    at = {"KeyId": key, "KeyVersionId": version}
+    theirs = gm_sm2.CryptSM2(private_key="", public_key=point(at), asn1=True)
+    e = theirs._sm3_z(b"a contract")
+    signature = raw(kms("AsymmetricSign", **at, Algorithm="SM2DSA", Digest=b64(bytes.fromhex(e)))["Value"])
+    assert theirs.verify(signature.hex(), bytes.fromhex(e))
+    assert not theirs.verify(signature.hex(), hashlib.sha256(b"x").digest())
+
+    key = new(kms, KeySpec="EC_SM2")["KeyId"]
+    version = kms("ListKeyVersions", KeyId=key)["KeyVersions"]["KeyVersion"][0]["KeyVersionId"]
+    at = {"KeyId": key, "KeyVersionId": version}
+    sealed = kms("AsymmetricEncrypt", **at, Algorithm="SM2PKE", Plaintext=b64(b"42 pumps"))["CiphertextBlob"]
+    assert raw(kms("AsymmetricDecrypt", **at, Algorithm="SM2PKE", CiphertextBlob=sealed)["Plaintext"]) == b"42 pumps"
+    # C1 x and y, C3, C2 of theirs as the DER that the standard writes (GB/T 35276).
+    parts = bytes.fromhex(gm_sm2.CryptSM2(private_key="", public_key=point(at), mode=1).encrypt(b"from elsewhere").hex())
+    x, y, c3, c2 = parts[:32], parts[32:64], parts[64:96], parts[96:]
+
+    def tlv(tag, body):
+        return bytes([tag, len(body)]) + body
+
+    def number(data):
+        data = data.lstrip(b"\0") or b"\0"
+        return tlv(2, b"\0" + data if data[0] > 127 else data)
+
+    der = tlv(0x30, number(x) + number(y) + tlv(4, c3) + tlv(4, c2))
+    assert raw(kms("AsymmetricDecrypt", **at, Algorithm="SM2PKE", CiphertextBlob=b64(der))["Plaintext"]) == b"from elsewhere"
+
+
+def test_authentication_codes_are_checked_and_belong_to_one_key(kms):
+    for spec, length in [("HMAC_SM3", 32), ("HMAC_SHA_224", 28), ("HMAC_SHA_256", 32), ("HMAC_SHA_384", 48), ("HMAC_SHA_512", 64)]:
+        key = new(kms, KeySpec=spec)
+        assert key["KeyUsage"] == "GENERATE/VERIFY_MAC"
+        made = kms("GenerateMac", KeyId=key["KeyId"], Algorithm=spec, Message=b64(b"order 7"))
+        assert len(raw(made["Mac"])) == length
+        check = lambda message, mac: kms("VerifyMac", KeyId=key["KeyId"], Algorithm=spec, Message=b64(message), Mac=b64(mac))["Value"]
+        assert check(b"order 7", raw(made["Mac"])) is True
+        assert check(b"order 8", raw(made["Mac"])) is False and check(b"order 7", raw(made["Mac"])[:-1]) is False
+        other = "HMAC_SHA_256" if spec != "HMAC_SHA_256" else "HMAC_SM3"
+        with refused("UnsupportedOperation"):
+            kms("GenerateMac", KeyId=key["KeyId"], Algorithm=other, Message=b64(b"x"))
+
+
+@pytest.mark.parametrize("spec,length", [("Aliyun_AES_256", 32), ("Aliyun_SM4", 16)])
+def test_a_tenant_brings_its_own_material_and_takes_it_away(kms, spec, length):
+    key = new(kms, Origin="EXTERNAL", KeySpec=spec)
+    id, material = key["KeyId"], bytes(range(length))
+    assert key["KeyState"] == "PendingImport"
+    with refused("Rejected.PendingImport"):
+        kms("Encrypt", KeyId=id, Plaintext=b64(b"x"))
+
+    def bring(what, way="RSAES_OAEP_SHA_256", until=0, key=id, **more):
+        told = kms("GetParametersForImport", KeyId=key, WrappingAlgorithm=way, WrappingKeySpec="RSA_2048")
+        public = serialization.load_der_public_key(raw(told["PublicKey"]))
+        how = {"RSAES_OAEP_SHA_256": padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
+               "RSAES_OAEP_SHA_1": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),
+               "RSAES_PKCS1_V1_5": padding.PKCS1v15()}[way]
+        wire = {"KeyId": key, "EncryptedKeyMaterial": b64(public.encrypt(what, how)), "ImportToken": told["ImportToken"], "KeyMaterialExpireUnix": until}
+        kms("ImportKeyMaterial", **{**wire, **more})
+
+    with refused("InvalidKeyMaterial", 400):
+        bring(material[:-1])
+    with refused("InvalidKeyMaterial", 400):
+        bring(material, EncryptedKeyMaterial=b64(bytes(256)))
+    with refused("InvalidImportToken", 400):
+        bring(material, ImportToken=b64(bytes(100)))
+    other = new(kms, Origin="EXTERNAL", KeySpec=spec)["KeyId"]
+    token = kms("GetParametersForImport", KeyId=other, WrappingAlgorithm="RSAES_OAEP_SHA_256", WrappingKeySpec="RSA_2048")["ImportToken"]
+    with refused("InvalidImportToken", 400):
+        bring(material, ImportToken=token)
+    with refused("InvalidParameter"):
+        bring(material, until=1)
+
+    bring(material)
+    blob = kms("Encrypt", KeyId=id, Plaintext=b64(b"mine"))["CiphertextBlob"]
+    kms("DeleteKeyMaterial", KeyId=id)
+    with refused("Rejected.PendingImport"):
+        kms("Decrypt", CiphertextBlob=blob)
+    # Only the first material for ever: with another, what was encrypted would be lost without a word.
+    with refused("InvalidKeyMaterial", 400):
+        bring(bytes(length))
+    bring(material, "RSAES_PKCS1_V1_5")
+    assert raw(kms("Decrypt", CiphertextBlob=blob)["Plaintext"]) == b"mine"
+    bring(material, "RSAES_OAEP_SHA_1", until=4102444800)
+    assert kms("DescribeKey", KeyId=id)["KeyMetadata"]["MaterialExpireTime"].startswith("2100-01-01")
+    with refused("Unsupported.Origin"):
+        kms("CreateKeyVersion", KeyId=id)
+    with refused("Unsupported.Origin"):
+        kms("UpdateRotationPolicy", KeyId=id, EnableAutomaticRotation=True, RotationInterval="7d")
+    with refused("Unsupported.Origin"):
+        kms("DeleteKeyMaterial", KeyId=new(kms)["KeyId"])
+    with refused("Unsupported.Origin"):
+        new(kms, Origin="EXTERNAL", KeySpec="RSA_2048")
+
+
+def test_aliases_name_keys_and_move(kms):
+    one, two = new(kms)["KeyId"], new(kms)["KeyId"]
+    kms("CreateAlias", AliasName="alias/bills", KeyId=one)
+    with refused("AliasAlreadyExists"):
+        kms("CreateAlias", AliasName="alias/bills", KeyId=two)
+    sealed = kms("Encrypt", KeyId="alias/bills", Plaintext=b64(b"x"))
+    assert sealed["KeyId"] == one
+    assert kms("ListAliasesByKeyId", KeyId=one)["Aliases"]["Alias"][0]["AliasName"] == "alias/bills"
+    kms("UpdateAlias", AliasName="alias/bills", KeyId=two)
+    assert kms("Encrypt", KeyId="alias/bills", Plaintext=b64(b"x"))["KeyId"] == two
+    assert kms("ListAliasesByKeyId", KeyId=one)["TotalCount"] == 0
+    with refused("InvalidParameter"):
+        kms("UpdateAlias", AliasName="alias/bills", KeyId=new(kms, KeySpec="Aliyun_SM4")["KeyId"])
+    kms("CreateAlias", AliasName="alias/a/b_c-d", KeyId=two)
+    listed = kms("ListAliases", PageSize=1, PageNumber=1)
+    assert listed["TotalCount"] == 2 and listed["Aliases"]["Alias"][0]["AliasName"] == "alias/a/b_c-d"
+    for wrong in ("bills", "alias/", "alias/a b", "alias/" + "x" * 250, "alias/ü"):
+        with refused("InvalidParameter"):
+            kms("CreateAlias", AliasName=wrong, KeyId=one)
+    kms("DeleteAlias", AliasName="alias/bills")
+    with refused("Forbidden.AliasNotFound", 404):
+        kms("DeleteAlias", AliasName="alias/bills")
+    with refused("Forbidden.AliasNotFound", 404):
+        kms("Encrypt", KeyId="alias/bills", Plaintext=b64(b"x"))
+
+
+def test_tags_lists_and_filters(house):
+    kms = Sdk("Kms", house, house.key("acme"))
+    keys = [new(kms, KeySpec=s)["KeyId"] for s in ("Aliyun_AES_256", "Aliyun_SM4", "EC_P256")]
+    kms("DisableKey", KeyId=keys[1])
+    listed = kms("ListKeys", PageSize=2, PageNumber=1)
+    assert listed["TotalCount"] == 3 and len(listed["Keys"]["Key"]) == 2
+    seen = {k["KeyId"] for n in (1, 2) for k in kms("ListKeys", PageSize=2, PageNumber=n)["Keys"]["Key"]}
+    assert seen == set(keys)
+    found = lambda **filters: [k["KeyId"] for k in kms("ListKeys", Filters=json.dumps([{"Key": k, "Values": v} for k, v in filters.items()]))["Keys"]["Key"]]
+    assert found(KeyState=["Disabled"]) == [keys[1]]
+    assert set(found(KeySpec=["EC_P256", "Aliyun_SM4"])) == set(keys[1:])
+    assert found(KeyState=["Enabled"], KeySpec=["Aliyun_SM4"]) == []
+    with refused("InvalidParameter"):
+        found(KeyState=["Asleep"])
+
+    tags = lambda key: {t["TagKey"]: t["TagValue"] for t in kms("ListResourceTags", KeyId=key)["Tags"].get("Tag") or []}
+    kms("TagResource", KeyId=keys[0], Tags=json.dumps([{"TagKey": "team", "TagValue": "billing"}, {"TagKey": "env", "TagValue": "prod"}]))
+    assert tags(keys[0]) == {"team": "billing", "env": "prod"}
+    kms("UntagResource", KeyId=keys[0], TagKeys='["env"]')
+    assert tags(keys[0]) == {"team": "billing"}
+    kms("TagResources", RegionId=h.REGION, ResourceType="key", ResourceId=keys, Tag=[{"Key": "owner", "Value": "li"}])
+    assert all(tags(k)["owner"] == "li" for k in keys)
+    told = kms("ListTagResources", RegionId=h.REGION, ResourceType="key", ResourceId=keys, Tag=[{"Key": "team", "Value": "billing"}])
+    assert {t["ResourceId"] for t in told["TagResources"]["TagResource"]} == {keys[0]}
+    kms("UntagResources", RegionId=h.REGION, ResourceType="key", ResourceId=[keys[0]], All=True)
+    assert tags(keys[0]) == {}
+    with refused("InvalidParameter"):
+        kms("TagResource", KeyId=keys[0], Tags=json.dumps([{"TagKey": f"k{n}", "TagValue": ""} for n in range(21)]))
+    with refused("UnsupportedOperation"):
+        kms("TagResource", KeyId=keys[0], SecretName="s", Tags=json.dumps([{"TagKey": "a"}]))
+
+
+def test_the_account_and_passwords(kms):
+    kms("OpenKmsService")
+    assert kms("DescribeAccountKmsStatus")["AccountStatus"] == "Enabled"
+    assert kms("DescribeRegions")["Regions"]["Region"][0]["RegionId"] == h.REGION
+    made = kms("GetRandomPassword")["RandomPassword"]
+    assert len(made) == 32 and any(c.isdigit() for c in made) and any(c.isupper() for c in made)
+    made = kms("GetRandomPassword", PasswordLength="64", ExcludePunctuation="true", ExcludeCharacters="abcABC")["RandomPassword"]
+    assert len(made) == 64 and made.isalnum() and not set(made) & set("abcABC")
+    with refused("InvalidParameter"):
+        kms("GetRandomPassword", PasswordLength="7")
+
+
+def test_rights_are_asked_by_key_and_context(kms, ram, shared):
+    mine, other = new(kms)["KeyId"], new(kms)["KeyId"]
+    arn = lambda key: f"acs:kms:*:*:key/{key}"
+    keys = make_user(ram, "crypt", own={
+        "use-one": policy(action=["kms:Encrypt", "kms:Decrypt"], resource=arn(mine)),
+        "not-secret": policy("Deny", ["kms:Decrypt"], "*", StringEquals={"kms:EncryptionContext/class": "secret"}),
+    })
+    user = Sdk("Kms", shared, keys)
+    blob = user("Encrypt", KeyId=mine, Plaintext=b64(b"x"))["CiphertextBlob"]
+    assert raw(user("Decrypt", CiphertextBlob=blob)["Plaintext"]) == b"x"
+    with refused("Forbidden.NoPermission", 403) as said:
+        user("Encrypt", KeyId=other, Plaintext=b64(b"x"))
+    assert said.detail["AuthAction"] == "kms:Encrypt" and said.detail["NoPermissionType"] == "ImplicitDeny"
+    foreign = kms("Encrypt", KeyId=other, Plaintext=b64(b"x"))["CiphertextBlob"]
+    with refused("Forbidden.NoPermission", 403):
+        user("Decrypt", CiphertextBlob=foreign)
+    with refused("Forbidden.NoPermission", 403):
+        user("ReEncrypt", CiphertextBlob=foreign, DestinationKeyId=mine)
+    secret = user("Encrypt", KeyId=mine, Plaintext=b64(b"x"), EncryptionContext={"class": "secret"})["CiphertextBlob"]
+    with refused("Forbidden.NoPermission", 403) as said:
+        user("Decrypt", CiphertextBlob=secret, EncryptionContext={"class": "secret"})
+    assert said.detail["NoPermissionType"] == "ExplicitDeny"
+    with refused("InvalidParameter"):
+        user("Decrypt", CiphertextBlob=secret)
+    with refused("Forbidden.NoPermission", 403):
+        user("ScheduleKeyDeletion", KeyId=mine, PendingWindowInDays=7)
+
+
+def test_another_tenants_key_is_not_there(kms, shared):
+    key = new(kms)["KeyId"]
+    blob = kms("Encrypt", KeyId=key, Plaintext=b64(b"x"))["CiphertextBlob"]
+    kms("CreateAlias", AliasName="alias/ours", KeyId=key)
+    theirs = Sdk("Kms", shared, shared.key("globex"))
+    for action, more in [("DescribeKey", {"KeyId": key}), ("Encrypt", {"KeyId": key, "Plaintext": b64(b"x")}),
+                         ("Decrypt", {"CiphertextBlob": blob}), ("DisableKey", {"KeyId": key}), ("ListResourceTags", {"KeyId": key}),
+                         ("DescribeKey", {"KeyId": f"acs:kms:{h.REGION}:{shared.tenant('acme')['id']}:key/{key}"})]:
+        with refused("Forbidden.KeyNotFound", 404):
+            theirs(action, **more)
+    with refused("Forbidden.AliasNotFound", 404):
+        theirs("Encrypt", KeyId="alias/ours", Plaintext=b64(b"x"))
+    assert key not in json.dumps(theirs("ListKeys"))
+
+
+@pytest.mark.parametrize("config", [{}, {"signature_algorithm": "v2"}, {"signature_algorithm": "ACS3-HMAC-SM3"}, {"signature_version": "v4"}])
+def test_every_signature_of_the_sdk_is_taken(shared, config):
+    kms = Sdk("Kms", shared, shared.key("acme"), **config)
+    key = new(kms)["KeyId"]
+    blob = kms("Encrypt", KeyId=key, Plaintext=b64(b"x"), EncryptionContext={"a": "b c/+"})["CiphertextBlob"]
+    assert raw(kms("Decrypt", CiphertextBlob=blob, EncryptionContext={"a": "b c/+"})["Plaintext"]) == b"x"
+
+
+def test_the_old_sdk_encrypts_and_decrypts(shared):
+    key_id, secret = shared.key("acme")
+    client = AcsClient(key_id, secret, h.REGION)
+    client.add_endpoint(h.REGION, "Kms", shared.console.removeprefix("http://"))
+
+    def call(module, kind, **fields):
+        request = getattr(module, kind)()
+        request.set_protocol_type("http")
+        for name, value in fields.items():
+            getattr(request, f"set_{name}")(value)
+        return json.loads(client.do_action_with_exception(request))
+
+    key = call(CreateKeyRequest, "CreateKeyRequest", Description="old")["KeyMetadata"]["KeyId"]
+    assert call(DescribeKeyRequest, "DescribeKeyRequest", KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
+    blob = call(EncryptRequest, "EncryptRequest", KeyId=key, Plaintext=b64(b"from long ago"))["CiphertextBlob"]
+    assert raw(call(DecryptRequest, "DecryptRequest", CiphertextBlob=blob)["Plaintext"]) == b"from long ago"
+    assert len(raw(call(GenerateDataKeyRequest, "GenerateDataKeyRequest", KeyId=key)["Plaintext"])) == 32
+    with pytest.raises(ServerException) as said:
+        call(DescribeKeyRequest, "DescribeKeyRequest", KeyId="nobody")
+    assert (said.value.http_status, said.value.error_code) == (404, "Forbidden.KeyNotFound")
+
+
+def test_keys_survive_a_kill_and_secrets_stand_nowhere(house):
+    kms = Sdk("Kms", house, house.key("acme"))
+    key = new(kms)["KeyId"]
+    secret = "a very secret text 4711"
+    blob = kms("Encrypt", KeyId=key, Plaintext=b64(secret.encode()))["CiphertextBlob"]
+    data_key = kms("GenerateDataKey", KeyId=key)["Plaintext"]
+    threads = [threading.Thread(target=lambda: [kms("Encrypt", KeyId=key, Plaintext=b64(b"x")) for _ in range(20)]) for _ in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    house.kill()
+    house.start()
+    kms = Sdk("Kms", house, house.key("acme"))
+    assert raw(kms("Decrypt", CiphertextBlob=blob)["Plaintext"]) == secret.encode()
+    house.stop()
+    for file in house.data.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            for hidden in (secret.encode(), b64(secret.encode()).encode(), data_key.encode(), raw(data_key)):
+                assert hidden not in content, file
+    house.start()
+
+
+def test_uses_are_counted_in_the_tenants_log_when_the_house_stops(house):
+    kms = Sdk("Kms", house, house.key("acme"))
+    key = new(kms)["KeyId"]
+    for _ in range(7):
+        kms("Encrypt", KeyId=key, Plaintext=b64(b"x"))
+    house.stop()
+    house.start()
+    out = run(h.BIN, "trail", "list", "--tenant", "acme", "--data", str(house.data), "--output", "json").stdout
+    assert '"NoteKeyUses"' in out.replace("kms:", ""), out[:500]
+
+
+def test_nobody_replays_a_use_of_a_key(shared):
+    from signing import rpc_v3
+
+    key = rpc(shared, "CreateKey", KMS, ok=True)["KeyMetadata"]["KeyId"]
+    host = shared.console.removeprefix("http://")
+    path, headers, body = rpc_v3("Encrypt", KMS, shared.key("acme"), host=host, form={"KeyId": key, "Plaintext": b64(b"x")})
+    answers = [json.loads(h.request("POST", shared.console + path, body, headers)[2]) for _ in range(2)]
+    assert "CiphertextBlob" in answers[0] and answers[1]["Code"] == "SignatureNonceUsed", answers
+
+
+def test_all_of_it_was_driven():
+    served = {name for product, _, name, _ in sdk.operations() if product == "Kms" and sdk.is_served(product, name)}
+    assert served - sdk.CALLED["Kms"] == {"GetKeyPolicy", "SetKeyPolicy"}
