@@ -195,7 +195,7 @@ def test_each_page_in_both_languages_and_themes(server, open_browser, lang, them
         has_chinese = re.search(r"[\u4e00-\u9fff]", browser.find("main").text) is not None
         assert has_chinese == (lang == "zh"), page
     login_tenant(browser, server)
-    for page in ("", "trail", "consent", "data", "tickets"):
+    for page in ("", "trail", "consent", "data", "keys", "tickets"):
         browser.go("/console/" + page if page else "/console").well().picture(f"console-{page or 'home'}-{lang}-{theme}")
         assert (re.search(r"[\u4e00-\u9fff]", browser.find("h1").text) is not None) == (lang == "zh"), page
     background = browser.driver.execute_script("return getComputedStyle(document.body).backgroundColor")

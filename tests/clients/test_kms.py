@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import threading
 
 import pytest
@@ -15,11 +16,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from gmssl import sm2 as gm_sm2
-from gmssl import sm3 as gm_sm3
 
 import house as h
 import sdk
-from kit import rpc, run, wait_until
+from kit import Browser, rpc, run
 from sdk import Sdk, make_user, policy, refused
 
 KMS = "2016-01-20"
@@ -408,7 +408,7 @@ def test_tags_lists_and_filters(house):
     assert tags(keys[0]) == {}
     with refused("InvalidParameter"):
         kms("TagResource", KeyId=keys[0], Tags=json.dumps([{"TagKey": f"k{n}", "TagValue": ""} for n in range(21)]))
-    with refused("UnsupportedOperation"):
+    with refused("InvalidParameter"):
         kms("TagResource", KeyId=keys[0], SecretName="s", Tags=json.dumps([{"TagKey": "a"}]))
 
 
@@ -530,6 +530,62 @@ def test_uses_are_counted_in_the_tenants_log_when_the_house_stops(house):
     assert '"NoteKeyUses"' in out.replace("kms:", ""), out[:500]
 
 
+def test_the_console_makes_rotates_disables_and_schedules_keys(house):
+    browser = Browser(house).login_tenant(house)
+    assert "No key here" in browser.get("/console/keys").text
+    browser.post("/console/keys", spec="Aliyun_SM4", description="bills <b>2026</b>", days="30", external="")
+    assert browser.status == 200 and "<b>2026" not in browser.source, browser.text
+    id = re.search(r'<span class="mono">([0-9a-f-]{36})</span>', browser.source).group(1)
+    at = f"/console/keys/{id}"
+    kms = Sdk("Kms", house, house.key("acme"))
+    blob = kms("Encrypt", KeyId=id, Plaintext=b64(b"x"))["CiphertextBlob"]
+    browser.get(at).post(at + "/rotate")
+    assert kms("ListKeyVersions", KeyId=id)["TotalCount"] == 2
+    browser.get(at).post(at + "/rotation", days="6")
+    assert browser.status == 400 and "730" in browser.text
+    browser.get(at).post(at + "/rotation", days="x")
+    assert browser.status == 400
+    browser.get(at).post(at + "/disable")
+    with refused("Rejected.Disabled"):
+        kms("Decrypt", CiphertextBlob=blob)
+    browser.get(at).post(at + "/enable")
+    assert raw(kms("Decrypt", CiphertextBlob=blob)["Plaintext"]) == b"x"
+    browser.get(at).post(at + "/destroy", days="7", confirm="00000000")
+    assert browser.status == 400 and kms("DescribeKey", KeyId=id)["KeyMetadata"]["KeyState"] == "Enabled"
+    browser.get(at).post(at + "/destroy", days="7", confirm=id[:8])
+    assert "Will be destroyed" in browser.get(at).text
+    browser.post(at + "/cancel")
+    assert kms("DescribeKey", KeyId=id)["KeyMetadata"]["KeyState"] == "Enabled"
+    assert id in browser.get("/console/keys?state=Enabled").text and id not in browser.get("/console/keys?state=Disabled").text
+    for path in ("/console/keys/none", "/console/keys/00000000-0000-4000-8000-000000000000", at + "/explode"):
+        assert browser.get(path).status in (404, 405), path
+    other = Browser(house).login_tenant(house, "globex")
+    assert other.get(at).status == 404
+
+
+def test_the_command_line_lists_keys_and_their_uses(house):
+    kms = Sdk("Kms", house, house.key("acme"))
+    key = new(kms, Description="bills")["KeyId"]
+    kms("CreateAlias", AliasName="alias/bills", KeyId=key)
+    for _ in range(3):
+        kms("Encrypt", KeyId="alias/bills", Plaintext=b64(b"x"))
+    house.stop()
+    at = ("--data", str(house.data))
+    told = [json.loads(line) for line in run(h.BIN, "kms", "list", "--tenant", "acme", *at, "--output", "json").stdout.splitlines()]
+    assert [(k["keyId"], k["state"], k["description"]) for k in told] == [(key, "Enabled", "bills")]
+    assert run(h.BIN, "kms", "list", "--tenant", "acme", "--state", "Disabled", *at).stdout.strip() == "no key"
+    uses = json.loads(run(h.BIN, "kms", "uses", "--tenant", "acme", "--key", "alias/bills", *at, "--output", "json").stdout)
+    assert (uses["operation"], uses["times"]) == ("Encrypt", 3)
+    assert "Encrypt" in run(h.BIN, "kms", "uses", "--tenant", "acme", "--key", key, *at).stdout
+    assert json.loads(run(h.BIN, "kms", "keep", *at, "--output", "json").stdout) == {"changed": 0}
+    said = run(h.BIN, "kms", "uses", "--tenant", "acme", "--key", "alias/none", *at, ok=1).stderr
+    assert "alias/none" in said and "does not exist" in said
+    made = run(h.BIN, "api", "--tenant", "acme", "kms", "CreateKey", "KeySpec=EC_SM2", *at).stdout
+    assert json.loads(made)["KeyMetadata"]["KeySpec"] == "EC_SM2"
+    assert "not offered at the machine" in run(h.BIN, "api", "--tenant", "acme", "kms", "Encrypt", f"KeyId={key}", *at, ok=1).stderr
+    house.start()
+
+
 def test_nobody_replays_a_use_of_a_key(shared):
     from signing import rpc_v3
 
@@ -540,6 +596,127 @@ def test_nobody_replays_a_use_of_a_key(shared):
     assert "CiphertextBlob" in answers[0] and answers[1]["Code"] == "SignatureNonceUsed", answers
 
 
+def test_a_secret_has_versions_and_stages(kms):
+    made = kms("CreateSecret", SecretName="db/main", SecretData="first", VersionId="v1", Description="the database")
+    assert made["SecretType"] == "Generic" and made["Arn"].endswith(":secret/db/main")
+    with refused("Rejected.ResourceExist"):
+        kms("CreateSecret", SecretName="db/main", SecretData="x", VersionId="v1")
+    get = lambda **more: kms("GetSecretValue", SecretName="db/main", **more)
+    assert get()["SecretData"] == "first" and get()["VersionStages"]["VersionStage"] == ["ACSCurrent"]
+    assert kms("PutSecretValue", SecretName="db/main", SecretData="second", VersionId="v2")["VersionStages"]["VersionStage"] == ["ACSCurrent"]
+    assert (get()["SecretData"], get(VersionStage="ACSPrevious")["SecretData"], get(VersionId="v1")["SecretData"]) == ("second", "first", "first")
+    with refused("Rejected.ResourceExist"):
+        kms("PutSecretValue", SecretName="db/main", SecretData="x", VersionId="v2")
+    kms("PutSecretValue", SecretName="db/main", SecretData="third", VersionId="v3", VersionStages='["canary"]')
+    assert get()["SecretData"] == "second" and get(VersionStage="canary")["SecretData"] == "third"
+    kms("UpdateSecretVersionStage", SecretName="db/main", VersionStage="ACSCurrent", MoveToVersion="v3")
+    assert (get()["SecretData"], get(VersionStage="ACSPrevious")["SecretData"]) == ("third", "second")
+    stages = lambda all="false": {v["VersionId"]: v["VersionStages"].get("VersionStage") or [] for v in kms("ListSecretVersionIds", SecretName="db/main", IncludeDeprecated=all)["VersionIds"]["VersionId"]}
+    assert stages() == {"v2": ["ACSPrevious"], "v3": ["canary", "ACSCurrent"]} and stages("true")["v1"] == []
+    kms("UpdateSecretVersionStage", SecretName="db/main", VersionStage="canary", RemoveFromVersion="v3")
+    with refused("Forbidden.ResourceNotFound", 404):
+        get(VersionStage="canary")
+    for wrong in ({"VersionStage": "ACSCurrent", "RemoveFromVersion": "v3"}, {"VersionStage": "canary"}, {"VersionStage": "ACSPrevious", "RemoveFromVersion": "v3"}):
+        with refused("InvalidParameter"):
+            kms("UpdateSecretVersionStage", SecretName="db/main", **wrong)
+    # Values that nobody names go, the oldest first; those that somebody names stay.
+    kms("UpdateSecretVersionStage", SecretName="db/main", VersionStage="keep", MoveToVersion="v1")
+    for n in range(12):
+        kms("PutSecretValue", SecretName="db/main", SecretData=f"n{n}", VersionId=f"n{n}")
+    left = stages("true")
+    assert len(left) == 10 and "v1" in left and "n11" in left and "v2" not in left
+    kms("UpdateSecret", SecretName="db/main", Description="another")
+    told = kms("DescribeSecret", SecretName="db/main")
+    assert told["Description"] == "another" and not told.get("EncryptionKeyId") and told["UpdateTime"]
+
+
+def test_a_secret_lies_under_the_key_that_its_owner_names(kms):
+    key = new(kms)["KeyId"]
+    kms("CreateAlias", AliasName="alias/secrets", KeyId=key)
+    kms("CreateSecret", SecretName="api-key", SecretData=b64(bytes(range(256))), SecretDataType="binary", VersionId="1", EncryptionKeyId="alias/secrets")
+    got = kms("GetSecretValue", SecretName="api-key")
+    assert raw(got["SecretData"]) == bytes(range(256)) and got["SecretDataType"] == "binary"
+    assert kms("DescribeSecret", SecretName="api-key")["EncryptionKeyId"] == key
+    kms("CreateKeyVersion", KeyId=key)
+    kms("PutSecretValue", SecretName="api-key", SecretData="text now", VersionId="2")
+    assert kms("GetSecretValue", SecretName="api-key", VersionId="1")["SecretDataType"] == "binary"
+    kms("DisableKey", KeyId=key)
+    for action, more in [("GetSecretValue", {}), ("PutSecretValue", {"SecretData": "x", "VersionId": "3"})]:
+        with refused("Rejected.Disabled"):
+            kms(action, SecretName="api-key", **more)
+    kms("EnableKey", KeyId=key)
+    assert kms("GetSecretValue", SecretName="api-key")["SecretData"] == "text now"
+    with refused("Forbidden.KeyNotFound", 404):
+        kms("CreateSecret", SecretName="x", SecretData="x", VersionId="1", EncryptionKeyId="00000000-0000-4000-8000-000000000000")
+    with refused("UnsupportedOperation"):
+        kms("CreateSecret", SecretName="x", SecretData="x", VersionId="1", EncryptionKeyId=new(kms, KeySpec="EC_P256")["KeyId"])
+
+
+def test_secrets_are_listed_tagged_deleted_and_called_back(house):
+    kms = Sdk("Kms", house, house.key("acme"))
+    for name in ("a", "b", "c"):
+        kms("CreateSecret", SecretName=name, SecretData=f"of {name}", VersionId="1", Tags=json.dumps([{"TagKey": "team", "TagValue": name}]))
+    listed = kms("ListSecrets", PageSize=2, PageNumber=2, FetchTags="true")
+    assert listed["TotalCount"] == 3 and [s["SecretName"] for s in listed["SecretList"]["Secret"]] == ["c"]
+    assert listed["SecretList"]["Secret"][0]["Tags"]["Tag"] == [{"TagKey": "team", "TagValue": "c"}]
+    kms("TagResource", SecretName="a", Tags=json.dumps([{"TagKey": "env", "TagValue": "prod"}]))
+    kms("UntagResource", SecretName="a", TagKeys='["team"]')
+    assert kms("DescribeSecret", SecretName="a", FetchTags="true")["Tags"]["Tag"] == [{"TagKey": "env", "TagValue": "prod"}]
+    many = kms("BatchGetSecretValue", SecretsList=[{"SecretName": "a"}, {"SecretName": "nobody"}, {"SecretName": "b", "VersionId": "1"}])
+    assert [v["SecretData"] for v in many["SecretValues"]] == ["of a", "of b"]
+    assert [(e["SecretName"], e["Code"], e["HttpStatus"]) for e in many["Errors"]] == [("nobody", "Forbidden.ResourceNotFound", 404)]
+
+    assert kms("DeleteSecret", SecretName="a", RecoveryWindowInDays="7")["PlannedDeleteTime"]
+    for action, more in [("GetSecretValue", {}), ("PutSecretValue", {"SecretData": "x", "VersionId": "2"}), ("UpdateSecret", {"Description": "x"})]:
+        with refused("Rejected.PendingDeletion"):
+            kms(action, SecretName="a", **more)
+    kms("RestoreSecret", SecretName="a")
+    assert kms("GetSecretValue", SecretName="a")["SecretData"] == "of a"
+    with refused("Rejected.StateModifiedFailed"):
+        kms("RestoreSecret", SecretName="a")
+    kms("DeleteSecret", SecretName="b", ForceDeleteWithoutRecovery="true")
+    with refused("Forbidden.ResourceNotFound", 404):
+        kms("GetSecretValue", SecretName="b")
+    for wrong in ({"SecretName": "with space"}, {"SecretName": "x" * 65}, {"VersionId": "a b"}, {"SecretData": "x" * 30721}, {"SecretDataType": "yaml"},
+                  {"SecretDataType": "binary", "SecretData": "!"}, {"ExtendedConfig": "not json"}):
+        with pytest.raises(Exception) as said:
+            rpc_call = {"SecretName": "x", "SecretData": "x", "VersionId": "1", **wrong}
+            status, answer = rpc(house, "CreateSecret", KMS, **rpc_call)
+            raise AssertionError((status, answer.get("Code")))
+        assert said.value.args[0] == (400, "InvalidParameter"), (wrong, said.value)
+    for action, more in [("RotateSecret", {"VersionId": "2"}), ("UpdateSecretRotationPolicy", {"EnableAutomaticRotation": True}), ("GetSecretPolicy", {})]:
+        with refused("UnsupportedOperation"):
+            kms(action, SecretName="a", **more)
+    with refused("UnsupportedOperation"):
+        kms("CreateSecret", SecretName="x", SecretData="x", VersionId="1", SecretType="Rds")
+
+
+def test_secrets_are_read_by_right_on_record_and_stand_nowhere_in_clear(house):
+    root, ram = Sdk("Kms", house, house.key("acme")), Sdk("Ram", house, house.key("acme"))
+    root("CreateSecret", SecretName="db", SecretData="hunter2-4711-secret", VersionId="1")
+    root("CreateSecret", SecretName="other", SecretData="x", VersionId="1")
+    user = Sdk("Kms", house, make_user(ram, "app", own={"read-db": policy(action="kms:GetSecretValue", resource="acs:kms:*:*:secret/db")}))
+    assert user("GetSecretValue", SecretName="db")["SecretData"] == "hunter2-4711-secret"
+    for action, more in [("GetSecretValue", {"SecretName": "other"}), ("PutSecretValue", {"SecretName": "db", "SecretData": "x", "VersionId": "2"}),
+                         ("BatchGetSecretValue", {"SecretsList": [{"SecretName": "db"}, {"SecretName": "other"}]}), ("DeleteSecret", {"SecretName": "db"})]:
+        with refused("Forbidden.NoPermission", 403):
+            user(action, **more)
+    theirs = Sdk("Kms", house, house.key("globex"))
+    with refused("Forbidden.ResourceNotFound", 404):
+        theirs("GetSecretValue", SecretName="db")
+    house.stop()
+    acts = run(h.BIN, "trail", "list", "--all", "--tenant", "acme", "--data", str(house.data), "--output", "json").stdout
+    assert "GetSecretValue" in acts and "hunter2" not in acts
+    said = run(h.BIN, "api", "--tenant", "acme", "kms", "GetSecretValue", "SecretName=db", "--data", str(house.data), ok=1).stderr
+    assert "not offered at the machine" in said
+    for file in house.data.rglob("*"):
+        if file.is_file():
+            assert b"hunter2-4711" not in file.read_bytes(), file
+    house.start()
+
+
 def test_all_of_it_was_driven():
     served = {name for product, _, name, _ in sdk.operations() if product == "Kms" and sdk.is_served(product, name)}
-    assert served - sdk.CALLED["Kms"] == {"GetKeyPolicy", "SetKeyPolicy"}
+    assert served - sdk.CALLED["Kms"] == {
+        "GetKeyPolicy", "SetKeyPolicy", "GetSecretPolicy", "SetSecretPolicy", "RotateSecret", "UpdateSecretRotationPolicy",
+    }

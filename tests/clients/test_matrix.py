@@ -10,6 +10,8 @@ import os
 import pathlib
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 import house as h
 from sdk import ANONYMOUS_STS, Sdk, is_served, make_user, operations, policy, trusting
@@ -38,6 +40,34 @@ def callers(house):
     return keys
 
 
+NO_KEY = "00000000-0000-4000-8000-000000000000"
+# What every caller who is known may ask, and what nobody is offered.
+KMS_FOR_ALL = {"OpenKmsService", "DescribeAccountKmsStatus", "DescribeRegions", "GetRandomPassword"}
+KMS_FOR_NONE = {"GetKeyPolicy", "SetKeyPolicy", "GetSecretPolicy", "SetSecretPolicy", "RotateSecret", "UpdateSecretRotationPolicy"}
+PUBLIC = rsa.generate_private_key(65537, 2048).public_key().public_bytes(
+    serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def kms_arguments(name, new):
+    b64 = lambda data: base64.b64encode(data).decode()
+    algorithms = {"AsymmetricSign": "ECDSA_SHA_256", "AsymmetricVerify": "ECDSA_SHA_256", "GenerateMac": "HMAC_SM3", "VerifyMac": "HMAC_SM3"}
+    given = {
+        "KeyId": NO_KEY, "KeyVersionId": NO_KEY, "DestinationKeyId": NO_KEY, "Plaintext": b64(b"x"),
+        "CiphertextBlob": b64(b"\1" + bytes.fromhex(NO_KEY.replace("-", "")) * 2 + bytes(45)), "Description": "x",
+        "Algorithm": algorithms.get(name, "RSAES_OAEP_SHA_256"), "Digest": b64(bytes(32)), "Value": b64(b"x"), "Message": b64(b"x"),
+        "Mac": b64(b"x"), "PublicKeyBlob": b64(PUBLIC), "WrappingKeySpec": "RSA_2048", "WrappingAlgorithm": "RSAES_OAEP_SHA_256",
+        "EncryptedKeyMaterial": b64(b"x"), "ImportToken": b64(b"x"), "KeyMaterialExpireUnix": "0", "AliasName": "alias/no-such",
+        "PendingWindowInDays": "7", "EnableDeletionProtection": "true", "EnableAutomaticRotation": "false", "Tags": '[{"TagKey":"k","TagValue":"v"}]',
+        "TagKeys": '["k"]', "TagKey.1": "k", "ResourceType": "key", "ResourceId.1": NO_KEY, "SecretName": "no-such", "SecretData": "x",
+        "VersionStage": "s", "MoveToVersion": "v1", "SecretsList": '[{"SecretName":"no-such"}]',
+    }
+    if name == "CreateSecret":
+        given["SecretName"] = new
+    if "Tag" in name or name.startswith("Untag"):
+        del given["SecretName"]
+    return given
+
+
 def arguments(account, product, name, caller):
     """Arguments for everything; an operation takes those that it knows. New things have a name for each caller."""
     new = f"new-{product.lower()}-{caller}"
@@ -59,6 +89,8 @@ def arguments(account, product, name, caller):
         given |= {"ResourceType": "user", "ResourcePrincipalName.1": given["UserPrincipalName"], "TagKey.1": "k"}
     if product == "Actiontrail":
         given |= {"Name": "no-such-trail", "OssBucketName": "no-such-bucket", "AccessKey": "LTAI5tNoSuchKeyNoSuchKey"}
+    if product == "Kms":
+        given |= kms_arguments(name, new)
     if name == "TagResources":
         given |= {"Tag.1.Key": "k", "Tag.1.Value": "v"}
     if name in ("SetAccessKeyPolicy", "SetAccessKeyPolicyForAccount"):
@@ -115,12 +147,21 @@ def served(matrix):
     return {op: row for op, row in matrix.items() if is_served(*op) and op[1] not in ANONYMOUS_STS}
 
 
+def no(op):
+    """A no in the words of its product."""
+    return "403 Forbidden.NoPermission" if op[0] == "Kms" else NO
+
+
+def same_for_all(op):
+    return op[0] == "Kms" and op[1] in KMS_FOR_ALL | KMS_FOR_NONE
+
+
 def own_password(op):
     return op[1] == "ChangePassword"
 
 
 def test_all_operations_were_asked(matrix):
-    assert len(matrix) == 446 + 4 and len(served(matrix)) == 69 + 64 + 2 + 20
+    assert len(matrix) == 446 + 4 and len(served(matrix)) == 69 + 64 + 2 + 20 + 62
 
 
 def test_what_is_not_served_is_not_served_to_anybody(matrix):
@@ -145,15 +186,22 @@ def test_who_has_no_policies_may_nothing_but_ask_who_he_is_and_change_his_passwo
                 assert row[caller] == "200"
             elif own_password(op):
                 assert row[caller] == "400 InvalidParameter.OldPassword", (op, row)
-            else:
-                assert row[caller] == NO, (op, caller, row)
+            elif not same_for_all(op):
+                assert row[caller] == no(op), (op, caller, row)
+
+
+def test_what_is_the_same_for_all_tells_nothing(matrix):
+    for name in KMS_FOR_ALL:
+        assert set(matrix["Kms", name].values()) == {"200"}, name
+    for name in KMS_FOR_NONE:
+        assert set(matrix["Kms", name].values()) == {"400 UnsupportedOperation"}, name
 
 
 def test_root_and_administrators_are_stopped_by_nothing(matrix):
     for op, row in served(matrix).items():
-        assert row["admin"] != NO, (op, row)
+        assert row["admin"] != no(op), (op, row)
         # Root has no password to change here, and takes on no role: that would only hide who acts.
-        assert (row["root"] == NO) == (own_password(op) or op == ("Sts", "AssumeRole")), (op, row)
+        assert (row["root"] == no(op)) == (own_password(op) or op == ("Sts", "AssumeRole")), (op, row)
         if not own_password(op) and op != ("Sts", "AssumeRole"):
             assert row["root"] == row["admin"], (op, row)
 
@@ -162,13 +210,17 @@ def test_who_may_only_read_only_reads(matrix):
     for op, row in served(matrix).items():
         # The report is made when it is asked for: to start making it is to read it.
         reads = op[1].startswith(("Get", "List", "Describe", "Lookup")) or op[1] == "GenerateCredentialReport"
+        # ReadOnlyAccess reads values of secrets, one by one or several.
+        reads = reads or op == ("Kms", "BatchGetSecretValue")
+        if same_for_all(op):
+            continue
         for caller in ("reader", "session"):
             if own_password(op):
                 assert row[caller] == (NO if caller == "session" else "400 InvalidParameter.OldPassword"), (op, row)
             elif reads:
                 assert row[caller] == row["admin"], (op, caller, row)
             else:
-                assert row[caller] == NO, (op, caller, row)
+                assert row[caller] == no(op), (op, caller, row)
 
 
 def test_what_was_refused_did_not_happen(matrix, shared):

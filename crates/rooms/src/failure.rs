@@ -97,6 +97,10 @@ pub enum Thing {
     KeyVersion,
     /// Another name of such a key.
     Alias,
+    /// A secret of KMS.
+    Secret,
+    /// A version of such a secret.
+    SecretVersion,
 }
 
 impl std::fmt::Display for Thing {
@@ -139,6 +143,8 @@ impl std::fmt::Display for Thing {
             Self::Key => "key",
             Self::KeyVersion => "key version",
             Self::Alias => "alias",
+            Self::Secret => "secret",
+            Self::SecretVersion => "secret version",
         })
     }
 }

@@ -39,4 +39,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 19, name: "bucket_tags", sql: include_str!("migrations/0019_bucket_tags.sql") },
     Migration { number: 20, name: "lifecycle", sql: include_str!("migrations/0020_lifecycle.sql") },
     Migration { number: 21, name: "kms", sql: include_str!("migrations/0021_kms.sql") },
+    Migration { number: 22, name: "secrets", sql: include_str!("migrations/0022_secrets.sql") },
 ];

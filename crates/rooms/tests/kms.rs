@@ -220,3 +220,106 @@ proptest! {
         }
     }
 }
+
+mod secrets {
+    use bailee_rooms::keys::secret::{
+        CreateSecret, DataType, DeleteSecret, GetValue, NewValue, PutValue, RestoreSecret, SecretName,
+    };
+
+    use super::*;
+
+    fn name() -> SecretName {
+        SecretName::parse("db/main").unwrap()
+    }
+
+    fn value(version: &str, text: &str) -> NewValue {
+        NewValue {
+            version: version.into(),
+            data: SecretBytes::new(text.as_bytes().to_vec()),
+            data_type: DataType::Text,
+        }
+    }
+
+    fn make(key: Option<KeyId>) -> CreateSecret {
+        CreateSecret {
+            name: name(),
+            value: value("v1", "first"),
+            description: String::new(),
+            key,
+            config: String::new(),
+            tags: BTreeMap::new(),
+        }
+    }
+
+    fn get() -> GetValue {
+        GetValue { name: name(), version: None, stage: "ACSCurrent".into() }
+    }
+
+    #[test]
+    fn a_deleted_secret_is_destroyed_at_its_time_unless_it_is_called_back() {
+        on_each_engine(async |t| {
+            let acme = t.tenant("acme").await;
+            run(&t, &acme, make(None)).await.unwrap();
+            run(&t, &acme, DeleteSecret { name: name(), days: Some(7) }).await.unwrap();
+            t.clock.advance_ms(7 * DAY_MS - 1);
+            assert_eq!(t.house.keep_keys().await.unwrap(), 0);
+            run(&t, &acme, RestoreSecret { name: name() }).await.unwrap();
+            t.clock.advance_ms(DAY_MS);
+            assert_eq!(t.house.keep_keys().await.unwrap(), 0);
+            assert_eq!(run(&t, &acme, get()).await.unwrap().data.expose(), b"first");
+            run(&t, &acme, DeleteSecret { name: name(), days: Some(7) }).await.unwrap();
+            t.clock.advance_ms(7 * DAY_MS);
+            assert_eq!(t.house.keep_keys().await.unwrap(), 1);
+            assert!(matches!(run(&t, &acme, get()).await, Err(Failure::NotFound { .. })));
+            run(&t, &acme, make(None)).await.expect("the name is free again");
+        });
+    }
+
+    #[test]
+    fn two_who_put_at_once_leave_one_current_and_one_previous_value() {
+        on_each_engine(async |t| {
+            let acme = t.tenant("acme").await;
+            run(&t, &acme, make(None)).await.unwrap();
+            let put =
+                |version: &str| PutValue { name: name(), value: value(version, version), stages: Vec::new() };
+            let (a, b) = tokio::join!(run(&t, &acme, put("a")), run(&t, &acme, put("b")));
+            a.unwrap();
+            b.unwrap();
+            let current = run(&t, &acme, get()).await.unwrap();
+            let previous = GetValue { stage: "ACSPrevious".into(), ..get() };
+            let previous = run(&t, &acme, previous).await.unwrap();
+            let mut both = [current.version.id, previous.version.id];
+            both.sort();
+            assert_eq!(both, ["a", "b"]);
+        });
+    }
+
+    #[test]
+    fn a_value_moved_to_another_secret_version_or_tenant_does_not_open() {
+        on_each_engine(async |t| {
+            let (acme, globex) = (t.tenant("acme").await, t.tenant("globex").await);
+            let key = run(&t, &acme, new(None)).await.unwrap().id;
+            for under in [None, Some(key)] {
+                run(&t, &acme, make(under)).await.unwrap();
+                run(&t, &acme, PutValue { name: name(), value: value("v2", "second"), stages: Vec::new() })
+                    .await
+                    .unwrap();
+                let tenant = &acme.id;
+                t.change(&format!(
+                    "UPDATE secret_version SET sealed = (SELECT sealed FROM secret_version WHERE tenant_id = '{tenant}' \
+                     AND version_id = 'v1') WHERE tenant_id = '{tenant}' AND version_id = 'v2'"
+                ));
+                assert!(matches!(run(&t, &acme, get()).await, Err(Failure::Damaged(_))));
+                run(&t, &acme, DeleteSecret { name: name(), days: None }).await.unwrap();
+            }
+            run(&t, &acme, make(None)).await.unwrap();
+            run(&t, &globex, make(None)).await.unwrap();
+            t.change(&format!(
+                "UPDATE secret_version SET sealed = (SELECT sealed FROM secret_version WHERE tenant_id = '{}') \
+                 WHERE tenant_id = '{}'",
+                acme.id, globex.id
+            ));
+            assert!(matches!(run(&t, &globex, get()).await, Err(Failure::Damaged(_))));
+        });
+    }
+}

@@ -15,6 +15,9 @@ use bailee_rooms::keys::cmk::{
     AliasName, Context, CreateAlias, CreateKey, Decrypt, DeleteAlias, GenerateDataKey, KeyAct, KeyOrigin,
     KeyState, ListAliases, ListKeyUses, ListKeys, ListTags, ScheduleDeletion, Spec, Usage,
 };
+use bailee_rooms::keys::secret::{
+    CreateSecret, DataType, DeleteSecret, GetValue, ListSecrets, NewValue, PutValue, SecretName,
+};
 use bailee_rooms::trail::deliver::{CreateSink, ListSinks, SinkFormat, SinkKind};
 use bailee_rooms::trail::{ActFilter, EraseEvents, ListActs};
 use bailee_rooms::vault::{
@@ -22,7 +25,7 @@ use bailee_rooms::vault::{
     ListVersions, ObjectMeta, PutPart, SetTags, SetVersioning, Tags, TagsOf, Versioning, Which, WholeBody,
 };
 use bailee_testkit::{Engine, TestHouse, TestTenant, bucket, key, runtime};
-use bailee_types::{Arn, GroupName, PolicyName, UserName};
+use bailee_types::{Arn, GroupName, PolicyName, SecretBytes, UserName};
 
 /// What may be walked, end to end or within a tenant: the table as the statement calls it, a part of the statement, and why.
 const MEANT: &[(&str, &str, &str)] = &[
@@ -51,6 +54,7 @@ const MEANT: &[(&str, &str, &str)] = &[
         "lists of keys: pages by number with a total, as the protocol has them; at most 10,000 a tenant",
     ),
     ("cmk_alias", "", "the same for aliases"),
+    ("secret", "", "the same for secrets"),
 ];
 
 async fn run<A: Act>(t: &TestHouse, acme: &TestTenant, act: A)
@@ -99,6 +103,25 @@ async fn keys(t: &TestHouse, acme: &TestTenant) {
     t.house.note_key_uses().await.unwrap();
     assert_eq!(run(t, acme, ListKeyUses { key: key.id.clone(), days: 7 }).await.len(), 2);
     run(t, acme, DeleteAlias { alias }).await;
+    let name = SecretName::parse("db/password").unwrap();
+    let value = |version: &str| NewValue {
+        version: version.into(),
+        data: SecretBytes::new(b"s3cret".to_vec()),
+        data_type: DataType::Text,
+    };
+    let make = CreateSecret {
+        name: name.clone(),
+        value: value("v1"),
+        description: String::new(),
+        key: Some(key.id.clone()),
+        config: String::new(),
+        tags: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
+    };
+    run(t, acme, make).await;
+    run(t, acme, PutValue { name: name.clone(), value: value("v2"), stages: Vec::new() }).await;
+    run(t, acme, GetValue { name: name.clone(), version: None, stage: "ACSCurrent".into() }).await;
+    run(t, acme, ListSecrets { page: 1, size: 10 }).await;
+    run(t, acme, DeleteSecret { name, days: Some(7) }).await;
     run(t, acme, ScheduleDeletion { key: key.id.clone(), days: 7 }).await;
     t.house.keep_keys().await.unwrap();
 }

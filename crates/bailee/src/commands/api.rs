@@ -1,4 +1,4 @@
-//! `bailee api`: any operation of Ram, Ims or Actiontrail at the machine, as the wire has it.
+//! `bailee api`: any operation of Ram, Ims, Actiontrail or Kms at the machine, as the wire has it.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ pub(crate) struct Api {
     /// The tenant's alias or id.
     #[arg(long)]
     tenant: String,
-    /// ram, ims or actiontrail.
+    /// ram, ims, actiontrail or kms (to manage keys; only the tenant encrypts and decrypts with them).
     product: String,
     /// E.g. `CreateGroup`.
     operation: String,

@@ -11,6 +11,7 @@ mod dev;
 mod doctor;
 mod init;
 mod keeping;
+mod kms;
 mod operator;
 mod resolve;
 mod serve;
@@ -70,6 +71,9 @@ pub(crate) enum Command {
     /// Stored objects: look for damage, end what is due.
     #[command(subcommand)]
     Vault(vault::Vault),
+    /// Keys that tenants use through KMS: list, uses, do what is due.
+    #[command(subcommand)]
+    Kms(kms::Kms),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -95,6 +99,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Collector(c) => collector::run(&common, c),
         Command::Collect(c) => collect::run(&common, *c),
         Command::Vault(c) => vault::run(&common, c),
+        Command::Kms(c) => kms::run(&common, c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

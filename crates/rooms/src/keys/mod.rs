@@ -8,6 +8,7 @@
 
 pub mod cmk;
 mod rows;
+pub mod secret;
 
 use std::collections::HashMap;
 use std::sync::Arc;

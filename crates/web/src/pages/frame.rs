@@ -57,6 +57,7 @@ pub(super) enum Here {
     Trail,
     Consent,
     Data,
+    Keys,
     Tickets,
     Access,
     Desk,
@@ -223,6 +224,7 @@ pub(super) fn inside(
                     h2 { (t("Yours", "您的资源")) }
                     (entry("/console", Here::Overview, "home", t("Overview", "概览")))
                     (entry("/console/data", Here::Data, "db", t("Data", "数据")))
+                    (entry("/console/keys", Here::Keys, "sealed", t("Encryption keys", "加密密钥")))
                     h2 { (t("Our access to it", "平台对它的访问")) }
                     (entry("/console/trail", Here::Trail, "eye", t("Who touched my data", "谁动过我的数据")))
                     (entry("/console/consent", Here::Consent, "hand", t("Who wants to touch my data", "谁想动我的数据")))

@@ -13,6 +13,7 @@ mod desk_employee;
 mod failure;
 mod frame;
 mod keeping;
+mod keys;
 mod login;
 mod objects;
 mod passkey;
@@ -108,6 +109,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/data/{bucket}", get(objects::list))
         .route("/console/data/{bucket}/read", post(objects::read))
         .route("/console/data/{bucket}/delete", post(objects::delete))
+        .route("/console/keys", get(keys::list).post(keys::make))
+        .route("/console/keys/{id}", get(keys::one))
+        .route("/console/keys/{id}/{what}", post(keys::change))
         .route("/console/tickets", get(tickets::list).post(tickets::open))
         .route("/console/tickets/{id}/close", post(tickets::close))
         .route("/desk", get(desk::overview))

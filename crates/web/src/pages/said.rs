@@ -71,6 +71,8 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Key => "密钥",
         Thing::KeyVersion => "密钥版本",
         Thing::Alias => "别名",
+        Thing::Secret => "凭据",
+        Thing::SecretVersion => "凭据版本",
     }
 }
 

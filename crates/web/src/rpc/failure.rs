@@ -167,6 +167,8 @@ fn entity(thing: Thing) -> &'static str {
         Thing::Key => "Key",
         Thing::KeyVersion => "KeyVersion",
         Thing::Alias => "Alias",
+        Thing::Secret => "Secret",
+        Thing::SecretVersion => "SecretVersion",
         _ => "Entity",
     }
 }

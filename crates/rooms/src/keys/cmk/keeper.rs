@@ -45,7 +45,7 @@ impl House {
     /// # Errors
     /// When the database cannot be read. One key's trouble is not another's.
     pub async fn keep_keys(self: &Arc<Self>) -> Result<u64, Failure> {
-        let mut done = 0;
+        let mut done = self.destroy_due_secrets().await?;
         // A key that is to be destroyed is neither rotated nor emptied.
         for what in [Due::Deletion, Due::Material, Due::Rotation] {
             let now = self.now();

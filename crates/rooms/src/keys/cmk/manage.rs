@@ -75,7 +75,7 @@ pub(super) fn find(tx: &mut TenantTx<'_, '_>, id: &KeyId) -> Result<Key, Failure
 }
 
 impl KeyCx<'_> {
-    pub(super) async fn read<T: Send + 'static>(
+    pub(in crate::keys) async fn read<T: Send + 'static>(
         &self,
         f: impl FnOnce(&mut TenantTx<'_, '_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
@@ -83,7 +83,7 @@ impl KeyCx<'_> {
         self.house.db.read(move |tx| f(&mut tx.tenant(&tenant))).await
     }
 
-    pub(super) async fn write<T: Send + 'static>(
+    pub(in crate::keys) async fn write<T: Send + 'static>(
         &self,
         f: impl FnOnce(&mut TenantTx<'_, '_>, Timestamp) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {

@@ -247,8 +247,8 @@ pub trait KeyAct: Send + 'static {
 
 /// What an act on keys works with.
 pub struct KeyCx<'a> {
-    house: &'a Arc<House>,
-    tenant: &'a TenantId,
+    pub(super) house: &'a Arc<House>,
+    pub(super) tenant: &'a TenantId,
     /// Who acts, for the key's row.
     creator: String,
 }
@@ -270,6 +270,7 @@ impl<A: KeyAct> Operation for KeyOf<A> {
         let on = self.act.on();
         let resource_type = match on.split('/').next() {
             Some("alias") => "ACS::KMS::Alias",
+            Some("secret") => "ACS::KMS::Secret",
             _ => "ACS::KMS::Key",
         };
         let arn = |relative: &str| Arn::kms(&self.tenant, &self.region, relative);

@@ -185,17 +185,17 @@ impl House {
 }
 
 impl TenantKey {
-    pub(super) fn seal_cmk(&self, aad: &[u8], material: &[u8]) -> Vec<u8> {
+    pub(in crate::keys) fn seal_cmk(&self, aad: &[u8], material: &[u8]) -> Vec<u8> {
         self.kms.seal(aad, material)
     }
 
-    pub(super) fn open_cmk(&self, aad: &[u8], sealed: &[u8]) -> Result<SecretBytes, Failure> {
+    pub(in crate::keys) fn open_cmk(&self, aad: &[u8], sealed: &[u8]) -> Result<SecretBytes, Failure> {
         self.kms.open(aad, sealed).map_err(|_| {
             Failure::Damaged(format!("the material of a key of tenant `{}` does not open", self.tenant))
         })
     }
 
-    pub(super) fn version(&self) -> i64 {
+    pub(in crate::keys) fn version(&self) -> i64 {
         self.version
     }
 }

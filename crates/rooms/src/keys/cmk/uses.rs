@@ -115,6 +115,36 @@ impl KeyCx<'_> {
         Ok(cmk.unseal(&blob_aad(self.tenant, &blob.key, &blob.version, context), &blob.sealed)?)
     }
 
+    /// Seals a secret's value; the use is counted.
+    pub(in crate::keys) async fn seal_for_secret(
+        &self,
+        key: &KeyId,
+        plain: &[u8],
+        context: &Context,
+    ) -> Result<(KeyVersionId, Vec<u8>), Failure> {
+        let blob = self.seal_under(key, plain, context).await?;
+        self.count(key, "Encrypt");
+        Ok((blob.version, blob.sealed))
+    }
+
+    /// Opens a secret's value; the use is counted.
+    pub(in crate::keys) async fn open_for_secret(
+        &self,
+        key: &KeyId,
+        version: &KeyVersionId,
+        sealed: &[u8],
+        context: &Context,
+    ) -> Result<SecretBytes, Failure> {
+        let blob = Ciphertext { key: key.clone(), version: version.clone(), sealed: sealed.to_vec() };
+        let plain = self.unseal(&blob, context).await.map_err(|e| match e {
+            // What lies here did not come from the caller.
+            Failure::Key(KeyProblem::Ciphertext) => Failure::Damaged("a secret's value does not open".into()),
+            other => other,
+        })?;
+        self.count(key, "Decrypt");
+        Ok(plain)
+    }
+
     /// A key pair's or MAC key's version, to be used on a thread of its own: RSA takes milliseconds.
     async fn with_version<T: Send + 'static>(
         &self,

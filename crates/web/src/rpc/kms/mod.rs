@@ -1,4 +1,6 @@
-//! Kms 2016-01-20: keys. Secrets and key policies are not offered yet.
+//! Kms 2016-01-20: keys and secrets. Policies of either are not offered yet.
+
+mod secrets;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::{Cx, failure};
 
-/// Operations in which a key does its work.
+/// Operations in which a key does its work, or a secret is told.
 const USES: &[&str] = &[
     "Encrypt",
     "Decrypt",
@@ -35,6 +37,8 @@ const USES: &[&str] = &[
     "AsymmetricVerify",
     "GenerateMac",
     "VerifyMac",
+    "GetSecretValue",
+    "BatchGetSecretValue",
 ];
 
 pub(super) fn uses_keys(operation: &str) -> bool {
@@ -58,6 +62,9 @@ pub(super) async fn answer(cx: &Cx<'_>) -> Result<Option<Value>, RpcError> {
         return Ok(Some(answer));
     }
     if let Some(answer) = kms.pairs(name).await? {
+        return Ok(Some(answer));
+    }
+    if let Some(answer) = kms.secrets(name).await? {
         return Ok(Some(answer));
     }
     kms.account(name)
@@ -110,6 +117,12 @@ impl Kms<'_> {
             }
             Failure::NotFound { thing: Thing::Alias, .. } => {
                 RpcError::new(404, "Forbidden.AliasNotFound", text)
+            }
+            Failure::NotFound { thing: Thing::Secret | Thing::SecretVersion, .. } => {
+                RpcError::new(404, "Forbidden.ResourceNotFound", text)
+            }
+            Failure::Exists { thing: Thing::Secret | Thing::SecretVersion, .. } => {
+                RpcError::new(409, "Rejected.ResourceExist", text)
             }
             Failure::Exists { thing: Thing::Alias, .. } => RpcError::new(400, "AliasAlreadyExists", text),
             Failure::Limit { .. } => RpcError::new(400, "Rejected.LimitExceeded", text),
@@ -443,14 +456,16 @@ impl Kms<'_> {
     }
 
     fn refuse_other_resources(&self) -> Result<(), RpcError> {
-        for name in ["SecretName", "CertificateId"] {
-            if self.cx.request.filled(name).is_some() {
-                return Err(unsupported(&format!("{name} is not offered: there are keys only.")));
-            }
+        let given = |name: &str| self.cx.request.filled(name).is_some();
+        if given("KeyId") && given("SecretName") {
+            return Err(invalid("KeyId", "and SecretName exclude each other"));
+        }
+        if given("CertificateId") {
+            return Err(unsupported("CertificateId is not offered: there are keys and secrets only."));
         }
         match self.cx.request.filled("ResourceType").as_deref() {
             None | Some("key") => Ok(()),
-            Some(_) => Err(unsupported("ResourceType must be `key`: there are keys only.")),
+            Some(_) => Err(unsupported("ResourceType must be `key`; tag secrets with TagResource.")),
         }
     }
 
@@ -496,6 +511,10 @@ impl Kms<'_> {
                 if set.is_empty() {
                     return Err(RpcError::missing("Tags"));
                 }
+                if request.filled("SecretName").is_some() {
+                    self.tag_secret(set, Vec::new()).await?;
+                    return Ok(Some(json!({})));
+                }
                 self.act(SetKeyTags { keys: vec![self.key().await?], set, remove: nothing() }).await?;
                 json!({})
             }
@@ -503,6 +522,10 @@ impl Kms<'_> {
                 self.refuse_other_resources()?;
                 let remove = serde_json::from_str(request.required("TagKeys")?)
                     .map_err(|_| invalid("TagKeys", "must be a JSON list of texts"))?;
+                if request.filled("SecretName").is_some() {
+                    self.tag_secret(BTreeMap::new(), remove).await?;
+                    return Ok(Some(json!({})));
+                }
                 let (keys, remove) = (vec![self.key().await?], RemoveTags::Named(remove));
                 self.act(SetKeyTags { keys, set: BTreeMap::new(), remove }).await?;
                 json!({})
