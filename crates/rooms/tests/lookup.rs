@@ -125,9 +125,16 @@ fn summaries_pass_over_what_does_not_match_and_nothing_else() {
             let wanted: Vec<u64> = all.iter().filter(|a| matches(&filter, a)).map(|a| a.record).collect();
             assert_eq!(found.iter().map(|a| a.record).collect::<Vec<_>>(), wanted, "after: {filter:?}");
         }
-        let rare = ActFilter { event_name: Some("NoSuch".into()), ..ActFilter::default() };
-        let (none, opened) = everything(&t.house, &acme, &rare, 50).await;
-        assert!(none.is_empty() && opened < 512, "{opened} records were opened for nothing");
+        // A summary is a filter under a random key: about one name in a hundred is taken for another's, of forty that may be
+        // one or two, hardly ever eight.
+        let mut mistaken = 0;
+        for n in 0..40 {
+            let rare = ActFilter { event_name: Some(format!("NoSuch{n}")), ..ActFilter::default() };
+            let (none, opened) = everything(&t.house, &acme, &rare, 50).await;
+            assert!(none.is_empty());
+            mistaken += u32::from(opened >= 512);
+        }
+        assert!(mistaken < 8, "{mistaken} of 40 names were looked for by opening what cannot have them");
     });
 }
 

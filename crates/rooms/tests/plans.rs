@@ -55,6 +55,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ),
     ("cmk_alias", "", "the same for aliases"),
     ("secret", "", "the same for secrets"),
+    ("cmk_use", "uses > noted", "the worker of uses: an index of what does not stand in a log yet"),
 ];
 
 async fn run<A: Act>(t: &TestHouse, acme: &TestTenant, act: A)

@@ -55,7 +55,7 @@ fn show_list(s: &Signed<Tenant>, found: &Paged<Key>, (page, only): (u64, Option<
     };
     let states = [KeyState::Enabled, KeyState::Disabled, KeyState::PendingDeletion, KeyState::PendingImport];
     let main = html! {
-        div.title { div { h1 { (t("Encryption keys", "加密密钥")) } p { (t("Your keys of KMS. Encrypt with any KMS SDK; what your people do with a key stands in your log as counts, each minute.", "您的 KMS 密钥。可用任何 KMS SDK 加密；密钥的使用次数每分钟记入您的日志。")) } } }
+        div.title { div { h1 { (t("Encryption keys", "加密密钥")) } p { (t("Your keys of KMS. Encrypt with any KMS SDK; what your people do with a key stands in your log as counts, each hour.", "您的 KMS 密钥。可用任何 KMS SDK 加密；密钥的使用次数每小时记入您的日志。")) } } }
         div.stack {
             form.pad method="get" action=(HERE) {
                 div.field { label for="state" { (t("State", "状态")) } select.in #state name="state" {

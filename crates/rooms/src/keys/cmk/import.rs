@@ -3,7 +3,7 @@
 //! The token that goes out with the wrapping key holds its private half, sealed for this key: nothing is stored, and a
 //! token serves its own key only, until it is too old.
 
-use bailee_crypto::cmk::{Cmk, Spec, WrapAlgorithm, generate};
+use bailee_crypto::cmk::{Cmk, Spec, WrapAlgorithm};
 use bailee_crypto::seal::{SealingKey, aad};
 use bailee_store::TenantTx;
 use bailee_types::{KeyId, SecretBytes, TenantId, Timestamp};
@@ -108,9 +108,7 @@ impl KeyAct for PrepareImport {
         let key = cx.read(move |tx| find(tx, &id)).await?;
         expect_external(&key)?;
         let spec = self.wrapping;
-        let private = tokio::task::spawn_blocking(move || generate(spec))
-            .await
-            .map_err(|e| Failure::Bug(format!("a wrapping key could not be made: {e}")))??;
+        let private = cx.generate(spec).await?;
         let public_pem = Cmk::open(spec, &private)?.public_pem()?;
         let until = Timestamp::from_ms(cx.house.now().ms() + TOKEN_MS);
         let way = WRAPPINGS.iter().find(|w| (w.1, w.2) == (spec, self.algorithm)).map_or(0, |w| w.0);

@@ -3,32 +3,42 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailee_types::KeyId;
+use bailee_types::{KeyId, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::manage::{CreateVersion, WRITE, find, on_key};
-use super::rows::{self, Due};
+use super::rows::{self, Due, Pending};
 use super::{KeyAct, KeyCx};
 use crate::gate::Class;
 use crate::{Failure, House};
 
 /// How often it is looked what is due, and uses are written down.
 const ROUND: Duration = Duration::from_secs(60);
-/// Keys in one record of uses.
+/// After so many rounds what was written down becomes a record of the tenant's log.
+const ROUNDS: u32 = 60;
+/// Keys, days and operations in one record of uses.
 const NAMED_MAX: usize = 200;
+const PENDING_MAX: i64 = 10_000;
 
 const DAY_MS: i64 = 86_400_000;
 
 /// The worker.
 pub(crate) async fn keep(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    let mut rounds = 0;
     loop {
         let ends = tokio::select! {
             () = tokio::time::sleep(ROUND) => false,
             _ = stop.wait_for(|s| *s) => true,
         };
-        if let Err(e) = house.note_key_uses().await {
-            tracing::warn!("uses of keys could not be recorded: {e}");
+        rounds += 1;
+        let noted = if ends || rounds % ROUNDS == 0 {
+            house.note_key_uses().await
+        } else {
+            house.write_key_uses().await
+        };
+        if let Err(e) = noted {
+            tracing::warn!("uses of keys could not be written down: {e}");
         }
         if ends {
             return;
@@ -75,20 +85,50 @@ impl House {
         Ok(done)
     }
 
-    /// Writes down how often keys were used since the last time, as a record of each tenant's log.
+    /// Writes down how often keys were used since the last time.
     ///
     /// # Errors
-    /// When a log cannot be written; what was not written is kept for the next time.
-    pub async fn note_key_uses(self: &Arc<Self>) -> Result<(), Failure> {
-        let mut failed = None;
-        for (tenant, mut uses) in self.take_uses() {
-            uses.sort_unstable();
-            for some in uses.chunks(NAMED_MAX) {
-                let act = NoteUses { uses: some.to_vec() };
-                if let Err(e) = self.perform(self.system_caller("key keeper"), act.of(&tenant, self)).await {
-                    for (key, operation, times) in some {
-                        self.count_use(&tenant, key, operation, *times);
+    /// When the database cannot be written; what was not written is kept for the next time.
+    pub async fn write_key_uses(&self) -> Result<(), Failure> {
+        let uses = self.take_uses();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let (all, day) = (uses.clone(), self.now().ms().div_euclid(DAY_MS));
+        let written: Result<(), Failure> = self
+            .db
+            .write(move |tx| {
+                for (tenant, uses) in &all {
+                    for (key, operation, times) in uses {
+                        rows::add_uses(&mut tx.tenant(tenant), key, (day, operation, *times))?;
                     }
+                }
+                Ok(())
+            })
+            .await;
+        if written.is_err() {
+            for (tenant, uses) in uses {
+                for (key, operation, times) in uses {
+                    self.count_use(&tenant, &key, operation, times);
+                }
+            }
+        }
+        written
+    }
+
+    /// The same, and makes records of the tenants' logs of what does not stand there yet.
+    ///
+    /// # Errors
+    /// When a log cannot be written; what is not in it is noted the next time.
+    pub async fn note_key_uses(self: &Arc<Self>) -> Result<(), Failure> {
+        self.write_key_uses().await?;
+        let pending = self.db.read(|tx| rows::pending(tx, PENDING_MAX).map_err(Failure::from)).await?;
+        let mut failed = None;
+        for of_one in pending.chunk_by(|a, b| a.tenant == b.tenant) {
+            for some in of_one.chunks(NAMED_MAX) {
+                let Some(first) = some.first() else { continue };
+                let act = NoteUses { uses: some.to_vec() }.of(&first.tenant, self);
+                if let Err(e) = self.perform(self.system_caller("key keeper"), act).await {
                     failed = Some(e);
                 }
             }
@@ -173,9 +213,9 @@ impl KeyAct for EndMaterial {
     }
 }
 
-/// Uses of keys, as a record of the tenant's log and in the counters.
+/// Uses of keys, as a record of the tenant's log.
 struct NoteUses {
-    uses: Vec<(KeyId, &'static str, u64)>,
+    uses: Vec<Pending>,
 }
 
 impl KeyAct for NoteUses {
@@ -191,17 +231,20 @@ impl KeyAct for NoteUses {
     }
 
     fn detail(&self) -> Value {
-        let told = self.uses.iter().map(|(key, operation, times)| {
-            json!({ "keyId": key.as_str(), "operation": operation, "times": times })
+        let told = self.uses.iter().map(|p| {
+            let day = Timestamp::from_ms(p.day * DAY_MS).iso();
+            json!({ "keyId": p.key.as_str(), "day": day.get(..10), "operation": p.operation,
+                    "times": p.uses - p.noted })
         });
         json!({ "uses": told.collect::<Vec<_>>() })
     }
 
     async fn run(self, cx: &KeyCx<'_>) -> Result<(), Failure> {
-        cx.write(move |tx, now| {
-            let day = now.ms().div_euclid(DAY_MS);
-            for (key, operation, times) in &self.uses {
-                rows::add_uses(tx, key, (day, operation, *times))?;
+        cx.write(move |tx, _| {
+            for one in &self.uses {
+                if !rows::note(tx, one)? {
+                    return Err(Failure::Conflict("another process notes these uses".into()));
+                }
             }
             Ok(())
         })

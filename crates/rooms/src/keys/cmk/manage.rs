@@ -111,12 +111,16 @@ impl KeyCx<'_> {
         done
     }
 
-    /// New material, made where it may take its time, sealed for a version.
+    /// New material, made where it may take its time; a few at once.
+    pub(super) async fn generate(&self, spec: Spec) -> Result<SecretBytes, Failure> {
+        let bug = |e: String| Failure::Bug(format!("a key could not be made: {e}"));
+        let _place = self.house.keys.kms.makers.acquire().await.map_err(|e| bug(e.to_string()))?;
+        Ok(tokio::task::spawn_blocking(move || generate(spec)).await.map_err(|e| bug(e.to_string()))??)
+    }
+
+    /// New material, sealed for a version.
     async fn make(&self, key: &Key, version: &KeyVersionId) -> Result<(Vec<u8>, i64), Failure> {
-        let spec = key.spec;
-        let material = tokio::task::spawn_blocking(move || generate(spec))
-            .await
-            .map_err(|e| Failure::Bug(format!("a key could not be made: {e}")))??;
+        let material = self.generate(key.spec).await?;
         self.seal(key, version, &material).await
     }
 

@@ -4,7 +4,7 @@
 //! encrypting and decrypting touch no storage; each second it is looked at again whether it was changed.
 //! INVARIANT: a key that is disabled, waits for its deletion or has no material does nothing.
 //! INVARIANT: a ciphertext opens under its key, version, tenant and encryption context only.
-//! Uses by the tenant are data events: they are counted, and each minute the counts become a record of the tenant's log.
+//! Uses by the tenant are data events: they are counted, and each hour the counts become a record of the tenant's log.
 
 mod import;
 mod keeper;

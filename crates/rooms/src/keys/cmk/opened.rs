@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bailee_crypto::cmk::{Cmk, Usage};
 use bailee_crypto::seal::aad;
 use bailee_types::{KeyId, KeyVersionId, SecretBytes, TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Semaphore;
 
 use super::{AliasName, Key, KeyProblem, KeyState, rows};
 use crate::keys::TenantKey;
@@ -17,15 +19,37 @@ use crate::{Failure, House, Thing};
 const LEASE: Duration = Duration::from_secs(1);
 /// Keys that are held opened; beyond, all are dropped and opened again when they are used.
 const OPENED_MAX: usize = 4_096;
+/// The same for versions of all of them.
+const VERSIONS_HELD_MAX: usize = 16_384;
 /// Uses that wait to be written: of so many keys and operations at most.
 const USES_MAX: usize = 65_536;
 
+/// Keys that are made at a time, and uses of key pairs: they take milliseconds to seconds of a core.
+const MADE_AT_ONCE: usize = 2;
+const PAIRS_AT_ONCE: usize = 8;
+
 /// What is in memory of KMS.
-#[derive(Default)]
 pub(in crate::keys) struct Opened {
+    /// Changes by this process: what was read before one is not kept after it.
+    changes: AtomicU64,
+    pub(super) makers: Semaphore,
+    pub(super) pairs: Semaphore,
     keys: RwLock<HashMap<(TenantId, KeyId), Held>>,
     aliases: RwLock<HashMap<(TenantId, AliasName), (KeyId, Instant)>>,
     uses: Mutex<HashMap<(TenantId, KeyId, &'static str), u64>>,
+}
+
+impl Default for Opened {
+    fn default() -> Self {
+        Self {
+            changes: AtomicU64::new(0),
+            makers: Semaphore::new(MADE_AT_ONCE),
+            pairs: Semaphore::new(PAIRS_AT_ONCE),
+            keys: RwLock::default(),
+            aliases: RwLock::default(),
+            uses: Mutex::default(),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -78,7 +102,7 @@ impl House {
         {
             return Ok(Arc::clone(&held.key));
         }
-        let looked_at = Instant::now();
+        let (looked_at, changes) = (Instant::now(), self.keys.kms.changes.load(Ordering::Acquire));
         let (of, wanted) = place.clone();
         let known = held.as_ref().map(|h| h.key.key.revision);
         let found = self
@@ -111,10 +135,13 @@ impl House {
             }),
         };
         let mut keys = self.keys.kms.keys.write();
-        if keys.len() >= OPENED_MAX {
-            keys.clear();
+        if self.keys.kms.changes.load(Ordering::Acquire) == changes {
+            let held = || keys.values().map(|h| h.key.sealed.len()).sum::<usize>();
+            if !keys.contains_key(&place) && (keys.len() >= OPENED_MAX || held() >= VERSIONS_HELD_MAX) {
+                keys.clear();
+            }
+            keys.insert(place, Held { key: Arc::clone(&opened), looked_at });
         }
-        keys.insert(place, Held { key: Arc::clone(&opened), looked_at });
         Ok(opened)
     }
 
@@ -139,11 +166,15 @@ impl House {
 
     /// After a change of this process.
     pub(super) fn forget_key(&self, tenant: &TenantId, id: &KeyId) {
-        self.keys.kms.keys.write().remove(&(tenant.clone(), id.clone()));
+        let mut keys = self.keys.kms.keys.write();
+        self.keys.kms.changes.fetch_add(1, Ordering::AcqRel);
+        keys.remove(&(tenant.clone(), id.clone()));
     }
 
     pub(super) fn forget_alias(&self, tenant: &TenantId, alias: &AliasName) {
-        self.keys.kms.aliases.write().remove(&(tenant.clone(), alias.clone()));
+        let mut aliases = self.keys.kms.aliases.write();
+        self.keys.kms.changes.fetch_add(1, Ordering::AcqRel);
+        aliases.remove(&(tenant.clone(), alias.clone()));
     }
 
     pub(super) async fn alias_target(&self, tenant: &TenantId, alias: &AliasName) -> Result<KeyId, Failure> {
@@ -153,16 +184,18 @@ impl House {
         {
             return Ok(id.clone());
         }
-        let looked_at = Instant::now();
+        let (looked_at, changes) = (Instant::now(), self.keys.kms.changes.load(Ordering::Acquire));
         let (of, wanted) = place.clone();
         let found =
             self.db.read(move |tx| rows::alias(&mut tx.tenant(&of), &wanted).map_err(Failure::from)).await?;
         let id = found.ok_or_else(|| Failure::not_found(Thing::Alias, alias))?;
         let mut aliases = self.keys.kms.aliases.write();
-        if aliases.len() >= OPENED_MAX {
-            aliases.clear();
+        if self.keys.kms.changes.load(Ordering::Acquire) == changes {
+            if aliases.len() >= OPENED_MAX {
+                aliases.clear();
+            }
+            aliases.insert(place, (id.clone(), looked_at));
         }
-        aliases.insert(place, (id.clone(), looked_at));
         Ok(id)
     }
 

@@ -290,6 +290,47 @@ pub(super) fn add_uses(
     .map(drop)
 }
 
+/// Uses that do not stand in the tenant's log yet.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) tenant: TenantId,
+    pub(super) key: KeyId,
+    pub(super) day: i64,
+    pub(super) operation: String,
+    pub(super) uses: i64,
+    pub(super) noted: i64,
+}
+
+pub(super) fn pending(tx: &mut Tx<'_>, max: i64) -> Result<Vec<Pending>, StoreError> {
+    tx.query(
+        "SELECT tenant_id, key_id, day, operation, uses, noted FROM cmk_use WHERE uses > noted \
+         ORDER BY tenant_id LIMIT $1",
+        &[max.into()],
+    )?
+    .iter()
+    .map(|r| {
+        Ok(Pending {
+            tenant: r.parsed(0, TenantId::parse)?,
+            key: r.parsed(1, KeyId::parse)?,
+            day: r.int(2)?,
+            operation: r.text(3)?.to_owned(),
+            uses: r.int(4)?,
+            noted: r.int(5)?,
+        })
+    })
+    .collect()
+}
+
+/// They stand there now; false when another process was faster.
+pub(super) fn note(tx: &mut TenantTx<'_, '_>, p: &Pending) -> Result<bool, StoreError> {
+    let noted = tx.execute(
+        "UPDATE cmk_use SET noted = $5 WHERE tenant_id = $1 AND key_id = $2 AND day = $3 AND operation = $4 \
+         AND noted = $6",
+        &[p.key.as_str().into(), p.day.into(), (&p.operation).into(), p.uses.into(), p.noted.into()],
+    )?;
+    Ok(noted == 1)
+}
+
 /// Uses of a key from a day on: day, operation, how often.
 pub(super) fn uses(
     tx: &mut TenantTx<'_, '_>,

@@ -158,6 +158,8 @@ impl KeyCx<'_> {
         let version = version.unwrap_or_else(|| open.key.primary.clone());
         let cmk = self.house.open_version(&open, &version).await?;
         let result = if open.key.spec.is_pair() {
+            let _place =
+                self.house.keys.kms.pairs.acquire().await.map_err(|e| Failure::Bug(e.to_string()))?;
             tokio::task::spawn_blocking(move || f(&cmk))
                 .await
                 .map_err(|e| Failure::Bug(format!("a use of a key stopped: {e}")))??
