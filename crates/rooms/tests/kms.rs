@@ -286,6 +286,22 @@ mod secrets {
     }
 
     #[test]
+    fn nobody_but_the_tenant_uses_its_keys_and_reads_its_secrets() {
+        on_each_engine(async |t| {
+            let acme = t.tenant("acme").await;
+            let key = run(&t, &acme, new(None)).await.unwrap().id;
+            let blob = run(&t, &acme, encrypt(&key)).await.unwrap();
+            run(&t, &acme, make(None)).await.unwrap();
+            let lin = t.operator("op-lin", "support", "CN").await;
+            for caller in [t.house.system_caller("test"), lin] {
+                assert!(act(&t.house, &caller, &acme.id, decrypt(&blob)).await.is_err());
+                assert!(act(&t.house, &caller, &acme.id, encrypt(&key)).await.is_err());
+                assert!(act(&t.house, &caller, &acme.id, get()).await.is_err());
+            }
+        });
+    }
+
+    #[test]
     fn two_who_put_at_once_leave_one_current_and_one_previous_value() {
         on_each_engine(async |t| {
             let acme = t.tenant("acme").await;

@@ -205,6 +205,8 @@ pub trait KeyAct: Send + 'static {
     type Output: Send + 'static;
     /// How the trail treats it.
     const CLASS: Class;
+    /// Whether it uses a key or tells a secret: then the tenant alone does it, whoever else the gate lets pass.
+    const TENANT_ONLY: bool = matches!(Self::CLASS, Class::Data);
 
     /// The policy action.
     fn action(&self) -> &'static str;
@@ -291,6 +293,12 @@ impl<A: KeyAct> Operation for KeyOf<A> {
     }
 
     async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<A::Output, Failure> {
+        if A::TENANT_ONLY && intent.caller().tenant() != Some(&self.tenant) {
+            return Err(Failure::Bug(format!(
+                "`{}` was asked for by another than the tenant",
+                self.act.action()
+            )));
+        }
         let creator = intent.caller().arn().unwrap_or_else(|| intent.caller().name().to_owned());
         self.act.run(&KeyCx { house, tenant: &self.tenant, creator }).await
     }

@@ -426,6 +426,7 @@ pub struct GetValue {
 impl KeyAct for GetValue {
     type Output = SecretValue;
     const CLASS: Class = READ;
+    const TENANT_ONLY: bool = true;
 
     fn action(&self) -> &'static str {
         "kms:GetSecretValue"
@@ -477,6 +478,7 @@ pub struct GetValues {
 impl KeyAct for GetValues {
     type Output = Vec<Result<SecretValue, Failure>>;
     const CLASS: Class = READ;
+    const TENANT_ONLY: bool = true;
 
     fn action(&self) -> &'static str {
         "kms:GetSecretValue"
