@@ -77,6 +77,8 @@ pub enum Thing {
     Upload,
     /// A version of an object.
     Version,
+    /// Retention of everything in a bucket.
+    Worm,
     /// A ticket.
     Ticket,
     /// A consent request or grant.
@@ -133,6 +135,7 @@ impl std::fmt::Display for Thing {
             Self::Object => "object",
             Self::Upload => "upload",
             Self::Version => "version",
+            Self::Worm => "WORM",
             Self::Ticket => "ticket",
             Self::Grant => "consent request",
             Self::Log => "log",
@@ -250,6 +253,12 @@ pub enum Failure {
     /// The state forbids it now (bucket not empty, request already decided).
     #[error("{0}")]
     Conflict(String),
+    /// The state of a bucket forbids it.
+    #[error("{0}")]
+    BucketState(String),
+    /// It is retained: nobody may destroy or shorten it yet.
+    #[error("{0}")]
+    Retained(String),
     /// A condition of the request does not hold (`If-Match`).
     #[error("the condition {0} does not hold")]
     Precondition(&'static str),
@@ -305,7 +314,8 @@ impl Failure {
             Self::Invalid { .. } => "InvalidParameter",
             Self::Limit { .. } => "LimitExceeded",
             Self::InUse { .. } => "DeleteConflict",
-            Self::Conflict(_) => "Conflict",
+            Self::Conflict(_) | Self::BucketState(_) => "Conflict",
+            Self::Retained(_) => "Retained",
             Self::Precondition(_) => "PreconditionFailed",
             Self::Body(_) => "BadBody",
             Self::Replayed => "SignatureNonceUsed",

@@ -40,4 +40,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 20, name: "lifecycle", sql: include_str!("migrations/0020_lifecycle.sql") },
     Migration { number: 21, name: "kms", sql: include_str!("migrations/0021_kms.sql") },
     Migration { number: 22, name: "secrets", sql: include_str!("migrations/0022_secrets.sql") },
+    Migration { number: 23, name: "settings", sql: include_str!("migrations/0023_settings.sql") },
 ];

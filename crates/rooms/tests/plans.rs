@@ -276,7 +276,13 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
         t.house.perform(root.clone(), list).await.unwrap();
     }
     for which in [Which::parse(&marker).unwrap(), Which::Null] {
-        let gone = DeleteVersion { tenant: tenant.clone(), bucket: named.clone(), key: key("a/1"), which };
+        let gone = DeleteVersion {
+            tenant: tenant.clone(),
+            bucket: named.clone(),
+            key: key("a/1"),
+            which,
+            bypass: false,
+        };
         t.house.perform(root.clone(), gone).await.unwrap();
     }
     let create = CreateUpload {

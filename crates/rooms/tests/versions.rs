@@ -116,6 +116,7 @@ fn the_history_is_what_a_model_says() {
                         bucket: bucket(BUCKET),
                         key: key(name),
                         which: Which::parse(&id).unwrap(),
+                        bypass: false,
                     };
                     let gone = t.house.perform(acme.root.clone(), delete).await.unwrap();
                     assert_eq!((gone.found, gone.marker), (true, body.is_none()));

@@ -32,6 +32,7 @@ impl Operation for DeleteObject {
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Deleted, Failure> {
         let now = house.now();
+        let opener = house.tenant_key(&self.tenant).await?;
         house
             .db
             .write(move |tx| {
@@ -39,15 +40,16 @@ impl Operation for DeleteObject {
                 let Some(there) = rows::bucket(&mut tx, &self.bucket)? else {
                     return Err(Failure::not_found(Thing::Bucket, &self.bucket));
                 };
+                let guard = there.guard(&opener, now);
                 let former = rows::former(&mut tx, &self.bucket, &self.key)?;
                 let found = former.is_some();
                 if there.versioning != Versioning::Off {
                     let (id, is_null) =
-                        rows::put_marker(&mut tx, &self.bucket, &self.key, there.versioning, now)?;
+                        rows::put_marker(&mut tx, &self.bucket, &self.key, there.versioning, &guard)?;
                     return Ok(Deleted { found, version: Some(shown_id(is_null, &id)), marker: true });
                 }
                 if let Some(former) = former {
-                    rows::delete_object(&mut tx, &self.bucket, &self.key, &former, now)?;
+                    rows::delete_object(&mut tx, &self.bucket, &self.key, &former, &guard)?;
                 }
                 Ok(Deleted { found, ..Deleted::default() })
             })

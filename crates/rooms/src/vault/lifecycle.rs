@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::get::open_meta;
 use super::list::successor;
+use super::retain::Guard;
 use super::version::Versioning;
 use super::{Which, bucket_asked, rows};
 use crate::consent::parameters;
@@ -295,15 +296,16 @@ impl Operation for ApplyLifecycle {
         while let Some(found) = house.look(&mut search).await? {
             for some in found.chunks(COMMIT_MAX) {
                 let (tenant, bucket, batch) = (self.tenant.clone(), self.bucket.clone(), some.to_vec());
+                let opener = Arc::clone(&search.key);
                 let gone = house
                     .db
                     .write(move |tx| {
                         let mut tx = tx.tenant(&tenant);
-                        let versioning =
-                            rows::bucket(&mut tx, &bucket)?.map_or(Versioning::Off, |b| b.versioning);
                         let mut gone = Vec::new();
+                        let Some(there) = rows::bucket(&mut tx, &bucket)? else { return Ok(gone) };
+                        let guard = there.guard(&opener, now);
                         for due in batch {
-                            if end(&mut tx, &bucket, versioning, &due, now)? {
+                            if end(&mut tx, &bucket, there.versioning, &due, &guard)? {
                                 gone.push(due);
                             }
                         }
@@ -346,7 +348,19 @@ fn end(
     bucket: &BucketName,
     versioning: Versioning,
     due: &Due,
-    now: Timestamp,
+    guard: &Guard,
+) -> Result<bool, Failure> {
+    let done = end_one(tx, bucket, versioning, due, guard);
+    // It was put under retention since it was found due.
+    if let Err(Failure::Retained(_)) = done { Ok(false) } else { done }
+}
+
+fn end_one(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    versioning: Versioning,
+    due: &Due,
+    guard: &Guard,
 ) -> Result<bool, Failure> {
     match due.ends {
         Ends::Expires => {
@@ -355,9 +369,9 @@ fn end(
                 return Ok(false);
             }
             if versioning == Versioning::Off {
-                rows::delete_object(tx, bucket, &due.key, &former, now)?;
+                rows::delete_object(tx, bucket, &due.key, &former, guard)?;
             } else {
-                rows::put_marker(tx, bucket, &due.key, versioning, now)?;
+                rows::put_marker(tx, bucket, &due.key, versioning, guard)?;
             }
             Ok(true)
         }
@@ -369,13 +383,13 @@ fn end(
             if current.is_some_and(|c| due.ends == Ends::Marker || c.version == id) {
                 return Ok(false);
             }
-            Ok(rows::delete_version(tx, bucket, &due.key, &Which::Stored(id), now)?.is_some())
+            Ok(rows::delete_version(tx, bucket, &due.key, &Which::Stored(id), guard)?.is_some())
         }
         Ends::Upload => {
             if rows::upload(tx, bucket, &due.key, &due.id)?.is_none() {
                 return Ok(false);
             }
-            rows::drop_parts_of_upload(tx, &due.id, now)?;
+            rows::drop_parts_of_upload(tx, &due.id, guard.now)?;
             rows::delete_upload(tx, bucket, &due.key, &due.id)?;
             Ok(true)
         }
@@ -389,6 +403,8 @@ pub(super) struct Search {
     rules: Arc<Vec<Rule>>,
     at: Timestamp,
     key: Arc<TenantKey>,
+    guard: Guard,
+    versioning: Versioning,
     place: (String, i64),
     /// Of the key that is being looked at: its name, when the version before was written, and how many former versions there were.
     on: Option<(String, Timestamp, u32)>,
@@ -410,13 +426,20 @@ impl House {
 
     async fn search(&self, tenant: &TenantId, bucket: &BucketName, at: Timestamp) -> Result<Search, Failure> {
         let rules = self.lifecycle_of(tenant, bucket).await?;
+        let (t, b) = (tenant.clone(), bucket.clone());
+        let there =
+            self.db.read(move |tx| rows::bucket(&mut tx.tenant(&t), &b).map_err(Failure::from)).await?;
+        let there = there.ok_or_else(|| Failure::not_found(Thing::Bucket, bucket))?;
+        let key = self.tenant_key(tenant).await?;
         Ok(Search {
             tenant: tenant.clone(),
             bucket: bucket.clone(),
             over: !rules.iter().any(|r| r.enabled),
             rules: Arc::new(rules),
             at,
-            key: self.tenant_key(tenant).await?,
+            guard: there.guard(&key, at),
+            versioning: there.versioning,
+            key,
             place: (String::new(), i64::MIN),
             on: None,
             marker: None,
@@ -531,6 +554,13 @@ impl Search {
                 if !rule.tags.iter().all(|(key, value)| has.get(key) == Some(value)) {
                     continue;
                 }
+            }
+            // What is retained is not due. A current version that gets a delete marker loses nothing.
+            let destroys =
+                ends == Ends::Former || ends == Ends::Expires && self.versioning != Versioning::Enabled;
+            let (version, written) = (&row.row.version, row.row.modified_at);
+            if destroys && self.guard.holds(version, written, &row.row.sealed_meta)?.is_some() {
+                return Ok(None);
             }
             return Ok(Some(Due {
                 key: row.key.clone(),

@@ -17,8 +17,10 @@ mod lifecycle;
 mod list;
 mod parts;
 mod put;
+mod retain;
 mod rows;
 mod scrub;
+mod settings;
 mod tags;
 mod upload;
 mod version;
@@ -43,7 +45,12 @@ pub(crate) use lifecycle::live;
 pub use lifecycle::{Applied, ApplyLifecycle, Due, Ends, ExplainLifecycle, GetLifecycle, Rule, SetLifecycle};
 pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
+pub use retain::{
+    ChangeWorm, DefaultRetention, GetLock, Lock, LockMode, LockRules, LockWish, MayLock, Retention,
+    SetLegalHold, SetLockRules, SetRetention, VersionOf, Worm, WormAct,
+};
 pub use scrub::{Damage, Scrub, Scrubbed};
+pub use settings::{GetSettings, Setting, Settings};
 pub use tags::{BUCKET_TAGS_MAX, GetTags, MayTag, OBJECT_TAGS_MAX, SetTags, Tags, TagsOf, check_tags};
 pub use upload::{
     AbortUpload, CompleteUpload, CreateUpload, ListParts, ListUploads, PARTS_MAX, Part, PartPage, PutPart,
@@ -121,6 +128,8 @@ pub struct Bucket {
     pub created_at: Timestamp,
     /// How it keeps versions.
     pub versioning: Versioning,
+    /// What else its owner has set.
+    pub settings: Settings,
 }
 
 /// What is known of an object beside its content. Sealed in the row: an MD5 in clear would tell which objects
@@ -140,6 +149,9 @@ pub struct ObjectMeta {
     /// Tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// What holds it.
+    #[serde(default, skip_serializing_if = "Lock::is_none")]
+    pub lock: Lock,
     /// For an object of parts: the digest of their list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<String>,

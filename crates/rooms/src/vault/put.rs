@@ -71,9 +71,8 @@ impl Operation for PutObject {
             .db
             .read(move |tx| rows::bucket(&mut tx.tenant(&tenant), &bucket).map_err(Failure::from))
             .await?;
-        if known.is_none() {
-            return Err(Failure::not_found(Thing::Bucket, &self.bucket));
-        }
+        let Some(known) = known else { return Err(Failure::not_found(Thing::Bucket, &self.bucket)) };
+        self.meta.lock = known.lock_for(&self.meta.lock, house.now())?;
         let version = ObjectVersionId::random();
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
         let (data_key, key_version, wrapped_key) = house.new_data_key(&release).await?;
@@ -112,7 +111,8 @@ impl Operation for PutObject {
                     return Err(Failure::not_found(Thing::Bucket, &bucket));
                 };
                 let former = condition.check(&mut tx, &opener, &bucket, &row.key)?;
-                rows::put_object(&mut tx, &bucket, &row, (former.as_ref(), there.versioning), now)?;
+                let guard = there.guard(&opener, now);
+                rows::put_object(&mut tx, &bucket, &row, (former.as_ref(), there.versioning), &guard)?;
                 Ok(there.versioning)
             })
             .await;

@@ -7,10 +7,13 @@ use bytes::Bytes;
 use super::Bucket;
 use super::lifecycle::Rule;
 use super::parts::PartRow;
+use super::retain::Guard;
 use super::scrub;
+use super::settings::Settings;
 use super::tags::Tags;
 use super::upload::Upload;
 use super::version::{Versioning, Which};
+use crate::Failure;
 
 pub(super) struct NewObject {
     pub(super) key: ObjectKey,
@@ -68,6 +71,7 @@ pub(super) struct Former {
     pub(super) is_inline: bool,
     pub(super) in_parts: bool,
     pub(super) sealed_meta: Vec<u8>,
+    pub(super) modified_at: Timestamp,
 }
 
 pub(super) fn bucket_owner(tx: &mut Tx<'_>, bucket: &BucketName) -> Result<Option<TenantId>, StoreError> {
@@ -95,7 +99,7 @@ pub(super) fn delete_bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> R
 
 pub(super) fn bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<Option<Bucket>, StoreError> {
     tx.query_opt(
-        "SELECT bucket, region, created_at_ms, versioning FROM bucket WHERE tenant_id = $1 AND bucket = $2",
+        "SELECT bucket, region, created_at_ms, versioning, settings FROM bucket WHERE tenant_id = $1 AND bucket = $2",
         &[bucket.as_str().into()],
     )?
     .as_ref()
@@ -104,8 +108,7 @@ pub(super) fn bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<O
 }
 
 pub(super) fn buckets(tx: &mut TenantTx<'_, '_>) -> Result<Vec<Bucket>, StoreError> {
-    let sql =
-        "SELECT bucket, region, created_at_ms, versioning FROM bucket WHERE tenant_id = $1 ORDER BY bucket";
+    let sql = "SELECT bucket, region, created_at_ms, versioning, settings FROM bucket WHERE tenant_id = $1 ORDER BY bucket";
     tx.query(sql, &[])?.iter().map(read_bucket).collect()
 }
 
@@ -115,7 +118,24 @@ fn read_bucket(r: &Row) -> Result<Bucket, StoreError> {
         region: r.parsed(1, RegionId::parse)?,
         created_at: Timestamp::from_ms(r.int(2)?),
         versioning: r.parsed(3, |w| Versioning::parse(w).ok_or("how a bucket keeps versions"))?,
+        settings: r.parsed(4, |t| serde_json::from_str(t).map_err(|_| "settings of a bucket"))?,
     })
+}
+
+/// Gives a bucket other settings, if it still has those that were read.
+pub(super) fn replace_settings(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    before: &Settings,
+    after: &Settings,
+) -> Result<bool, StoreError> {
+    let text = |s: &Settings| serde_json::to_string(s).map_err(|e| StoreError::Statement(e.to_string()));
+    let (before, after) = (text(before)?, text(after)?);
+    let changed = tx.execute(
+        "UPDATE bucket SET settings = $3 WHERE tenant_id = $1 AND bucket = $2 AND settings = $4",
+        &[bucket.as_str().into(), (&after).into(), (&before).into()],
+    )?;
+    Ok(changed == 1)
 }
 
 /// The rules of a bucket.
@@ -227,7 +247,7 @@ pub(super) fn former(
     bucket: &BucketName,
     key: &ObjectKey,
 ) -> Result<Option<Former>, StoreError> {
-    let sql = "SELECT version_id, is_inline, sealed_meta, parts FROM object \
+    let sql = "SELECT version_id, is_inline, sealed_meta, parts, modified_at_ms FROM object \
                WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3";
     let row = tx.query_opt(sql, &[bucket.as_str().into(), key.as_str().into()])?;
     row.as_ref().map(read_former).transpose()
@@ -239,6 +259,7 @@ fn read_former(r: &Row) -> Result<Former, StoreError> {
         is_inline: r.int(1)? == 1,
         sealed_meta: r.blob(2)?.to_vec(),
         in_parts: r.int(3)? > 0,
+        modified_at: Timestamp::from_ms(r.int(4)?),
     })
 }
 
@@ -311,26 +332,27 @@ pub(super) fn delete_version(
     bucket: &BucketName,
     key: &ObjectKey,
     which: &Which,
-    now: Timestamp,
-) -> Result<Option<bool>, StoreError> {
+    guard: &Guard,
+) -> Result<Option<bool>, Failure> {
     let (condition, id) = condition(which);
     let mut values = vec![bucket.as_str().into(), key.as_str().into()];
     values.extend(id.map(Value::from));
     let place = format!("tenant_id = $1 AND bucket = $2 AND object_key = $3 AND {condition}");
-    let found = format!("SELECT version_id, is_inline, sealed_meta, parts FROM object WHERE {place}");
+    let found =
+        format!("SELECT version_id, is_inline, sealed_meta, parts, modified_at_ms FROM object WHERE {place}");
     if let Some(row) = tx.query_opt(&found, &values)? {
-        drop_bytes(tx, &read_former(&row)?, now)?;
+        drop_bytes(tx, &read_former(&row)?, guard)?;
         remove_current(tx, bucket, key)?;
         promote(tx, bucket, key)?;
         return Ok(Some(false));
     }
     let found = format!(
-        "SELECT version_id, is_inline, sealed_meta, parts, is_marker FROM object_version WHERE {place}"
+        "SELECT version_id, is_inline, sealed_meta, parts, modified_at_ms, is_marker FROM object_version WHERE {place}"
     );
     let Some(row) = tx.query_opt(&found, &values)? else { return Ok(None) };
-    let marker = row.int(4)? == 1;
+    let marker = row.int(5)? == 1;
     if !marker {
-        drop_bytes(tx, &read_former(&row)?, now)?;
+        drop_bytes(tx, &read_former(&row)?, guard)?;
     }
     tx.execute(&format!("DELETE FROM object_version WHERE {place}"), &values)?;
     promote(tx, bucket, key)?;
@@ -351,9 +373,9 @@ pub(super) fn put_marker(
     bucket: &BucketName,
     key: &ObjectKey,
     versioning: Versioning,
-    now: Timestamp,
-) -> Result<(ObjectVersionId, bool), StoreError> {
-    let (place, is_null) = make_room(tx, bucket, key, versioning, now)?;
+    guard: &Guard,
+) -> Result<(ObjectVersionId, bool), Failure> {
+    let (place, is_null) = make_room(tx, bucket, key, versioning, guard)?;
     let id = ObjectVersionId::random();
     let nothing: &[u8] = &[];
     tx.execute(
@@ -365,7 +387,7 @@ pub(super) fn put_marker(
             bucket.as_str().into(),
             key.as_str().into(),
             id.as_str().into(),
-            now.ms().into(),
+            guard.now.ms().into(),
             nothing.into(),
             is_null.into(),
             place.into(),
@@ -380,13 +402,13 @@ fn make_room(
     bucket: &BucketName,
     key: &ObjectKey,
     versioning: Versioning,
-    now: Timestamp,
-) -> Result<(i64, bool), StoreError> {
+    guard: &Guard,
+) -> Result<(i64, bool), Failure> {
     let place = next_place(tx, bucket, key)?;
     let is_null = versioning != Versioning::Enabled;
     if is_null {
         // One null version of a key at most. What becomes current by that is retired next.
-        delete_version(tx, bucket, key, &Which::Null, now)?;
+        delete_version(tx, bucket, key, &Which::Null, guard)?;
     }
     retire(tx, bucket, key)?;
     Ok((place, is_null))
@@ -397,16 +419,16 @@ pub(super) fn put_object(
     bucket: &BucketName,
     o: &NewObject,
     (former, versioning): (Option<&Former>, Versioning),
-    now: Timestamp,
-) -> Result<(), StoreError> {
+    guard: &Guard,
+) -> Result<(), Failure> {
     let (place, is_null) = match versioning {
         Versioning::Off => {
             if let Some(former) = former {
-                drop_bytes(tx, former, now)?;
+                drop_bytes(tx, former, guard)?;
             }
             (0, true)
         }
-        kept => make_room(tx, bucket, &o.key, kept, now)?,
+        kept => make_room(tx, bucket, &o.key, kept, guard)?,
     };
     tx.execute(
         "INSERT INTO object (tenant_id, bucket, object_key, version_id, size, modified_at_ms, key_version, \
@@ -449,17 +471,16 @@ pub(super) fn delete_object(
     bucket: &BucketName,
     key: &ObjectKey,
     former: &Former,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    drop_bytes(tx, former, now)?;
-    tx.execute(
-        "DELETE FROM object WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3",
-        &[bucket.as_str().into(), key.as_str().into()],
-    )
-    .map(drop)
+    guard: &Guard,
+) -> Result<(), Failure> {
+    drop_bytes(tx, former, guard)?;
+    Ok(remove_current(tx, bucket, key)?)
 }
 
-fn drop_bytes(tx: &mut TenantTx<'_, '_>, former: &Former, now: Timestamp) -> Result<(), StoreError> {
+/// The one place where content ends: not before the guard was asked.
+fn drop_bytes(tx: &mut TenantTx<'_, '_>, former: &Former, guard: &Guard) -> Result<(), Failure> {
+    guard.check(former)?;
+    let now = guard.now;
     if former.is_inline {
         tx.execute(
             "DELETE FROM object_inline WHERE tenant_id = $1 AND version_id = $2",

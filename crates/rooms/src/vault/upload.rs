@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::put::{Condition, Intake, Keep, raw, receive, shown_version};
-use super::version::Versioning;
 use super::{Body, ObjectMeta, PutDone, bucket_asked, object_asked, parts, rows};
 use crate::gate::{Asked, Intent, Operation, Touches};
 use crate::house::Counters;
@@ -247,14 +246,15 @@ impl Operation for CreateUpload {
             wrapped_key,
         };
         let id = ObjectVersionId::random().to_string();
-        let (upload, now) = (id.clone(), house.now());
+        let (upload, now, lock) = (id.clone(), house.now(), self.meta.lock.clone());
         house
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                if rows::bucket(&mut tx, &self.bucket)?.is_none() {
+                let Some(bucket) = rows::bucket(&mut tx, &self.bucket)? else {
                     return Err(Failure::not_found(Thing::Bucket, &self.bucket));
-                }
+                };
+                bucket.lock_for(&lock, now)?;
                 if rows::upload_count(&mut tx)? >= UPLOADS_MAX {
                     return Err(Failure::limit(Thing::Upload, "uploads under way", UPLOADS_MAX));
                 }
@@ -349,6 +349,11 @@ impl Operation for CompleteUpload {
         meta.md5 = whole.etag;
         meta.crc64 = whole.crc64;
         meta.parts = Some(parts::digest(&chosen));
+        let (t, b) = (self.tenant.clone(), self.bucket.clone());
+        let place =
+            house.db.read(move |tx| rows::bucket(&mut tx.tenant(&t), &b).map_err(Failure::from)).await?;
+        let Some(place) = place else { return Err(Failure::not_found(Thing::Bucket, &self.bucket)) };
+        meta.lock = place.lock_for(&meta.lock, house.now())?;
         let plain = serde_json::to_vec(&meta).map_err(|e| Failure::Bug(e.to_string()))?;
         let now = house.now();
         let row = rows::NewObject {
@@ -380,9 +385,11 @@ impl Operation for CompleteUpload {
                     ));
                 }
                 rows::delete_upload(&mut tx, &self.bucket, &self.key, &self.upload)?;
-                let versioning =
-                    rows::bucket(&mut tx, &self.bucket)?.map_or(Versioning::Off, |b| b.versioning);
-                rows::put_object(&mut tx, &self.bucket, &row, (former.as_ref(), versioning), now)?;
+                let Some(bucket) = rows::bucket(&mut tx, &self.bucket)? else {
+                    return Err(Failure::not_found(Thing::Bucket, &self.bucket));
+                };
+                let (versioning, guard) = (bucket.versioning, bucket.guard(&opener, now));
+                rows::put_object(&mut tx, &self.bucket, &row, (former.as_ref(), versioning), &guard)?;
                 let shown = shown_version(versioning, &row.version);
                 Ok(PutDone { version: row.version, shown, size: row.size, meta, modified_at: now })
             })

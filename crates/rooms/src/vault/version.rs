@@ -103,6 +103,14 @@ impl Operation for SetVersioning {
         house
             .db
             .write(move |tx| {
+                let there = rows::bucket(&mut tx.tenant(&self.tenant), &self.bucket)?;
+                if self.versioning == Versioning::Suspended
+                    && there.is_some_and(|b| b.settings.lock.is_some())
+                {
+                    return Err(Failure::BucketState(
+                        "this bucket retains single versions: versioning cannot be suspended".into(),
+                    ));
+                }
                 match rows::set_versioning(&mut tx.tenant(&self.tenant), &self.bucket, self.versioning)? {
                     true => Ok(()),
                     false => Err(Failure::not_found(Thing::Bucket, &self.bucket)),
@@ -123,6 +131,8 @@ pub struct DeleteVersion {
     pub key: ObjectKey,
     /// Which one.
     pub which: Which,
+    /// Whether governance is passed over; [`super::MayLock`] was asked. Such an act stands in the tenant's log.
+    pub bypass: bool,
 }
 
 /// What a delete did.
@@ -144,19 +154,26 @@ impl Operation for DeleteVersion {
             super::object_asked(&self.tenant, &self.bucket, &self.key, "oss:DeleteObjectVersion", None);
         asked.touches = crate::gate::Touches::Metadata;
         asked.parameters.insert("versionId".into(), self.which.to_string().into());
+        if self.bypass {
+            asked.class = Class::Management { write: true };
+            asked.parameters.insert("bypassGovernanceRetention".into(), true.into());
+        }
         asked
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Deleted, Failure> {
         let now = house.now();
+        let opener = house.tenant_key(&self.tenant).await?;
         house
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                if rows::bucket(&mut tx, &self.bucket)?.is_none() {
+                let Some(there) = rows::bucket(&mut tx, &self.bucket)? else {
                     return Err(Failure::not_found(Thing::Bucket, &self.bucket));
-                }
-                let gone = rows::delete_version(&mut tx, &self.bucket, &self.key, &self.which, now)?;
+                };
+                let mut guard = there.guard(&opener, now);
+                guard.bypass = self.bypass;
+                let gone = rows::delete_version(&mut tx, &self.bucket, &self.key, &self.which, &guard)?;
                 Ok(Deleted {
                     found: gone.is_some(),
                     version: Some(self.which.to_string()),

@@ -47,11 +47,16 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::NotFound { thing: Thing::Upload, name } => {
             ObjectError::new(Code::NoSuchUpload).with("UploadId", name)
         }
+        Failure::NotFound { thing: Thing::Worm, .. } => ObjectError::new(Code::NoSuchWorm),
         Failure::NotFound { name, .. } => ObjectError::new(Code::NoSuchBucket).with("BucketName", name),
         Failure::Exists { thing: Thing::Object, .. } => ObjectError::new(Code::ObjectExists),
+        Failure::Exists { thing: Thing::Worm, .. } => ObjectError::new(Code::WormLocked),
         Failure::Exists { name, .. } => ObjectError::new(Code::BucketAlreadyExists).with("BucketName", name),
         Failure::Invalid { field: "LocationConstraint", .. } => {
             ObjectError::because(Code::InvalidLocation, sentence(&text))
+        }
+        Failure::Invalid { field: "ObjectLock", .. } => {
+            ObjectError::because(Code::InvalidRequest, sentence(&text))
         }
         Failure::Invalid { field: "Tag", .. } => ObjectError::because(Code::InvalidTag, sentence(&text)),
         Failure::Invalid { field: "Part", .. } => ObjectError::because(Code::InvalidPart, sentence(&text)),
@@ -69,6 +74,8 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::Conflict(_) | Failure::InUse { .. } => {
             ObjectError::because(Code::BucketNotEmpty, sentence(&text))
         }
+        Failure::BucketState(_) => ObjectError::because(Code::InvalidBucketState, sentence(&text)),
+        Failure::Retained(_) => ObjectError::because(Code::ObjectImmutable, sentence(&text)),
         Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),
         Failure::Body(_) => ObjectError::because(Code::IncompleteBody, sentence(&text)),
         Failure::Key(_) => ObjectError::because(Code::AccessDenied, sentence(&text)),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bailee_rooms::gate::{Caller, Operation};
 use bailee_rooms::vault::{
-    Choice, CreateBucket, DeleteBucket, GetBucket, GetObject, ListBuckets, ListObjects, Listed, ObjectInfo,
-    ObjectMeta, ObjectPage, PutObject,
+    Choice, CreateBucket, DeleteBucket, GetBucket, GetObject, ListBuckets, ListObjects, Listed, LockRules,
+    ObjectInfo, ObjectMeta, ObjectPage, PutObject, SetLockRules, SetVersioning, Versioning,
 };
 use bailee_types::{BucketName, ObjectKey, RequestId, TenantId};
 use bailee_wire::object::auth::Verified;
@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::answer::of_failure;
 use super::body::{Answer, Upload, collect};
+use super::retain::{Named, lock_headers, lock_of};
 use super::version::which;
 use super::{HOST_ID, Objects};
 use bailee_wire::object as wire;
@@ -59,8 +60,8 @@ pub(super) async fn run(
         ObjectRequest::GetObjectMeta { bucket, key, version } => {
             cx.meta(tenant, bucket, key, version).await?
         }
-        ObjectRequest::DeleteObject { bucket, key, version } => {
-            let gone = cx.delete_one(tenant, bucket, key, version).await?;
+        ObjectRequest::DeleteObject { bucket, key, version, bypass } => {
+            let gone = cx.delete_one(tenant, Named { bucket, key, version }, bypass).await?;
             Reply::no_content().of_version(cx.dialect, gone.version.as_deref(), gone.marker)
         }
         ObjectRequest::GetVersioning { bucket } => cx.get_versioning(tenant, bucket).await?,
@@ -69,13 +70,20 @@ pub(super) async fn run(
         ObjectRequest::Tagging { bucket, object, act } => {
             cx.tagging(tenant, (bucket, object), act, head, body).await?
         }
+        ObjectRequest::LockSettings { bucket, act } => {
+            cx.lock_settings(tenant, bucket, act, head, body).await?
+        }
+        ObjectRequest::Worm { bucket, act } => cx.worm(tenant, bucket, act, head, body).await?,
+        ObjectRequest::Lock { bucket, key, version, hold, act, bypass } => {
+            cx.lock(tenant, Named { bucket, key, version }, (hold, act, bypass), head, body).await?
+        }
         ObjectRequest::ListVersions(list) => cx.list_versions(tenant, list).await?,
-        ObjectRequest::DeleteObjects { bucket, encoding_url } => {
-            cx.delete_batch(tenant, bucket, encoding_url, head, body).await?
+        ObjectRequest::DeleteObjects { bucket, encoding_url, bypass } => {
+            cx.delete_batch(tenant, bucket, (encoding_url, bypass), head, body).await?
         }
         ObjectRequest::ListBuckets(list) => cx.list_buckets(tenant, &list).await?,
-        ObjectRequest::CreateBucket { bucket, storage_class } => {
-            cx.create_bucket(tenant, bucket, storage_class, head, body).await?
+        ObjectRequest::CreateBucket { bucket, storage_class, locks } => {
+            cx.create_bucket(tenant, bucket, (storage_class, locks), head, body).await?
         }
         ObjectRequest::HeadBucket { bucket } => {
             let found = cx.perform(GetBucket { tenant, bucket }).await?;
@@ -172,7 +180,8 @@ impl Cx<'_> {
         let version = (asked || !content.info.is_null).then(|| content.info.version_id());
         let reply = reply
             .of_version(self.dialect, version.as_deref(), false)
-            .with_tags(self.dialect, content.info.meta.tags.len());
+            .with_tags(self.dialect, content.info.meta.tags.len())
+            .with_lock(self.dialect, &lock_headers(&content.info.meta.lock));
         let reply = reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID);
         let len = span.map_or(content.info.size, Span::len);
         Ok(Answer::of(reply, content.first, content.rest, len))
@@ -199,17 +208,22 @@ impl Cx<'_> {
     ) -> Result<Reply, ObjectError> {
         refuse_others(put.storage_class, put.encryption.as_ref())?;
         self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
+        let lock = lock_of(&put.lock);
+        self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
         let (upload, found) = self.upload(incoming, &put.claims, put.content_length)?;
         let op = PutObject {
             tenant,
             bucket: put.bucket,
             key: put.key,
-            meta: meta_of(Described {
-                content_type: put.content_type,
-                headers: put.headers,
-                metadata: put.metadata,
-                tags: put.tags,
-            }),
+            meta: ObjectMeta {
+                lock,
+                ..meta_of(Described {
+                    content_type: put.content_type,
+                    headers: put.headers,
+                    metadata: put.metadata,
+                    tags: put.tags,
+                })
+            },
             len: put.content_length,
             must_be_new: put.if_absent,
             must_have_md5: put.if_match.map(|t| t.to_ascii_lowercase()),
@@ -264,7 +278,7 @@ impl Cx<'_> {
         &self,
         tenant: TenantId,
         bucket: BucketName,
-        storage_class: Option<StorageClass>,
+        (storage_class, locks): (Option<StorageClass>, bool),
         head: &Head<'_>,
         body: Incoming,
     ) -> Result<Reply, ObjectError> {
@@ -273,8 +287,18 @@ impl Cx<'_> {
         if storage_class.or(settings.storage_class).is_some_and(|c| c != StorageClass::Standard) {
             return Err(ObjectError::not_offered("storage classes other than Standard"));
         }
-        let op = CreateBucket { tenant, bucket: bucket.clone(), region: settings.location };
+        let op = CreateBucket { tenant: tenant.clone(), bucket: bucket.clone(), region: settings.location };
         self.perform(op).await?;
+        if locks {
+            let (tenant, bucket) = (tenant, bucket.clone());
+            let keeps = SetVersioning {
+                tenant: tenant.clone(),
+                bucket: bucket.clone(),
+                versioning: Versioning::Enabled,
+            };
+            self.perform(keeps).await?;
+            self.perform(SetLockRules { tenant, bucket, rules: LockRules::default() }).await?;
+        }
         Ok(Reply::created_bucket(&bucket))
     }
 
@@ -282,7 +306,7 @@ impl Cx<'_> {
         &self,
         tenant: TenantId,
         bucket: BucketName,
-        encoding_url: bool,
+        (encoding_url, bypass): (bool, bool),
         head: &Head<'_>,
         body: Incoming,
     ) -> Result<Reply, ObjectError> {
@@ -294,7 +318,8 @@ impl Cx<'_> {
             .keys
             .iter()
             .map(|(key, version)| {
-                self.delete_one(tenant.clone(), bucket.clone(), key.clone(), version.clone())
+                let (bucket, key, version) = (bucket.clone(), key.clone(), version.clone());
+                self.delete_one(tenant.clone(), Named { bucket, key, version }, bypass)
             })
             .collect();
         let results: Vec<_> = stream::iter(acts).buffered(DELETES_AT_ONCE).collect().await;

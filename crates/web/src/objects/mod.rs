@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod dispatch;
 mod lifecycle;
+mod retain;
 mod upload;
 mod version;
 

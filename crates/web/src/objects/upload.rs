@@ -18,6 +18,7 @@ use super::HOST_ID;
 use super::answer::of_failure;
 use super::body::{Answer, slow};
 use super::dispatch::{Cx, meta_of, refuse_others};
+use super::retain::lock_of;
 
 /// Bytes that each part but the last must have.
 const fn part_min(dialect: Dialect) -> u64 {
@@ -105,6 +106,9 @@ impl Cx<'_> {
             }
         }
         self.may_tag(&tenant, &copy.bucket, &copy.key, !meta.tags.is_empty()).await?;
+        // What holds the source does not hold its copy.
+        meta.lock = lock_of(&copy.lock);
+        self.may_lock(&tenant, (&copy.bucket, &copy.key), &meta.lock).await?;
         let put = PutObject {
             tenant,
             bucket: copy.bucket,
@@ -134,11 +138,13 @@ impl Cx<'_> {
         refuse_others(create.storage_class, create.encryption.as_ref())?;
         let described = std::mem::take(&mut create.described);
         self.may_tag(&tenant, &create.bucket, &create.key, !described.tags.0.is_empty()).await?;
+        let lock = lock_of(&create.lock);
+        self.may_lock(&tenant, (&create.bucket, &create.key), &lock).await?;
         let op = CreateUpload {
             tenant,
             bucket: create.bucket.clone(),
             key: create.key.clone(),
-            meta: meta_of(described),
+            meta: ObjectMeta { lock, ..meta_of(described) },
         };
         let id = self.perform(op).await?;
         Ok(reply::created_upload(self.dialect, &create, &id))

@@ -2,7 +2,7 @@
 
 use bailee_rooms::vault::{
     DeleteObject, DeleteVersion, Deleted, GetBucket, GetTags, ListVersions, MayTag, SetTags, SetVersioning,
-    Tags, TagsOf, Versioning, Which,
+    Tags, TagsOf, VersionOf, Versioning, Which,
 };
 use bailee_types::{BucketName, ObjectKey, TenantId};
 use bailee_wire::object::reply::{self, ListedVersion, VersionsPage};
@@ -12,6 +12,7 @@ use bailee_wire::object::{
 use hyper::body::Incoming;
 
 use super::dispatch::Cx;
+use super::retain::Named;
 
 /// The version that a request names.
 pub(super) fn which(version: Option<String>) -> Result<Option<Which>, ObjectError> {
@@ -26,16 +27,20 @@ impl Cx<'_> {
     pub(super) async fn delete_one(
         &self,
         tenant: TenantId,
-        bucket: BucketName,
-        key: ObjectKey,
-        version: Option<String>,
+        Named { bucket, key, version }: Named,
+        bypass: bool,
     ) -> Result<Deleted, ObjectError> {
         match version {
             None => self.perform(DeleteObject { tenant, bucket, key }).await,
             // An id that never was one names nothing that could be destroyed: fine, as for one that is gone.
             Some(id) => match Which::parse(&id) {
                 None => Ok(Deleted { version: Some(id), ..Deleted::default() }),
-                Some(which) => self.perform(DeleteVersion { tenant, bucket, key, which }).await,
+                Some(which) => {
+                    let of = VersionOf { tenant, bucket, key, which: Some(which.clone()) };
+                    self.may_bypass(&of, bypass).await?;
+                    let VersionOf { tenant, bucket, key, .. } = of;
+                    self.perform(DeleteVersion { tenant, bucket, key, which, bypass }).await
+                }
             },
         }
     }

@@ -19,9 +19,12 @@ pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
         Failure::Refused(r) if *r.kind() == RefusalKind::NotYours => return missing(visit),
         Failure::NotFound { .. } | Failure::DeleteMarker { .. } => return missing(visit),
         Failure::Refused(r) => (StatusCode::FORBIDDEN, t("Refused", "已拒绝"), recorded(visit, r.record())),
-        Failure::Exists { .. } | Failure::Conflict(_) | Failure::InUse { .. } | Failure::Key(_) => {
-            (StatusCode::CONFLICT, t("Not possible now", "当前无法执行"), html! {})
-        }
+        Failure::Exists { .. }
+        | Failure::Conflict(_)
+        | Failure::BucketState(_)
+        | Failure::Retained(_)
+        | Failure::InUse { .. }
+        | Failure::Key(_) => (StatusCode::CONFLICT, t("Not possible now", "当前无法执行"), html! {}),
         Failure::Throttled(_) => {
             (StatusCode::TOO_MANY_REQUESTS, t("Too many attempts", "尝试过多"), html! {})
         }

@@ -80,6 +80,16 @@ codes! {
     ObjectExists: "PreconditionFailed" 412, "FileAlreadyExists" 409, "0100-00000014", "The object exists and the request forbids overwriting it.";
     /// The object is under retention (WORM).
     ObjectImmutable: "AccessDenied" 403, "FileImmutable" 409, "0100-00000015", "The object is under retention and cannot be changed or deleted yet.";
+    /// A bucket's state forbids it.
+    InvalidBucketState: "InvalidBucketState" 409, "InvalidBucketState" 409, "0100-00000042", "The bucket's state does not allow this.";
+    /// There is no WORM, or another one.
+    NoSuchWorm: "NoSuchWORMConfiguration" 404, "NoSuchWORMConfiguration" 404, "0100-00000043", "The bucket has no such WORM configuration.";
+    /// There is a WORM already, or it can no longer be given up.
+    WormLocked: "WORMConfigurationLocked" 409, "WORMConfigurationLocked" 409, "0100-00000044", "The bucket has a WORM configuration already, or it is locked.";
+    /// Retention of versions is not on.
+    NoLockRules: "ObjectLockConfigurationNotFoundError" 404, "NoSuchObjectWormConfiguration" 404, "0100-00000045", "The bucket does not retain single versions.";
+    /// A version has no retention, or no legal hold.
+    NoLock: "NoSuchObjectLockConfiguration" 404, "NoSuchObjectWormConfiguration" 404, "0100-00000046", "The object has no retention of this kind.";
     PreconditionFailed: "PreconditionFailed" 412, "PreconditionFailed" 412, "0100-00000016", "At least one of the preconditions you specified did not hold.";
     NotModified: "NotModified" 304, "NotModified" 304, "0100-00000017", "Not modified.";
     InvalidRange: "InvalidRange" 416, "InvalidRange" 416, "0100-00000018", "The requested range cannot be satisfied.";

@@ -50,8 +50,9 @@ pub use reply::Reply;
 pub use request::{
     BatchDelete, BucketSettings, CompleteUpload, Conditions, ContentHeaders, CopyObject, CopySource,
     CreateUpload, Described, Encryption, GetObject, LifecycleRule, LifecycleRules, ListBuckets,
-    ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing, OBJECT_BYTES_MAX,
-    ObjectRequest, Overrides, PartList, PutObject, StorageClass, TagAct, TagList, TagSet, UploadOf,
-    UploadPart, UploadPartCopy, VersioningSettings, continuation_token,
+    ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing, LockHeaders, LockSettings,
+    LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject, StorageClass, TagAct, TagList,
+    TagSet, UploadOf, UploadPart, UploadPartCopy, VersioningSettings, WormRequest, continuation_token,
+    read_legal_hold, read_retention, worm_days,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

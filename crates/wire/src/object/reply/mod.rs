@@ -7,6 +7,7 @@
 mod lifecycle;
 mod lists;
 mod objects;
+mod retain;
 mod uploads;
 mod versions;
 
@@ -19,6 +20,7 @@ pub use lists::{
 };
 pub use objects::{ObjectFacts, not_modified, object, object_meta, put_object};
 
+pub use retain::{WormFacts, legal_hold, lock_settings, retention, worm};
 pub use uploads::{
     ListedPart, ListedUpload, UploadsPage, completed, copied, created_upload, parts, uploaded_part, uploads,
 };

@@ -11,6 +11,7 @@ mod get;
 mod lifecycle;
 mod list;
 mod put;
+mod retain;
 mod tags;
 mod upload;
 mod version;
@@ -26,6 +27,11 @@ pub use list::{
     BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
 };
 pub use put::{ContentHeaders, Encryption, OBJECT_BYTES_MAX, PutObject, StorageClass};
+pub(super) use retain::words as lock_words;
+pub use retain::{
+    LockHeaders, LockSettings, LockTerm, WormRequest, legal_hold as read_legal_hold,
+    retention as read_retention, worm_days,
+};
 pub use tags::TagSet;
 pub use upload::{
     CompleteUpload, CopyObject, CopySource, CreateUpload, Described, ListParts, ListUploads, PartList,
@@ -48,6 +54,8 @@ pub enum ObjectRequest {
         bucket: BucketName,
         /// The storage class that a header names.
         storage_class: Option<StorageClass>,
+        /// Whether it retains single versions from the beginning.
+        locks: bool,
     },
     /// `HEAD /bucket`.
     HeadBucket {
@@ -96,6 +104,37 @@ pub enum ObjectRequest {
         key: ObjectKey,
         /// The version to destroy; when missing, the object is deleted.
         version: Option<String>,
+        /// Whether governance is to be passed over.
+        bypass: bool,
+    },
+    /// `GET` or `PUT` of `/bucket?object-lock` (OSS: `?objectWorm`); the body of a PUT is read by [`LockSettings::parse`].
+    LockSettings {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is done; never a delete.
+        act: TagAct,
+    },
+    /// The WORM of a bucket (OSS).
+    Worm {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is done.
+        act: WormRequest,
+    },
+    /// `GET` or `PUT` of `?retention` or `?legal-hold` (OSS: `?legalHold`).
+    Lock {
+        /// The bucket.
+        bucket: BucketName,
+        /// The object.
+        key: ObjectKey,
+        /// Which version; the current one when missing.
+        version: Option<String>,
+        /// Whether it is its legal hold, else its retention.
+        hold: bool,
+        /// What is done; never a delete.
+        act: TagAct,
+        /// Whether governance is to be passed over.
+        bypass: bool,
     },
     /// `GET /bucket?versioning`.
     GetVersioning {
@@ -131,6 +170,8 @@ pub enum ObjectRequest {
         bucket: BucketName,
         /// Whether keys in the answer are URL-encoded.
         encoding_url: bool,
+        /// Whether governance is to be passed over.
+        bypass: bool,
     },
     /// `PUT /bucket/key` with a source.
     CopyObject(Box<CopyObject>),
@@ -203,6 +244,7 @@ const SUB_RESOURCES: &[&str] = &[
     "inventory",
     "inventoryId",
     "legal-hold",
+    "legalHold",
     "lifecycle",
     "link",
     "live",
@@ -216,6 +258,7 @@ const SUB_RESOURCES: &[&str] = &[
     "object-lock",
     "objectInfo",
     "objectMeta",
+    "objectWorm",
     "ownershipControls",
     "partNumber",
     "policy",
@@ -283,6 +326,9 @@ const OTHER_HEADERS: &[&str] = &[
     "object-lock-legal-hold",
     "object-lock-mode",
     "object-lock-retain-until-date",
+    "object-worm-legal-hold",
+    "object-worm-mode",
+    "object-worm-retain-until-date",
     "object-ownership",
     "process",
     "rename-source",
@@ -348,6 +394,19 @@ impl ObjectRequest {
             Self::GetVersioning { .. } => "GetBucketVersioning",
             Self::PutVersioning { .. } => "PutBucketVersioning",
             Self::ListVersions(_) => "ListObjectVersions",
+            Self::LockSettings { act: TagAct::Get, .. } => "GetObjectLockConfiguration",
+            Self::LockSettings { .. } => "PutObjectLockConfiguration",
+            Self::Worm { act, .. } => match act {
+                WormRequest::Get => "GetBucketWorm",
+                WormRequest::Begin => "InitiateBucketWorm",
+                WormRequest::GiveUp => "AbortBucketWorm",
+                WormRequest::Lock(_) => "CompleteBucketWorm",
+                WormRequest::Extend(_) => "ExtendBucketWorm",
+            },
+            Self::Lock { hold: true, act: TagAct::Get, .. } => "GetObjectLegalHold",
+            Self::Lock { hold: true, .. } => "PutObjectLegalHold",
+            Self::Lock { act: TagAct::Get, .. } => "GetObjectRetention",
+            Self::Lock { .. } => "PutObjectRetention",
             Self::Lifecycle { act, .. } => match act {
                 TagAct::Get => "GetBucketLifecycle",
                 TagAct::Put => "PutBucketLifecycle",
@@ -381,6 +440,9 @@ impl ObjectRequest {
             | Self::DeleteObjects { bucket, .. }
             | Self::GetVersioning { bucket }
             | Self::PutVersioning { bucket }
+            | Self::LockSettings { bucket, .. }
+            | Self::Worm { bucket, .. }
+            | Self::Lock { bucket, .. }
             | Self::Lifecycle { bucket, .. }
             | Self::Tagging { bucket, .. } => Some(bucket),
             Self::ListVersions(list) => Some(&list.bucket),
@@ -404,7 +466,9 @@ impl ObjectRequest {
         match self {
             Self::PutObject(put) => Some(&put.key),
             Self::GetObject(get) | Self::HeadObject(get) => Some(&get.key),
-            Self::GetObjectMeta { key, .. } | Self::DeleteObject { key, .. } => Some(key),
+            Self::GetObjectMeta { key, .. } | Self::DeleteObject { key, .. } | Self::Lock { key, .. } => {
+                Some(key)
+            }
             Self::Tagging { object, .. } => object.as_ref().map(|(key, _)| key),
             Self::CopyObject(copy) => Some(&copy.key),
             Self::CreateUpload(create) => Some(&create.key),
@@ -426,6 +490,17 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
     if let (["lifecycle"], Some(act)) = (sub, TagAct::of(method)) {
         return Ok(ObjectRequest::Lifecycle { bucket, act });
     }
+    let rules = if head.dialect == Dialect::S3 { "object-lock" } else { "objectWorm" };
+    if let ([what], Some(act @ (TagAct::Get | TagAct::Put))) = (sub, TagAct::of(method))
+        && *what == rules
+    {
+        return Ok(ObjectRequest::LockSettings { bucket, act });
+    }
+    if head.dialect == Dialect::Oss
+        && let Some(act) = worm(head, sub)?
+    {
+        return Ok(ObjectRequest::Worm { bucket, act });
+    }
     Ok(match (method, sub) {
         (&Method::GET, []) => match head.param("list-type") {
             None => ObjectRequest::ListObjectsV1(list::objects_v1(head, bucket)?),
@@ -440,14 +515,18 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
         (&Method::GET, ["bucketInfo"]) if head.dialect == Dialect::Oss => {
             ObjectRequest::GetBucketInfo { bucket }
         }
-        (&Method::PUT, []) => {
-            ObjectRequest::CreateBucket { bucket, storage_class: put::storage_class(head)? }
-        }
+        (&Method::PUT, []) => ObjectRequest::CreateBucket {
+            bucket,
+            storage_class: put::storage_class(head)?,
+            locks: locks_from_the_start(head)?,
+        },
         (&Method::HEAD, []) => ObjectRequest::HeadBucket { bucket },
         (&Method::DELETE, []) => ObjectRequest::DeleteBucket { bucket },
-        (&Method::POST, ["delete"]) => {
-            ObjectRequest::DeleteObjects { bucket, encoding_url: list::encoding_url(head)? }
-        }
+        (&Method::POST, ["delete"]) => ObjectRequest::DeleteObjects {
+            bucket,
+            encoding_url: list::encoding_url(head)?,
+            bypass: retain::bypass(head)?,
+        },
         _ => not_offered(method, sub, "bucket"),
     })
 }
@@ -460,10 +539,15 @@ fn on_object(
 ) -> Result<ObjectRequest, ObjectError> {
     let method = &head.parts.method;
     // These say which version they mean; for others it is not offered.
-    let tags = sub.contains(&"tagging");
+    let tags = sub.contains(&"tagging") || sub.iter().any(|s| lock_of(head.dialect, s).is_some());
     let reads = tags || matches!(method, &Method::GET | &Method::HEAD | &Method::DELETE);
     let sub: Vec<&str> = sub.iter().copied().filter(|s| !(reads && *s == "versionId")).collect();
     let version = version::named(head)?;
+    if let ([what], Some(act @ (TagAct::Get | TagAct::Put))) = (sub.as_slice(), TagAct::of(method))
+        && let Some(hold) = lock_of(head.dialect, what)
+    {
+        return Ok(ObjectRequest::Lock { bucket, key, version, hold, act, bypass: retain::bypass(head)? });
+    }
     if let (["tagging"], Some(act)) = (sub.as_slice(), TagAct::of(method)) {
         return Ok(ObjectRequest::Tagging { bucket, object: Some((key, version)), act });
     }
@@ -491,9 +575,42 @@ fn on_object(
         }
         (&Method::DELETE, ["uploadId"]) => ObjectRequest::AbortUpload(upload::abort(head, bucket, key)?),
         (&Method::GET, ["uploadId"]) => ObjectRequest::ListParts(upload::parts(head, bucket, key)?),
-        (&Method::DELETE, []) => ObjectRequest::DeleteObject { bucket, key, version },
+        (&Method::DELETE, []) => {
+            ObjectRequest::DeleteObject { bucket, key, version, bypass: retain::bypass(head)? }
+        }
         _ => not_offered(method, &sub, "object"),
     })
+}
+
+/// Whether a sub-resource is a version's legal hold, or its retention.
+fn lock_of(dialect: Dialect, sub: &str) -> Option<bool> {
+    match (dialect, sub) {
+        (_, "retention") => Some(false),
+        (Dialect::S3, "legal-hold") | (Dialect::Oss, "legalHold") => Some(true),
+        _ => None,
+    }
+}
+
+fn worm(head: &Head<'_>, sub: &[&str]) -> Result<Option<WormRequest>, ObjectError> {
+    Ok(match (&head.parts.method, sub) {
+        (&Method::GET, ["worm"]) => Some(WormRequest::Get),
+        (&Method::POST, ["worm"]) => Some(WormRequest::Begin),
+        (&Method::DELETE, ["worm"]) => Some(WormRequest::GiveUp),
+        (&Method::POST, ["wormId"]) => Some(WormRequest::Lock(retain::worm_id(head)?)),
+        (&Method::POST, ["wormExtend", "wormId"] | ["wormId", "wormExtend"]) => {
+            Some(WormRequest::Extend(retain::worm_id(head)?))
+        }
+        _ => None,
+    })
+}
+
+fn locks_from_the_start(head: &Head<'_>) -> Result<bool, ObjectError> {
+    match head.header("x-amz-bucket-object-lock-enabled")? {
+        None | Some("") => Ok(false),
+        Some(v) if v.eq_ignore_ascii_case("true") => Ok(true),
+        Some(v) if v.eq_ignore_ascii_case("false") => Ok(false),
+        Some(_) => Err(argument("bucket-object-lock-enabled", "it must be true or false")),
+    }
 }
 
 fn not_offered(method: &Method, sub: &[&str], level: &'static str) -> ObjectRequest {
@@ -526,6 +643,21 @@ fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
         // Tags are kept where an object is written.
         let made = writes || head.parts.method == Method::POST && matches!(head.target, Target::Object(..));
         if rest == "tagging" && made {
+            continue;
+        }
+        // What holds an object is said where one is written, also in parts.
+        let names = head.words();
+        if made && [names.lock_mode, names.lock_until, names.lock_hold].contains(&name.as_str()) {
+            continue;
+        }
+        // Who destroys versions, or changes their retention, may pass over governance.
+        let destroys = matches!(head.parts.method, Method::DELETE | Method::POST | Method::PUT)
+            && !matches!(head.target, Target::Service);
+        if rest == "bypass-governance-retention" && destroys {
+            continue;
+        }
+        let makes_bucket = head.parts.method == Method::PUT && matches!(head.target, Target::Bucket(_));
+        if rest == "bucket-object-lock-enabled" && makes_bucket && sub_resources(head).is_empty() {
             continue;
         }
         if OTHER_HEADERS.contains(&rest) {

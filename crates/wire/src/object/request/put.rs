@@ -32,6 +32,8 @@ pub struct PutObject {
     pub metadata: Vec<(String, String)>,
     /// Tags.
     pub tags: TagSet,
+    /// What shall hold it.
+    pub lock: super::LockHeaders,
     /// The storage class asked for.
     pub storage_class: Option<StorageClass>,
     /// Server-side encryption asked for.
@@ -126,6 +128,7 @@ pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Res
         headers,
         metadata: metadata(head)?,
         tags: super::tags::header(head)?.unwrap_or_default(),
+        lock: super::retain::headers(head)?,
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
         if_absent,

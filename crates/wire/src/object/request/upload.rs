@@ -59,6 +59,8 @@ pub struct CreateUpload {
     pub key: ObjectKey,
     /// What it will keep beside its content.
     pub described: Described,
+    /// What shall hold it.
+    pub lock: super::LockHeaders,
     /// The storage class asked for.
     pub storage_class: Option<StorageClass>,
     /// Server-side encryption asked for.
@@ -121,6 +123,8 @@ pub struct CopyObject {
     pub described: Option<Described>,
     /// Its tags, when not the source's.
     pub tags: Option<TagSet>,
+    /// What shall hold it.
+    pub lock: super::LockHeaders,
     /// The storage class asked for.
     pub storage_class: Option<StorageClass>,
     /// Server-side encryption asked for.
@@ -271,6 +275,7 @@ pub(super) fn create(
         bucket,
         key,
         described: described(head)?,
+        lock: super::retain::headers(head)?,
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
         checksum_algorithm: algorithm.map(str::to_ascii_uppercase),
@@ -332,6 +337,7 @@ pub(super) fn copy(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Resul
     }
     let (if_absent, if_match) = conditions(head)?;
     Ok(CopyObject {
+        lock: super::retain::headers(head)?,
         bucket,
         key,
         source,

@@ -1,0 +1,96 @@
+//! What a bucket's owner has set.
+
+use std::sync::Arc;
+
+use bailee_types::{BucketName, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::retain::{LockRules, Worm};
+use super::{Bucket, bucket_asked, rows};
+use crate::gate::{Asked, Intent, Operation};
+use crate::{Failure, House, Thing};
+
+/// All settings of a bucket but its versioning, rules and tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Retention of single versions, when it is on. Never off again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockRules>,
+    /// Retention of everything in the bucket by age.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worm: Option<Worm>,
+}
+
+impl House {
+    /// Reads, changes and writes a bucket's settings. When somebody else changed them meanwhile, it begins anew.
+    pub(super) async fn change_bucket<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        bucket: &BucketName,
+        change: impl Fn(&mut Bucket, Timestamp) -> Result<T, Failure> + Send + Sync + 'static,
+    ) -> Result<T, Failure> {
+        let (tenant, bucket, now) = (tenant.clone(), bucket.clone(), self.now());
+        self.db
+            .write(move |tx| {
+                let mut tx = tx.tenant(&tenant);
+                for _ in 0..TRIES {
+                    let Some(mut there) = rows::bucket(&mut tx, &bucket)? else {
+                        return Err(Failure::not_found(Thing::Bucket, &bucket));
+                    };
+                    let before = there.settings.clone();
+                    let out = change(&mut there, now)?;
+                    if there.settings == before
+                        || rows::replace_settings(&mut tx, &bucket, &before, &there.settings)?
+                    {
+                        return Ok(out);
+                    }
+                }
+                Err(Failure::Unavailable("the bucket's settings are changed all the time; try again".into()))
+            })
+            .await
+    }
+}
+
+const TRIES: u32 = 8;
+
+/// Settings of a bucket that are read one by one, each with a right of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Retention of versions.
+    Lock,
+    /// Retention of everything.
+    Worm,
+}
+
+/// Reads one of a bucket's settings.
+#[derive(Clone, Debug)]
+pub struct GetSettings {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Which.
+    pub setting: Setting,
+}
+
+impl Operation for GetSettings {
+    type Output = Bucket;
+
+    fn asks(&self) -> Asked {
+        let action = match self.setting {
+            Setting::Lock => "oss:GetBucketObjectWormConfiguration",
+            Setting::Worm => "oss:GetBucketWorm",
+        };
+        bucket_asked(&self.tenant, &self.bucket, action)
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Bucket, Failure> {
+        let name = self.bucket.clone();
+        house
+            .db
+            .read(move |tx| rows::bucket(&mut tx.tenant(&self.tenant), &self.bucket).map_err(Failure::from))
+            .await?
+            .ok_or_else(|| Failure::not_found(Thing::Bucket, name))
+    }
+}
