@@ -170,9 +170,6 @@ def test_what_is_not_offered_says_so_and_changes_nothing(s3, bucket):
         "mfa_delete": lambda: s3.put_bucket_versioning(
             Bucket=bucket, VersioningConfiguration={"Status": "Enabled", "MFADelete": "Enabled"}
         ),
-        "customer_key": lambda: s3.put_object(
-            Bucket=bucket, Key="sse", Body=b"x", SSECustomerAlgorithm="AES256", SSECustomerKey="0" * 32
-        ),
     }
     for name, attempt in attempts.items():
         with pytest.raises(botocore.exceptions.ClientError) as error:

@@ -1,7 +1,7 @@
 //! The object envelope (DESIGN §6): content in segments of 64 KiB, each authenticated, under a data key of its own.
 //!
 //! ```text
-//! header, 88 bytes:  "BLEV" · u8 version=1 · u8 suite=1 (AES-256-GCM) · u8 segment log2=16 · u8 0
+//! header, 88 bytes:  "BLEV" · u8 version=1 · u8 suite (1 AES-256-GCM, 2 SM4-GCM) · u8 segment log2=16 · u8 0
 //!                    · object version id[16] · salt[32] · commitment[32]
 //! segment i:         ciphertext ‖ tag[16], nonce = prefix[7] · u32 i · u8 last (1 for the last segment, else 0)
 //! ```
@@ -14,9 +14,13 @@
 //! INVARIANT: a data key seals one object version: whole, or part by part, each under an id and a salt of its own and so under a
 //! key of its own; a [`Sealer`] cannot be copied or rewound.
 
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::{AeadInOut, AesGcm, KeyInit};
 use bailee_types::{SecretBytes, random_bytes};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::{digest, hkdf};
+use sm4::Sm4;
 use subtle::ConstantTimeEq;
 
 use crate::seal::{KeyLenError, aad};
@@ -31,6 +35,98 @@ pub const HEADER_LEN: usize = PREFIX_LEN + 64;
 const TAG_LEN: usize = 16;
 const PREFIX_LEN: usize = 24;
 const MAGIC: [u8; 8] = *b"BLEV\x01\x01\x10\x00";
+/// Where the suite stands in the header.
+const SUITE_AT: usize = 5;
+
+/// With which cipher segments are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Suite {
+    /// AES-256-GCM.
+    #[default]
+    Aes256Gcm,
+    /// SM4-GCM (GB/T 32907; RFC 8998 names the mode), the cipher of Chinese commercial cryptography.
+    Sm4Gcm,
+}
+
+impl Suite {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Aes256Gcm => 1,
+            Self::Sm4Gcm => 2,
+        }
+    }
+
+    fn magic(self) -> [u8; 8] {
+        let mut magic = MAGIC;
+        magic[SUITE_AT] = self.number();
+        magic
+    }
+
+    /// The suite of a header that begins so.
+    fn of_magic(magic: &[u8]) -> Option<Self> {
+        [Self::Aes256Gcm, Self::Sm4Gcm].into_iter().find(|s| s.magic() == magic)
+    }
+}
+
+/// A segment key of either suite.
+enum SegmentKey {
+    Aes(LessSafeKey),
+    Sm4(Box<AesGcm<Sm4, U12>>),
+}
+
+impl SegmentKey {
+    #[expect(
+        clippy::expect_used,
+        reason = "HKDF gave the 32 bytes that AES-256 takes, and the 16 that SM4 does"
+    )]
+    fn new(suite: Suite, key: &SecretBytes) -> Self {
+        match suite {
+            Suite::Aes256Gcm => {
+                let unbound = UnboundKey::new(&AES_256_GCM, key.expose()).expect("a key of 32 bytes");
+                Self::Aes(LessSafeKey::new(unbound))
+            }
+            Suite::Sm4Gcm => {
+                let half = key.expose().first_chunk::<16>().expect("32 bytes have 16 first ones");
+                Self::Sm4(Box::new(AesGcm::new_from_slice(half).expect("a key of 16 bytes")))
+            }
+        }
+    }
+
+    /// Seals in place and gives the tag.
+    fn seal(&self, nonce: [u8; 12], header_hash: &[u8; 32], segment: &mut [u8]) -> Option<[u8; TAG_LEN]> {
+        let mut tag = [0; TAG_LEN];
+        match self {
+            Self::Aes(key) => {
+                let nonce = Nonce::assume_unique_for_key(nonce);
+                let made = key.seal_in_place_separate_tag(nonce, Aad::from(header_hash), segment).ok()?;
+                tag.copy_from_slice(made.as_ref());
+            }
+            Self::Sm4(key) => {
+                let made =
+                    key.encrypt_inout_detached(&nonce.into(), header_hash, InOutBuf::from(segment)).ok()?;
+                tag.copy_from_slice(&made);
+            }
+        }
+        Some(tag)
+    }
+
+    /// Opens the sealed segment that begins at `from` of `window`; its plain bytes then stand at the window's front.
+    fn open(&self, nonce: [u8; 12], header_hash: &[u8; 32], window: &mut [u8], from: usize) -> Option<usize> {
+        match self {
+            Self::Aes(key) => {
+                let nonce = Nonce::assume_unique_for_key(nonce);
+                key.open_within(nonce, Aad::from(header_hash), window, from..).ok().map(|plain| plain.len())
+            }
+            Self::Sm4(key) => {
+                let (cipher, tag) = window.get_mut(from..)?.split_last_chunk_mut::<TAG_LEN>()?;
+                let (tag, len) = ((*tag).into(), cipher.len());
+                key.decrypt_inout_detached(&nonce.into(), header_hash, InOutBuf::from(cipher), &tag).ok()?;
+                window.copy_within(from..from + len, 0);
+                Some(len)
+            }
+        }
+    }
+}
 
 /// Bytes of `plain` bytes of content when sealed, without the header.
 pub const fn sealed_len(plain: u64) -> u64 {
@@ -100,7 +196,7 @@ pub enum EnvelopeError {
 }
 
 struct Streams {
-    key: LessSafeKey,
+    key: SegmentKey,
     nonce_prefix: [u8; 7],
     header_hash: [u8; 32],
     commitment: [u8; 32],
@@ -116,7 +212,13 @@ impl hkdf::KeyType for Len {
 
 impl Streams {
     /// Everything that data key, place, header prefix and salt determine.
-    fn derive(key: &DataKey, context: &Context<'_>, prefix: &[u8; PREFIX_LEN], salt: &[u8; 32]) -> Self {
+    fn derive(
+        key: &DataKey,
+        suite: Suite,
+        context: &Context<'_>,
+        prefix: &[u8; PREFIX_LEN],
+        salt: &[u8; 32],
+    ) -> Self {
         let place = aad(&[
             b"bailee/envelope/v1",
             prefix,
@@ -134,22 +236,20 @@ impl Streams {
         }
         let mut header_hash = [0; 32];
         header_hash.copy_from_slice(whole.finish().as_ref());
-        #[expect(clippy::expect_used, reason = "HKDF gave the 32 bytes that AES-256 takes")]
-        let unbound = UnboundKey::new(&AES_256_GCM, segment_key.expose()).expect("a key of 32 bytes");
         Self {
-            key: LessSafeKey::new(unbound),
+            key: SegmentKey::new(suite, &segment_key),
             nonce_prefix: expand::<7>(&prk, b"bailee/nonce-prefix", place.as_ref()),
             header_hash,
             commitment,
         }
     }
 
-    fn nonce(&self, index: u32, last: bool) -> Nonce {
+    fn nonce(&self, index: u32, last: bool) -> [u8; 12] {
         let mut nonce = [0; 12];
         nonce[..7].copy_from_slice(&self.nonce_prefix);
         nonce[7..11].copy_from_slice(&index.to_be_bytes());
         nonce[11] = u8::from(last);
-        Nonce::assume_unique_for_key(nonce)
+        nonce
     }
 }
 
@@ -170,12 +270,12 @@ pub struct Sealer {
 
 impl Sealer {
     /// A sealer with a fresh salt, and the header to keep.
-    pub fn new(key: &DataKey, context: &Context<'_>) -> (Self, [u8; HEADER_LEN]) {
+    pub fn new(key: &DataKey, suite: Suite, context: &Context<'_>) -> (Self, [u8; HEADER_LEN]) {
         let mut prefix = [0; PREFIX_LEN];
-        prefix[..8].copy_from_slice(&MAGIC);
+        prefix[..8].copy_from_slice(&suite.magic());
         prefix[8..].copy_from_slice(&context.version);
         let salt = random_bytes::<32>();
-        let streams = Streams::derive(key, context, &prefix, &salt);
+        let streams = Streams::derive(key, suite, context, &prefix, &salt);
         let mut header = [0; HEADER_LEN];
         header[..PREFIX_LEN].copy_from_slice(&prefix);
         header[PREFIX_LEN..PREFIX_LEN + 32].copy_from_slice(&salt);
@@ -196,14 +296,9 @@ impl Sealer {
         if len > SEGMENT_LEN || (!last && len != SEGMENT_LEN) {
             return Err(EnvelopeError::Segment(index));
         }
-        self.streams
-            .key
-            .seal_in_place_append_tag(
-                self.streams.nonce(index, last),
-                Aad::from(&self.streams.header_hash),
-                segment,
-            )
-            .map_err(|_| EnvelopeError::Segment(index))?;
+        let (nonce, header_hash) = (self.streams.nonce(index, last), &self.streams.header_hash);
+        let tag = self.streams.key.seal(nonce, header_hash, segment.as_mut());
+        segment.extend(&tag.ok_or(EnvelopeError::Segment(index))?);
         if !last {
             self.next = Some(index.checked_add(1).ok_or(EnvelopeError::TooLong)?);
         }
@@ -225,13 +320,11 @@ impl Opener {
         let header: &[u8; HEADER_LEN] = header.try_into().map_err(|_| EnvelopeError::Header)?;
         let (prefix, rest) = header.split_first_chunk::<PREFIX_LEN>().ok_or(EnvelopeError::Header)?;
         let (salt, commitment) = rest.split_first_chunk::<32>().ok_or(EnvelopeError::Header)?;
-        if prefix[..8] != MAGIC {
-            return Err(EnvelopeError::Header);
-        }
+        let suite = Suite::of_magic(&prefix[..8]).ok_or(EnvelopeError::Header)?;
         if prefix[8..] != context.version {
             return Err(EnvelopeError::Commitment);
         }
-        let streams = Streams::derive(key, context, prefix, salt);
+        let streams = Streams::derive(key, suite, context, prefix, salt);
         if !bool::from(streams.commitment.as_slice().ct_eq(commitment)) {
             return Err(EnvelopeError::Commitment);
         }
@@ -256,14 +349,13 @@ impl Opener {
             let opened = self
                 .streams
                 .key
-                .open_within(
+                .open(
                     self.streams.nonce(index, ends && to_end),
-                    Aad::from(&self.streams.header_hash),
+                    &self.streams.header_hash,
                     window,
-                    from - plain..,
+                    from - plain,
                 )
-                .map_err(|_| EnvelopeError::Segment(index))?
-                .len();
+                .ok_or(EnvelopeError::Segment(index))?;
             plain += opened;
             from += len;
             if ends {
@@ -281,8 +373,14 @@ mod tests {
 
     const HERE: Context<'_> = Context { tenant: "1000000000000001", bucket: "invoices", version: [9; 16] };
 
+    const SUITES: [Suite; 2] = [Suite::Aes256Gcm, Suite::Sm4Gcm];
+
     fn seal(key: &DataKey, content: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let (mut sealer, header) = Sealer::new(key, &HERE);
+        seal_with(key, Suite::Aes256Gcm, content)
+    }
+
+    fn seal_with(key: &DataKey, suite: Suite, content: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let (mut sealer, header) = Sealer::new(key, suite, &HERE);
         let mut out = Vec::new();
         let mut rest = content;
         loop {
@@ -315,10 +413,12 @@ mod tests {
         let key = DataKey::random();
         for len in [0, 1, SEGMENT_LEN - 1, SEGMENT_LEN, SEGMENT_LEN + 1, 3 * SEGMENT_LEN, 3 * SEGMENT_LEN + 7]
         {
-            let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-            let (header, sealed) = seal(&key, &content);
-            assert_eq!(sealed.len() as u64, sealed_len(len as u64), "{len}");
-            assert_eq!(open(&key, &HERE, &header, &sealed), Ok(content), "{len}");
+            for suite in SUITES {
+                let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+                let (header, sealed) = seal_with(&key, suite, &content);
+                assert_eq!(sealed.len() as u64, sealed_len(len as u64), "{len}");
+                assert_eq!(open(&key, &HERE, &header, &sealed), Ok(content), "{len}");
+            }
         }
     }
 
@@ -360,7 +460,7 @@ mod tests {
 
     #[test]
     fn a_short_segment_in_the_middle_is_not_sealed() {
-        let (mut sealer, _) = Sealer::new(&DataKey::random(), &HERE);
+        let (mut sealer, _) = Sealer::new(&DataKey::random(), Suite::Aes256Gcm, &HERE);
         assert_eq!(sealer.seal_segment(&mut vec![0; 5], false), Err(EnvelopeError::Segment(0)));
         // After a mistake nothing more is sealed: the object is given up.
         assert_eq!(sealer.seal_segment(&mut vec![0; 5], true), Err(EnvelopeError::Ended));
@@ -370,9 +470,9 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn any_changed_byte_is_found(len in 0usize..(SEGMENT_LEN + 200), at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        fn any_changed_byte_is_found(len in 0usize..(SEGMENT_LEN + 200), at in any::<prop::sample::Index>(), bit in 0u8..8, sm4 in any::<bool>()) {
             let key = DataKey::random();
-            let (header, sealed) = seal(&key, &vec![3u8; len]);
+            let (header, sealed) = seal_with(&key, SUITES[usize::from(sm4)], &vec![3u8; len]);
             let mut all = [header, sealed].concat();
             let i = at.index(all.len());
             all[i] ^= 1 << bit;

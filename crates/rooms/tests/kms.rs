@@ -4,15 +4,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bailee_rooms::consent::Decision;
 use bailee_rooms::gate::Caller;
+use bailee_rooms::keys::CustomerKey;
 use bailee_rooms::keys::cmk::{
     AliasName, CancelDeletion, Ciphertext, Context, CreateAlias, CreateKey, CreateVersion, Decrypt,
     DescribeKey, Encrypt, Key, KeyAct, KeyOrigin, KeyProblem, KeyState, ListKeyUses, ListVersions,
     ScheduleDeletion, SetEnabled, SetRotation, Spec, Usage,
 };
+use bailee_rooms::vault::{Encryption, ObjectMeta, PutObject, WholeBody};
 use bailee_rooms::{Failure, House};
-use bailee_testkit::{TestHouse, TestTenant, on_each_engine};
+use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
 use bailee_types::{KeyId, SecretBytes, TenantId};
+use bytes::Bytes;
 use proptest::prelude::*;
 
 const DAY_MS: i64 = 86_400_000;
@@ -348,4 +352,59 @@ mod secrets {
             assert!(matches!(run(&t, &globex, get()).await, Err(Failure::Damaged(_))));
         });
     }
+}
+
+#[test]
+fn an_operator_with_consent_reads_under_a_key_while_it_works_and_never_under_a_customers() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        acme.make_bucket(&t, "acme-sealed").await;
+        let id = run(&t, &acme, new(Some(30))).await.unwrap().id;
+        let put = async |name: &str, encryption: Option<Encryption>, customer_key| {
+            let put = PutObject {
+                tenant: acme.id.clone(),
+                bucket: bucket("acme-sealed"),
+                key: key(name),
+                meta: ObjectMeta { encryption, ..ObjectMeta::default() },
+                len: None,
+                must_be_new: false,
+                must_have_md5: None,
+                customer_key,
+                body: Box::new(WholeBody::new(Bytes::from_static(b"pumps"))),
+            };
+            t.house.perform(acme.root.clone(), put).await.unwrap();
+        };
+        let under = Encryption { sm4: true, kms: Some(id.to_string()), customer: false };
+        put("o", Some(under), None).await;
+        put("c", None, Some(CustomerKey::from_bytes(&[7; 32]).unwrap())).await;
+        let lin = t.operator("op-lin", "support", "CN").await;
+        let ticket = acme.ticket(&t).await;
+        for name in ["o", "c"] {
+            let grant = acme.ask(&t, &lin, &ticket, ("acme-sealed", name), (30, 9)).await.unwrap();
+            let yes = Decision::Approve { minutes: 30, uses_max: 9 };
+            acme.decide(&t, &grant, yes).await.unwrap();
+        }
+        let read = async |name| acme.read(&t, &lin, &ticket, ("acme-sealed", name)).await;
+        assert_eq!(&read("o").await.unwrap().bytes[..], b"pumps");
+        let refused = read("c").await.map(|w| w.bytes);
+        assert!(matches!(refused, Err(Failure::Invalid { field: "CustomerKey", .. })), "{refused:?}");
+        let enabled = async |enabled| run(&t, &acme, SetEnabled { key: id.clone(), enabled }).await.unwrap();
+        enabled(false).await;
+        for refused in [
+            read("o").await.map(|w| w.bytes),
+            acme.get(&t, &acme.root, "acme-sealed", "o").await.map(|c| c.first),
+        ] {
+            let disabled = Err(Failure::Key(KeyProblem::State(KeyState::Disabled)));
+            assert_eq!(
+                format!("{refused:?}"),
+                format!("{disabled:?}", disabled = disabled as Result<Bytes, _>)
+            );
+        }
+        enabled(true).await;
+        // A key that turns keeps what lies under its former versions.
+        t.clock.advance_ms(31 * DAY_MS);
+        assert!(t.house.keep_keys().await.unwrap() > 0);
+        let content = acme.get(&t, &acme.root, "acme-sealed", "o").await.unwrap();
+        assert_eq!(&content.first[..], b"pumps");
+    });
 }

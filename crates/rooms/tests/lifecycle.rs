@@ -27,6 +27,7 @@ fn rule(id: &str, prefix: &str) -> Rule {
 async fn put(t: &TestHouse, acme: &TestTenant, name: &str, size: usize, tags: &[(&str, &str)]) {
     let tags = tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let put = PutObject {
+        customer_key: None,
         tenant: acme.id.clone(),
         bucket: bucket(BUCKET),
         key: key(name),
@@ -145,6 +146,7 @@ fn former_versions_markers_and_uploads_end_and_the_newest_stay() {
         t.house.perform(acme.root.clone(), delete).await.unwrap();
         put(&t, &acme, "short", 10, &[]).await;
         let create = CreateUpload {
+            customer_key: None,
             tenant: acme.id.clone(),
             bucket: bucket(BUCKET),
             key: key("up"),
@@ -152,6 +154,7 @@ fn former_versions_markers_and_uploads_end_and_the_newest_stay() {
         };
         let upload = t.house.perform(acme.root.clone(), create).await.unwrap();
         let part = PutPart {
+            customer_key: None,
             tenant: acme.id.clone(),
             bucket: bucket(BUCKET),
             key: key("up"),

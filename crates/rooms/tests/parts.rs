@@ -17,6 +17,7 @@ const BUCKET: &str = "acme-parts";
 
 async fn begin(t: &TestHouse, acme: &TestTenant, name: &str) -> String {
     let create = CreateUpload {
+        customer_key: None,
         tenant: acme.id.clone(),
         bucket: bucket(BUCKET),
         key: key(name),
@@ -27,6 +28,7 @@ async fn begin(t: &TestHouse, acme: &TestTenant, name: &str) -> String {
 
 fn part(acme: &TestTenant, name: &str, upload: &str, number: u32, content: &Bytes) -> PutPart {
     PutPart {
+        customer_key: None,
         tenant: acme.id.clone(),
         bucket: bucket(BUCKET),
         key: key(name),
@@ -102,6 +104,7 @@ fn parts_of_every_kind_of_length_come_back_in_order() {
         // A copy of parts is whole.
         let source = acme.get(&t, &acme.root, BUCKET, "all").await.unwrap();
         let put = PutObject {
+            customer_key: None,
             tenant: acme.id.clone(),
             bucket: bucket(BUCKET),
             key: key("copy"),

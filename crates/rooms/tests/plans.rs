@@ -286,6 +286,7 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
         t.house.perform(root.clone(), gone).await.unwrap();
     }
     let create = CreateUpload {
+        customer_key: None,
         tenant: tenant.clone(),
         bucket: named.clone(),
         key: key("big"),
@@ -293,6 +294,7 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
     };
     let upload = t.house.perform(root.clone(), create).await.unwrap();
     let part = PutPart {
+        customer_key: None,
         tenant: tenant.clone(),
         bucket: named.clone(),
         key: key("big"),

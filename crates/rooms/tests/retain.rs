@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use bailee_rooms::Failure;
 use bailee_rooms::vault::{
     ChangeWorm, Choice, DefaultRetention, DeleteObject, DeleteVersion, GetLock, GetObject, Lock, LockMode,
-    LockRules, ObjectMeta, PutObject, Retention, Rule, SetLegalHold, SetLifecycle, SetLockRules, SetRetention,
-    SetVersioning, VersionOf, Versioning, Which, WholeBody, WormAct,
+    LockRules, ObjectMeta, PutObject, Retention, Rule, SetLegalHold, SetLifecycle, SetLockRules,
+    SetRetention, SetVersioning, VersionOf, Versioning, Which, WholeBody, WormAct,
 };
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
 use bailee_types::Timestamp;
@@ -29,6 +29,7 @@ impl Chance {
 
 async fn put(t: &TestHouse, acme: &TestTenant, name: &str, lock: Lock) -> Result<Option<String>, Failure> {
     let put = PutObject {
+        customer_key: None,
         tenant: acme.id.clone(),
         bucket: bucket(BUCKET),
         key: key(name),
@@ -64,18 +65,16 @@ async fn destroy(
 
 async fn is_there(t: &TestHouse, acme: &TestTenant, name: &str, id: Option<&str>) -> bool {
     let VersionOf { tenant, bucket, key, which } = of(acme, name, id);
-    let get = GetObject { tenant, bucket, key, which, choose: Box::new(|_| Choice::Nothing) };
+    let get =
+        GetObject { customer_key: None, tenant, bucket, key, which, choose: Box::new(|_| Choice::Nothing) };
     t.house.perform(acme.root.clone(), get).await.is_ok()
 }
 
 async fn enable(t: &TestHouse, acme: &TestTenant, default: Option<DefaultRetention>) {
     acme.make_bucket(t, BUCKET).await;
     let (tenant, bucket) = (acme.id.clone(), bucket(BUCKET));
-    let keep = SetVersioning {
-        tenant: tenant.clone(),
-        bucket: bucket.clone(),
-        versioning: Versioning::Enabled,
-    };
+    let keep =
+        SetVersioning { tenant: tenant.clone(), bucket: bucket.clone(), versioning: Versioning::Enabled };
     t.house.perform(acme.root.clone(), keep).await.unwrap();
     let rules = SetLockRules { tenant, bucket, rules: LockRules { default } };
     t.house.perform(acme.root.clone(), rules).await.unwrap();
@@ -106,8 +105,8 @@ fn nothing_retained_is_destroyed_and_compliance_never_gets_shorter() {
             };
             match (chance.below(7), some) {
                 (0 | 1, _) | (_, None) => {
-                    let retention = (chance.below(2) == 0)
-                        .then(|| Retention { mode, until: at(1 + chance.below(8)) });
+                    let retention =
+                        (chance.below(2) == 0).then(|| Retention { mode, until: at(1 + chance.below(8)) });
                     let lock = Lock { retention, legal_hold: chance.below(5) == 0 };
                     let id = put(&t, &acme, "o", lock.clone()).await.unwrap().unwrap();
                     model.insert(id, lock);
@@ -177,8 +176,7 @@ fn a_writer_who_says_nothing_gets_what_the_bucket_says() {
         t.clock.advance_ms(30 * DAY_MS - 1);
         assert!(retained(destroy(&t, &acme, "o", &id, true).await));
         // A lifecycle rule that says one day waits as long, too, and its worker does not run in circles.
-        let rule =
-            Rule { id: "r".into(), enabled: true, noncurrent_days: Some(1), ..Rule::default() };
+        let rule = Rule { id: "r".into(), enabled: true, noncurrent_days: Some(1), ..Rule::default() };
         let set = SetLifecycle { tenant: acme.id.clone(), bucket: bucket(BUCKET), rules: vec![rule] };
         t.house.perform(acme.root.clone(), set).await.unwrap();
         let delete = DeleteObject { tenant: acme.id.clone(), bucket: bucket(BUCKET), key: key("o") };
@@ -197,11 +195,8 @@ fn versions_are_retained_only_where_versions_are_kept() {
         let acme = t.tenant("acme").await;
         acme.make_bucket(&t, BUCKET).await;
         let (tenant, name) = (acme.id.clone(), bucket(BUCKET));
-        let rules = || SetLockRules {
-            tenant: tenant.clone(),
-            bucket: name.clone(),
-            rules: LockRules::default(),
-        };
+        let rules =
+            || SetLockRules { tenant: tenant.clone(), bucket: name.clone(), rules: LockRules::default() };
         let refused = t.house.perform(acme.root.clone(), rules()).await;
         assert!(matches!(refused, Err(Failure::BucketState(_))), "{refused:?}");
         let held = Lock { retention: None, legal_hold: true };

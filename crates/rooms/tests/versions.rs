@@ -23,6 +23,7 @@ impl Chance {
 
 async fn put(t: &TestHouse, acme: &TestTenant, name: &str, body: &[u8]) -> Option<String> {
     let put = PutObject {
+        customer_key: None,
         tenant: acme.id.clone(),
         bucket: bucket(BUCKET),
         key: key(name),
@@ -37,6 +38,7 @@ async fn put(t: &TestHouse, acme: &TestTenant, name: &str, body: &[u8]) -> Optio
 
 async fn get(t: &TestHouse, acme: &TestTenant, name: &str, which: Option<&str>) -> Result<Bytes, Failure> {
     let get = GetObject {
+        customer_key: None,
         tenant: acme.id.clone(),
         bucket: bucket(BUCKET),
         key: key(name),

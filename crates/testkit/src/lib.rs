@@ -228,6 +228,7 @@ impl TestTenant {
     pub async fn put(&self, t: &TestHouse, in_bucket: &str, name: &str, content: impl Into<Bytes>) {
         let content = content.into();
         let put = PutObject {
+            customer_key: None,
             tenant: self.id.clone(),
             bucket: bucket(in_bucket),
             key: key(name),
@@ -249,6 +250,7 @@ impl TestTenant {
         name: &str,
     ) -> Result<Content, Failure> {
         let get = GetObject {
+            customer_key: None,
             tenant: self.id.clone(),
             bucket: bucket(in_bucket),
             key: key(name),

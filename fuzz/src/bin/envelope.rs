@@ -1,7 +1,7 @@
 //! The object envelope: what was sealed opens, what was changed or moved does not.
 #![no_main]
 
-use bailee_crypto::envelope::{Context, DataKey, HEADER_LEN, Opener, SEGMENT_LEN, Sealer};
+use bailee_crypto::envelope::{Context, DataKey, HEADER_LEN, Opener, SEGMENT_LEN, Sealer, Suite};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,7 +14,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let Some((&[a, b, c, last], plain)) = bytes.split_first_chunk::<4>() else { return };
     let plain = &plain[..plain.len().min(SEGMENT_LEN)];
-    let (mut sealer, header) = Sealer::new(&key, &here);
+    let suite = if last & 2 == 0 { Suite::Aes256Gcm } else { Suite::Sm4Gcm };
+    let (mut sealer, header) = Sealer::new(&key, suite, &here);
     let mut sealed = plain.to_vec();
     sealer.seal_segment(&mut sealed, true).expect("one segment");
     let opener = Opener::new(&key, &here, &header).expect("our own header");

@@ -3,7 +3,7 @@
 
 use bailee_types::{SecretText, Timestamp};
 use bailee_wire::object::auth::{self, Terms};
-use bailee_wire::object::{BatchDelete, Dialect, Head, Hosts, LifecycleRules, LockSettings, ObjectRequest, PartList, TagSet,
+use bailee_wire::object::{BatchDelete, Dialect, Encryption, Head, Hosts, LifecycleRules, LockSettings, ObjectRequest, PartList, TagSet,
     VersioningSettings, read_legal_hold, read_retention, worm_days};
 use libfuzzer_sys::fuzz_target;
 
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = BatchDelete::parse(body);
     let _ = PartList::parse(body);
     for dialect in [Dialect::S3, Dialect::Oss] {
-        let _ = LockSettings::parse(body, dialect);
+        let _ = (LockSettings::parse(body, dialect), Encryption::parse(body, dialect));
     }
     let _ = (read_retention(body), read_legal_hold(body), worm_days(body));
     let _ = LifecycleRules::parse(body);

@@ -246,6 +246,7 @@ async fn seed(house: &Arc<House>) -> Result<Sample, Stop> {
                 buckets.push((*bucket).to_owned());
             }
             let put = PutObject {
+                customer_key: None,
                 tenant: tenant.clone(),
                 bucket: bucket_name,
                 key: ObjectKey::parse(key).map_err(|e| bad(&e))?,

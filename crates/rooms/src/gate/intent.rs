@@ -153,6 +153,11 @@ impl KeyRelease<'_> {
         self.intent.releases.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whose leave it is.
+    pub(crate) fn intent(&self) -> &Intent {
+        self.intent
+    }
+
     pub(crate) fn bucket(&self) -> &BucketName {
         self.bucket
     }

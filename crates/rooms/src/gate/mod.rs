@@ -397,6 +397,27 @@ impl House {
         Failure::Refused(Refusal::recorded(intent.asked(), kind, intent.record()).explained(Some(why)))
     }
 
+    /// Asks a tenant's caller, within an act, for his right to a further one; a no is recorded.
+    pub(crate) async fn ask_further(
+        self: &Arc<Self>,
+        intent: &Intent,
+        action: &'static str,
+        (resource, resource_type): (Arn, &'static str),
+    ) -> Result<(), Failure> {
+        let asked = Asked {
+            action,
+            resource,
+            resource_type,
+            also: Vec::new(),
+            conditions: Vec::new(),
+            ..intent.asked().clone()
+        };
+        match decision::refuses(intent.caller(), &asked, self.now()) {
+            None => Ok(()),
+            Some(kind) => Err(self.refuse(intent.caller(), &asked, kind).await),
+        }
+    }
+
     /// Records a no and answers it. If even the no cannot be recorded, it is a no all the same.
     async fn refuse(self: &Arc<Self>, caller: &Caller, asked: &Asked, kind: RefusalKind) -> Failure {
         Counters::add(&self.counters().refusals, 1);

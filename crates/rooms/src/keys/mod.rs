@@ -7,6 +7,7 @@
 //! object version), so a row moved to another place does not open.
 
 pub mod cmk;
+mod cover;
 mod rows;
 pub mod secret;
 
@@ -19,6 +20,9 @@ use bailee_crypto::seal::{SealingKey, aad};
 use bailee_store::Tx;
 use bailee_types::{BucketName, ObjectVersionId, SecretBytes, TenantId, Timestamp, random_bytes};
 use parking_lot::RwLock;
+
+pub(crate) use cover::Cover;
+pub use cover::CustomerKey;
 
 use crate::gate::KeyRelease;
 use crate::house::Counters;
@@ -144,30 +148,36 @@ impl House {
     ///
     /// # Errors
     /// When the tenant's key does not open.
-    pub async fn new_data_key(&self, release: &KeyRelease<'_>) -> Result<(DataKey, i64, Vec<u8>), Failure> {
+    pub(crate) async fn new_data_key(
+        self: &Arc<Self>,
+        release: &KeyRelease<'_>,
+        cover: &Cover,
+    ) -> Result<(DataKey, i64, Vec<u8>), Failure> {
         let key = self.tenant_key(release.tenant()).await?;
         let data_key = DataKey::random();
         let wrapped = key
             .wrap
             .seal(&data_aad(release.tenant(), release.bucket(), release.version()), data_key.expose());
-        Ok((data_key, key.version, wrapped))
+        Ok((data_key, key.version, self.put_cover(release, cover, wrapped).await?))
     }
 
     /// Opens the data key of the object version that `release` names.
     ///
     /// # Errors
     /// When the wrap was changed or belongs to another object version.
-    pub async fn open_data_key(
-        &self,
+    pub(crate) async fn open_data_key(
+        self: &Arc<Self>,
         release: &KeyRelease<'_>,
+        cover: &Cover,
         key_version: i64,
         wrapped: &[u8],
     ) -> Result<DataKey, Failure> {
         release.may_open()?;
+        let wrapped = self.take_cover(release, cover, wrapped).await?;
         let key = self.tenant_key_version(release.tenant(), key_version).await?;
         let opened = key
             .wrap
-            .open(&data_aad(release.tenant(), release.bucket(), release.version()), wrapped)
+            .open(&data_aad(release.tenant(), release.bucket(), release.version()), wrapped.expose())
             .map_err(|_| Failure::Damaged("the data key of an object does not open".into()))?;
         Counters::add(&self.counters().key_releases, 1);
         release.count();

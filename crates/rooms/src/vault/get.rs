@@ -8,12 +8,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
+use super::encryption::cover_of;
 use super::put::raw;
 use super::version::{Marker, Which, shown_id};
 use super::{ObjectInfo, ObjectMeta, object_asked, parts, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
-use crate::keys::TenantKey;
+use crate::keys::{Cover, CustomerKey, TenantKey};
 use crate::{Failure, House, Thing};
 
 /// Segments read from the blob store at once: 1 MiB of content.
@@ -43,6 +44,8 @@ pub struct GetObject {
     pub key: ObjectKey,
     /// Which version; none: the current one.
     pub which: Option<Which>,
+    /// The key that only the customer keeps, when the object is under one.
+    pub customer_key: Option<CustomerKey>,
     /// Decides what to read.
     pub choose: Box<dyn FnOnce(&ObjectInfo) -> Choice + Send>,
 }
@@ -80,11 +83,21 @@ impl Operation for GetObject {
         let key = house.tenant_key_version(&self.tenant, row.key_version).await?;
         let info = info_of(&key, &self.bucket, &self.key, &row)?;
         let (start, end) = match (self.choose)(&info) {
-            Choice::Nothing => return Ok(Content { info, first: Bytes::new(), rest: None }),
+            Choice::Nothing => {
+                // Who has not the customer's key gets no headers either.
+                if info.meta.encryption.as_ref().is_some_and(|e| e.customer) || self.customer_key.is_some() {
+                    let cover = cover_of(&info.meta, self.customer_key.as_ref())?;
+                    let release = intent.release(&self.bucket, &self.key, &row.version, house.now())?;
+                    house.open_data_key(&release, &cover, row.key_version, &row.wrapped_key).await?;
+                }
+                return Ok(Content { info, first: Bytes::new(), rest: None });
+            }
             Choice::Bytes { start, end } if start <= end && end <= info.size => (start, end),
             Choice::Bytes { .. } => return Err(Failure::Bug("a range lies outside its object".into())),
         };
-        let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, (&row, &info.meta)).await?;
+        let cover = cover_of(&info.meta, self.customer_key.as_ref())?;
+        let what = (&row, &info.meta, &cover);
+        let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, what).await?;
         if start >= end {
             if info.size == 0 {
                 opened.prove_empty(house).await?;
@@ -195,11 +208,11 @@ pub(super) async fn open(
     tenant: &TenantId,
     bucket: &BucketName,
     key: &ObjectKey,
-    (row, meta): (&rows::ObjectRow, &ObjectMeta),
+    (row, meta, cover): (&rows::ObjectRow, &ObjectMeta, &Cover),
 ) -> Result<OpenObject, Failure> {
     parts::check(&row.version, row.size, &row.parts, meta.parts.as_deref())?;
     let release = intent.release(bucket, key, &row.version, house.now())?;
-    let data_key = house.open_data_key(&release, row.key_version, &row.wrapped_key).await?;
+    let data_key = house.open_data_key(&release, cover, row.key_version, &row.wrapped_key).await?;
     let mut pieces = Vec::with_capacity(row.parts.len().max(1));
     let mut start = 0;
     for part in &row.parts {

@@ -12,6 +12,7 @@ mod bucket;
 mod clean;
 mod copy;
 mod delete;
+mod encryption;
 mod get;
 mod lifecycle;
 mod list;
@@ -40,6 +41,7 @@ pub use bucket::{CreateBucket, DeleteBucket, GetBucket, ListBuckets};
 pub(crate) use clean::clean;
 pub use copy::CopyBody;
 pub use delete::DeleteObject;
+pub use encryption::{DEFAULT_KEY_ALIAS, Encryption, SetEncryption};
 pub use get::{Choice, Content, GetObject};
 pub(crate) use lifecycle::live;
 pub use lifecycle::{Applied, ApplyLifecycle, Due, Ends, ExplainLifecycle, GetLifecycle, Rule, SetLifecycle};
@@ -149,6 +151,9 @@ pub struct ObjectMeta {
     /// Tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// How it is encrypted, when otherwise than every object is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// What holds it.
     #[serde(default, skip_serializing_if = "Lock::is_none")]
     pub lock: Lock,

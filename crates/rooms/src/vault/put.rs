@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use bailee_crypto::envelope::{Context, SEGMENT_LEN, Sealer};
+use bailee_crypto::envelope::{Context, SEGMENT_LEN, Sealer, Suite};
 use bailee_store::{BlobWriter, TenantTx};
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use bytes::{Bytes, BytesMut};
 
+use super::encryption::{Encryption, decide};
 use super::version::{Versioning, shown_id};
 use super::{Body, BodyDigests, INLINE_MAX, ObjectMeta, object_asked, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
-use crate::keys::TenantKey;
+use crate::keys::{CustomerKey, TenantKey};
 use crate::{Failure, House, Thing};
 
 /// The largest object of one PUT (both dialects: 5 GiB).
@@ -35,6 +36,8 @@ pub struct PutObject {
     pub must_be_new: bool,
     /// Refuse unless the present object has this MD5 (`If-Match`).
     pub must_have_md5: Option<String>,
+    /// The key that only the customer keeps, when the object is under one.
+    pub customer_key: Option<CustomerKey>,
     /// The content.
     pub body: Box<dyn Body>,
 }
@@ -75,10 +78,12 @@ impl Operation for PutObject {
         self.meta.lock = known.lock_for(&self.meta.lock, house.now())?;
         let version = ObjectVersionId::random();
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
-        let (data_key, key_version, wrapped_key) = house.new_data_key(&release).await?;
+        let cover = decide(house, &self.tenant, &known, &mut self.meta, self.customer_key.as_ref()).await?;
+        let (data_key, key_version, wrapped_key) = house.new_data_key(&release, &cover).await?;
+        let suite = self.meta.encryption.as_ref().map_or(Suite::default(), Encryption::suite);
         let context =
             Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&version)? };
-        let (sealer, header) = Sealer::new(&data_key, &context);
+        let (sealer, header) = Sealer::new(&data_key, suite, &context);
         let intake = Intake::new(house, version.clone(), sealer, header.to_vec(), Keep::InRowIfSmall);
         let (sealed, digests) = receive(intake, self.body.as_mut(), self.len, PUT_MAX).await?;
         self.meta.md5 = digests.md5;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bailee_types::{BucketName, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::encryption::Encryption;
 use super::retain::{LockRules, Worm};
 use super::{Bucket, bucket_asked, rows};
 use crate::gate::{Asked, Intent, Operation};
@@ -20,6 +21,9 @@ pub struct Settings {
     /// Retention of everything in the bucket by age.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worm: Option<Worm>,
+    /// How new objects are encrypted, when otherwise than every object is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 impl House {
@@ -61,6 +65,8 @@ pub enum Setting {
     Lock,
     /// Retention of everything.
     Worm,
+    /// How new objects are encrypted.
+    Encryption,
 }
 
 /// Reads one of a bucket's settings.
@@ -81,6 +87,7 @@ impl Operation for GetSettings {
         let action = match self.setting {
             Setting::Lock => "oss:GetBucketObjectWormConfiguration",
             Setting::Worm => "oss:GetBucketWorm",
+            Setting::Encryption => "oss:GetBucketEncryption",
         };
         bucket_asked(&self.tenant, &self.bucket, action)
     }

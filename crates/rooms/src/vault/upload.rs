@@ -7,17 +7,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailee_crypto::envelope::{Context, Sealer};
+use bailee_crypto::envelope::{Context, Sealer, Suite};
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::encryption::{Encryption, cover_of, decide};
 use super::put::{Condition, Intake, Keep, raw, receive, shown_version};
 use super::{Body, ObjectMeta, PutDone, bucket_asked, object_asked, parts, rows};
 use crate::gate::{Asked, Intent, Operation, Touches};
 use crate::house::Counters;
-use crate::keys::TenantKey;
+use crate::keys::{CustomerKey, TenantKey};
 use crate::{Failure, House, Thing};
 
 /// Parts of one object (both dialects).
@@ -38,6 +39,8 @@ pub struct CreateUpload {
     pub key: ObjectKey,
     /// `Content-Type` and other headers.
     pub meta: ObjectMeta,
+    /// The key that only the customer keeps, when the object is under one.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// Writes one part; a former one of this number is replaced.
@@ -54,6 +57,8 @@ pub struct PutPart {
     pub number: u32,
     /// Bytes of content, as the client says.
     pub len: Option<u64>,
+    /// The key that only the customer keeps, when the object is under one.
+    pub customer_key: Option<CustomerKey>,
     /// The content.
     pub body: Box<dyn Body>,
 }
@@ -232,11 +237,16 @@ impl Operation for CreateUpload {
         object_asked(&self.tenant, &self.bucket, &self.key, "oss:PutObject", None)
     }
 
-    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<String, Failure> {
+    async fn act(mut self, house: &Arc<House>, intent: &Intent) -> Result<String, Failure> {
         super::check_tags(&self.meta.tags, super::OBJECT_TAGS_MAX)?;
         let version = ObjectVersionId::random();
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
-        let (_, key_version, wrapped_key) = house.new_data_key(&release).await?;
+        let (t, b) = (self.tenant.clone(), self.bucket.clone());
+        let known =
+            house.db.read(move |tx| rows::bucket(&mut tx.tenant(&t), &b).map_err(Failure::from)).await?;
+        let Some(known) = known else { return Err(Failure::not_found(Thing::Bucket, &self.bucket)) };
+        let cover = decide(house, &self.tenant, &known, &mut self.meta, self.customer_key.as_ref()).await?;
+        let (_, key_version, wrapped_key) = house.new_data_key(&release, &cover).await?;
         let key = house.tenant_key(&self.tenant).await?;
         let meta = serde_json::to_vec(&self.meta).map_err(|e| Failure::Bug(e.to_string()))?;
         let row = rows::UploadRow {
@@ -281,11 +291,15 @@ impl Operation for PutPart {
         }
         let upload = known(house, &self.tenant, &self.bucket, &self.key, &self.upload).await?;
         let release = intent.release(&self.bucket, &self.key, &upload.version, house.now())?;
-        let data_key = house.open_data_key(&release, upload.key_version, &upload.wrapped_key).await?;
+        let key = house.tenant_key_version(&self.tenant, upload.key_version).await?;
+        let meta = super::get::open_meta(&key, &self.bucket, &upload.version, &upload.sealed_meta)?;
+        let cover = cover_of(&meta, self.customer_key.as_ref())?;
+        let suite = meta.encryption.as_ref().map_or(Suite::default(), Encryption::suite);
+        let data_key = house.open_data_key(&release, &cover, upload.key_version, &upload.wrapped_key).await?;
         let id = ObjectVersionId::random();
         let context =
             Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&id)? };
-        let (sealer, header) = Sealer::new(&data_key, &context);
+        let (sealer, header) = Sealer::new(&data_key, suite, &context);
         let intake = Intake::new(house, id.clone(), sealer, header.to_vec(), Keep::InBlob);
         let (sealed, digests) = receive(intake, self.body.as_mut(), self.len, PART_MAX).await?;
         let key = house.tenant_key(&self.tenant).await?;

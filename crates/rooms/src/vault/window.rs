@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 
+use super::encryption::cover_of;
 use super::get::{find, info_of, open};
 use super::{ObjectInfo, object_asked};
 use crate::consent::parameters;
@@ -73,7 +74,9 @@ impl Operation for ReadObject {
             return Err(Failure::Precondition("the object became shorter while it was read"));
         }
         let end = info.size.min(self.start.saturating_add(WINDOW_LEN));
-        let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, (&row, &info.meta)).await?;
+        let cover = cover_of(&info.meta, None)?;
+        let what = (&row, &info.meta, &cover);
+        let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, what).await?;
         if info.size == 0 {
             opened.prove_empty(house).await?;
             return Ok(Window { info, bytes: Bytes::new(), grant, record, next: None });

@@ -2,6 +2,7 @@
 
 use bailee_rooms::gate::RefusalKind;
 use bailee_rooms::identity::AuthError;
+use bailee_rooms::keys::cmk::KeyProblem;
 use bailee_rooms::{Failure, Thing};
 use bailee_wire::object::{Code, ObjectError};
 
@@ -47,6 +48,9 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::NotFound { thing: Thing::Upload, name } => {
             ObjectError::new(Code::NoSuchUpload).with("UploadId", name)
         }
+        Failure::NotFound { thing: Thing::Key | Thing::Alias | Thing::KeyVersion, name } => {
+            ObjectError::new(Code::NoSuchKmsKey).with("KeyId", name)
+        }
         Failure::NotFound { thing: Thing::Worm, .. } => ObjectError::new(Code::NoSuchWorm),
         Failure::NotFound { name, .. } => ObjectError::new(Code::NoSuchBucket).with("BucketName", name),
         Failure::Exists { thing: Thing::Object, .. } => ObjectError::new(Code::ObjectExists),
@@ -55,7 +59,7 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::Invalid { field: "LocationConstraint", .. } => {
             ObjectError::because(Code::InvalidLocation, sentence(&text))
         }
-        Failure::Invalid { field: "ObjectLock", .. } => {
+        Failure::Invalid { field: "ObjectLock" | "CustomerKey", .. } => {
             ObjectError::because(Code::InvalidRequest, sentence(&text))
         }
         Failure::Invalid { field: "Tag", .. } => ObjectError::because(Code::InvalidTag, sentence(&text)),
@@ -78,6 +82,7 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::Retained(_) => ObjectError::because(Code::ObjectImmutable, sentence(&text)),
         Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),
         Failure::Body(_) => ObjectError::because(Code::IncompleteBody, sentence(&text)),
+        Failure::Key(KeyProblem::State(_)) => ObjectError::because(Code::KmsKeyState, sentence(&text)),
         Failure::Key(_) => ObjectError::because(Code::AccessDenied, sentence(&text)),
         Failure::Throttled(_) => ObjectError::new(Code::SlowDown),
         Failure::Unavailable(_) => ObjectError::new(Code::ServiceUnavailable),

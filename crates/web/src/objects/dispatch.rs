@@ -13,7 +13,7 @@ use bailee_wire::object::auth::Verified;
 use bailee_wire::object::reply::{self, BucketRow, Deleted, Gone, ListedObject, ObjectFacts, Owner, Page};
 use bailee_wire::object::{
     BatchDelete, BucketSettings, Checksums, ChunkDecoder, Claims, Code, ContentHeaders, Described, Dialect,
-    Digests, Encryption, Head, Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
+    Digests, Head, Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
 };
 use futures_util::{StreamExt, stream};
 use http::Response;
@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::answer::of_failure;
 use super::body::{Answer, Upload, collect};
+use super::encryption::{customer_key, kept, of_object, told};
 use super::retain::{Named, lock_headers, lock_of};
 use super::version::which;
 use super::{HOST_ID, Objects};
@@ -73,6 +74,7 @@ pub(super) async fn run(
         ObjectRequest::LockSettings { bucket, act } => {
             cx.lock_settings(tenant, bucket, act, head, body).await?
         }
+        ObjectRequest::Encryption { bucket, act } => cx.encryption(tenant, bucket, act, head, body).await?,
         ObjectRequest::Worm { bucket, act } => cx.worm(tenant, bucket, act, head, body).await?,
         ObjectRequest::Lock { bucket, key, version, hold, act, bypass } => {
             cx.lock(tenant, Named { bucket, key, version }, (hold, act, bypass), head, body).await?
@@ -162,7 +164,14 @@ impl Cx<'_> {
         };
         let which = which(get.version)?;
         let asked = which.is_some();
-        let op = GetObject { tenant, bucket: get.bucket, key: get.key, which, choose: Box::new(choose) };
+        let op = GetObject {
+            customer_key: customer_key(get.customer_key.as_ref())?,
+            tenant,
+            bucket: get.bucket,
+            key: get.key,
+            which,
+            choose: Box::new(choose),
+        };
         let content = self.perform(op).await?;
         let span = std::mem::replace(&mut *chosen.lock(), Ok(None));
         let kept = Kept::of(&content.info);
@@ -181,7 +190,8 @@ impl Cx<'_> {
         let reply = reply
             .of_version(self.dialect, version.as_deref(), false)
             .with_tags(self.dialect, content.info.meta.tags.len())
-            .with_lock(self.dialect, &lock_headers(&content.info.meta.lock));
+            .with_lock(self.dialect, &lock_headers(&content.info.meta.lock))
+            .with_customer_key(get.customer_key.as_ref());
         let reply = reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID);
         let len = span.map_or(content.info.size, Span::len);
         Ok(Answer::of(reply, content.first, content.rest, len))
@@ -195,7 +205,14 @@ impl Cx<'_> {
         version: Option<String>,
     ) -> Result<Reply, ObjectError> {
         let which = which(version)?;
-        let op = GetObject { tenant, bucket, key, which, choose: Box::new(|_: &ObjectInfo| Choice::Nothing) };
+        let op = GetObject {
+            customer_key: None,
+            tenant,
+            bucket,
+            key,
+            which,
+            choose: Box::new(|_: &ObjectInfo| Choice::Nothing),
+        };
         let info = self.perform(op).await?.info;
         Ok(reply::object_meta(&Kept::of(&info).facts(&info)))
     }
@@ -206,17 +223,19 @@ impl Cx<'_> {
         put: wire::PutObject,
         incoming: Incoming,
     ) -> Result<Reply, ObjectError> {
-        refuse_others(put.storage_class, put.encryption.as_ref())?;
+        refuse_others(put.storage_class)?;
         self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
         let lock = lock_of(&put.lock);
         self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
         let (upload, found) = self.upload(incoming, &put.claims, put.content_length)?;
         let op = PutObject {
+            customer_key: customer_key(put.customer_key.as_ref())?,
             tenant,
             bucket: put.bucket,
             key: put.key,
             meta: ObjectMeta {
                 lock,
+                encryption: put.encryption.map(kept),
                 ..meta_of(Described {
                     content_type: put.content_type,
                     headers: put.headers,
@@ -233,13 +252,15 @@ impl Cx<'_> {
             Ok(done) => done,
             Err(failure) => return Err(found.lock().error.take().unwrap_or_else(|| of_failure(failure))),
         };
+        let meta = done.meta;
         let digests = found.lock().digests.take().unwrap_or(Digests {
             bytes: done.size,
-            md5_hex: done.meta.md5,
-            crc64ecma: done.meta.crc64,
+            md5_hex: meta.md5.clone(),
+            crc64ecma: meta.crc64,
             checksum: None,
         });
-        let reply = reply::put_object(self.dialect, &digests, put.encryption.as_ref());
+        let reply = reply::put_object(self.dialect, &digests, None);
+        let reply = told(reply, self.dialect, &meta, put.customer_key.as_ref());
         Ok(reply.of_version(self.dialect, done.shown.as_deref(), false))
     }
 
@@ -372,15 +393,9 @@ impl Cx<'_> {
 }
 
 /// Refuses what the vault does not offer yet, rather than to store it otherwise than was asked.
-pub(super) fn refuse_others(
-    class: Option<StorageClass>,
-    encryption: Option<&Encryption>,
-) -> Result<(), ObjectError> {
+pub(super) fn refuse_others(class: Option<StorageClass>) -> Result<(), ObjectError> {
     if class.is_some_and(|c| c != StorageClass::Standard) {
         return Err(ObjectError::not_offered("storage classes other than Standard"));
-    }
-    if encryption.is_some_and(|e| e.algorithm != "AES256" || e.key_id.is_some()) {
-        return Err(ObjectError::not_offered("server-side encryption other than AES256"));
     }
     Ok(())
 }
@@ -430,6 +445,7 @@ fn shown(page: &ObjectPage) -> Page<'_> {
 struct Kept {
     headers: ContentHeaders,
     user: Vec<(String, String)>,
+    encryption: Option<wire::Encryption>,
 }
 
 impl Kept {
@@ -444,6 +460,7 @@ impl Kept {
                 expires: header("expires"),
             },
             user: info.meta.user.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            encryption: of_object(info),
         }
     }
 
@@ -457,7 +474,7 @@ impl Kept {
             headers: &self.headers,
             metadata: &self.user,
             storage_class: StorageClass::Standard,
-            encryption: None,
+            encryption: self.encryption.as_ref(),
             checksum: None,
         }
     }

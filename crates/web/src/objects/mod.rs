@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod dispatch;
+mod encryption;
 mod lifecycle;
 mod retain;
 mod upload;

@@ -18,6 +18,7 @@ use super::HOST_ID;
 use super::answer::of_failure;
 use super::body::{Answer, slow};
 use super::dispatch::{Cx, meta_of, refuse_others};
+use super::encryption::{customer_key, kept, told};
 use super::retain::lock_of;
 
 /// Bytes that each part but the last must have.
@@ -64,6 +65,7 @@ impl Cx<'_> {
             }
         };
         let get = GetObject {
+            customer_key: customer_key(source.customer_key.as_ref())?,
             tenant: tenant.clone(),
             bucket: source.bucket,
             key: source.key,
@@ -80,7 +82,7 @@ impl Cx<'_> {
         tenant: TenantId,
         copy: wire::CopyObject,
     ) -> Result<Response<Answer>, ObjectError> {
-        refuse_others(copy.storage_class, copy.encryption.as_ref())?;
+        refuse_others(copy.storage_class)?;
         let permit = self.copy_permit()?;
         let of = TagsOf {
             tenant: tenant.clone(),
@@ -108,8 +110,11 @@ impl Cx<'_> {
         self.may_tag(&tenant, &copy.bucket, &copy.key, !meta.tags.is_empty()).await?;
         // What holds the source does not hold its copy.
         meta.lock = lock_of(&copy.lock);
+        // Nor is it encrypted like it, but as the copy says, or its bucket.
+        meta.encryption = copy.encryption.map(kept);
         self.may_lock(&tenant, (&copy.bucket, &copy.key), &meta.lock).await?;
         let put = PutObject {
+            customer_key: customer_key(copy.customer_key.as_ref())?,
             tenant,
             bucket: copy.bucket,
             key: copy.key,
@@ -119,12 +124,14 @@ impl Cx<'_> {
             must_have_md5: copy.if_match.map(|t| t.to_ascii_lowercase()),
             body: Box::new(CopyBody::new(content)),
         };
+        let own_key = copy.customer_key;
         let (house, caller, dialect) = (Arc::clone(self.objects.house()), self.caller.clone(), self.dialect);
         let work = async move {
             let _permit = permit;
             let done = house.perform(caller, put).await.map_err(of_failure)?;
             let reply =
                 reply::copied(dialect, "CopyObjectResult", &done.meta.md5, done.meta.crc64, done.modified_at);
+            let reply = told(reply, dialect, &done.meta, own_key.as_ref());
             Ok(reply.of_version(dialect, done.shown.as_deref(), false).of_source(dialect, from.as_deref()))
         };
         Ok(slow(work, self.dialect, self.request_id.to_string(), HOST_ID).await)
@@ -135,19 +142,28 @@ impl Cx<'_> {
         tenant: TenantId,
         mut create: wire::CreateUpload,
     ) -> Result<Reply, ObjectError> {
-        refuse_others(create.storage_class, create.encryption.as_ref())?;
+        refuse_others(create.storage_class)?;
         let described = std::mem::take(&mut create.described);
         self.may_tag(&tenant, &create.bucket, &create.key, !described.tags.0.is_empty()).await?;
         let lock = lock_of(&create.lock);
         self.may_lock(&tenant, (&create.bucket, &create.key), &lock).await?;
+        let encryption = create.encryption.take().map(kept);
+        let meta = ObjectMeta { lock, encryption, ..meta_of(described) };
         let op = CreateUpload {
+            customer_key: customer_key(create.customer_key.as_ref())?,
             tenant,
             bucket: create.bucket.clone(),
             key: create.key.clone(),
-            meta: ObjectMeta { lock, ..meta_of(described) },
+            meta: meta.clone(),
         };
         let id = self.perform(op).await?;
-        Ok(reply::created_upload(self.dialect, &create, &id))
+        let reply = reply::created_upload(self.dialect, &create, &id);
+        // What the bucket adds to it is told when the object is put together.
+        let own_key = create.customer_key.as_ref();
+        Ok(match meta.encryption {
+            Some(_) => told(reply, self.dialect, &meta, own_key),
+            None => reply.with_customer_key(own_key),
+        })
     }
 
     pub(super) async fn upload_part(
@@ -158,6 +174,7 @@ impl Cx<'_> {
     ) -> Result<Reply, ObjectError> {
         let (upload, found) = self.upload(incoming, &part.claims, part.content_length)?;
         let op = PutPart {
+            customer_key: customer_key(part.customer_key.as_ref())?,
             tenant,
             bucket: part.of.bucket,
             key: part.of.key,
@@ -176,7 +193,7 @@ impl Cx<'_> {
             crc64ecma: done.crc64,
             checksum: None,
         });
-        Ok(reply::uploaded_part(self.dialect, &digests))
+        Ok(reply::uploaded_part(self.dialect, &digests).with_customer_key(part.customer_key.as_ref()))
     }
 
     pub(super) async fn copy_part(
@@ -187,6 +204,7 @@ impl Cx<'_> {
         let permit = self.copy_permit()?;
         let content = self.source(&tenant, part.source, part.range).await?;
         let put = PutPart {
+            customer_key: customer_key(part.customer_key.as_ref())?,
             tenant,
             bucket: part.of.bucket,
             key: part.of.key,
@@ -243,6 +261,7 @@ impl Cx<'_> {
         let location = format!("http://{}/{}/{}", self.objects.endpoint(), of.bucket, of.key);
         let what = (&of.bucket, &of.key, complete.encoding_url);
         let reply = reply::completed(self.dialect, what, &location, &done.meta.md5, done.meta.crc64);
+        let reply = told(reply, self.dialect, &done.meta, None);
         Ok(reply.of_version(self.dialect, done.shown.as_deref(), false))
     }
 

@@ -119,6 +119,7 @@ pub(super) async fn read(Path(bucket): Path<String>, p: Posted<Tenant>) -> Respo
         return failure::missing(visit);
     };
     let op = GetObject {
+        customer_key: None,
         tenant: p.signed.who.id.clone(),
         bucket,
         key: key.clone(),

@@ -80,6 +80,12 @@ codes! {
     ObjectExists: "PreconditionFailed" 412, "FileAlreadyExists" 409, "0100-00000014", "The object exists and the request forbids overwriting it.";
     /// The object is under retention (WORM).
     ObjectImmutable: "AccessDenied" 403, "FileImmutable" 409, "0100-00000015", "The object is under retention and cannot be changed or deleted yet.";
+    /// A bucket says nothing of encryption.
+    NoEncryptionRule: "ServerSideEncryptionConfigurationNotFoundError" 404, "NoSuchServerSideEncryptionRule" 404, "0100-00000047", "The bucket has no encryption rule.";
+    /// There is no such key of KMS.
+    NoSuchKmsKey: "KMS.NotFoundException" 400, "KMS.NotFoundException" 400, "0100-00000048", "The KMS key does not exist.";
+    /// The state of a key of KMS does not allow its use.
+    KmsKeyState: "KMS.KMSInvalidStateException" 400, "KMS.KMSInvalidStateException" 400, "0100-00000049", "The KMS key cannot be used in its present state.";
     /// A bucket's state forbids it.
     InvalidBucketState: "InvalidBucketState" 409, "InvalidBucketState" 409, "0100-00000042", "The bucket's state does not allow this.";
     /// There is no WORM, or another one.

@@ -49,7 +49,7 @@ pub use range::{ByteRange, Span};
 pub use reply::Reply;
 pub use request::{
     BatchDelete, BucketSettings, CompleteUpload, Conditions, ContentHeaders, CopyObject, CopySource,
-    CreateUpload, Described, Encryption, GetObject, LifecycleRule, LifecycleRules, ListBuckets,
+    CreateUpload, CustomerKey, Described, Encryption, GetObject, LifecycleRule, LifecycleRules, ListBuckets,
     ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing, LockHeaders, LockSettings,
     LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject, StorageClass, TagAct, TagList,
     TagSet, UploadOf, UploadPart, UploadPartCopy, VersioningSettings, WormRequest, continuation_token,

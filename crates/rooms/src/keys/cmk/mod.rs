@@ -166,6 +166,9 @@ pub enum KeyProblem {
     /// The ciphertext does not open.
     #[error("the ciphertext does not open: it was changed, or the encryption context is another")]
     Ciphertext,
+    /// The customer's key is not the one that was used.
+    #[error("the customer key is not the one that the object was written with")]
+    Customer,
 }
 
 /// Reads a public key to which a data key is exported: SubjectPublicKeyInfo DER of the kind that `spec` names.

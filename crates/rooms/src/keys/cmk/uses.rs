@@ -2,6 +2,7 @@
 //! opened, and are counted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bailee_crypto::cmk::{MacAlgorithm, PublicKey, SignAlgorithm, Usage, WrapAlgorithm};
 use bailee_crypto::seal::aad;
@@ -11,8 +12,8 @@ use subtle::ConstantTimeEq;
 
 use super::manage::{READ, on_key};
 use super::{KeyAct, KeyCx, KeyProblem, PLAINTEXT_MAX};
-use crate::Failure;
 use crate::gate::Class;
+use crate::{Failure, House};
 
 /// Names and values that a ciphertext is bound to.
 pub type Context = BTreeMap<String, String>;
@@ -113,6 +114,28 @@ impl KeyCx<'_> {
         open.expect(Usage::Encrypt, self.house.now())?;
         let cmk = self.house.open_version(&open, &blob.version).await?;
         Ok(cmk.unseal(&blob_aad(self.tenant, &blob.key, &blob.version, context), &blob.sealed)?)
+    }
+
+    /// Covers a data key's wrap; the use is counted.
+    async fn cover(&self, key: &KeyId, wrapped: &[u8], context: &Context) -> Result<Vec<u8>, Failure> {
+        let blob = self.seal_under(key, wrapped, context).await?;
+        self.count(key, "GenerateDataKey");
+        Ok(blob.to_bytes())
+    }
+
+    async fn uncover(&self, key: &KeyId, covered: &[u8], context: &Context) -> Result<SecretBytes, Failure> {
+        let damaged = || Failure::Damaged("the data key of an object does not open".into());
+        let blob = Ciphertext::read(covered).map_err(|_| damaged())?;
+        if blob.key != *key {
+            return Err(damaged());
+        }
+        let wrapped = self.unseal(&blob, context).await.map_err(|e| match e {
+            // What lies here did not come from the caller.
+            Failure::Key(KeyProblem::Ciphertext) => damaged(),
+            other => other,
+        })?;
+        self.count(key, "Decrypt");
+        Ok(wrapped)
     }
 
     /// Seals a secret's value; the use is counted.
@@ -628,5 +651,35 @@ impl KeyAct for VerifyKeyMac {
         let made = self.of.make(cx).await?;
         cx.count(&key, "VerifyMac");
         Ok(bool::from(made.ct_eq(&self.mac)))
+    }
+}
+
+impl House {
+    /// Covers the wrap of an object's data key with a key of KMS.
+    pub(in crate::keys) async fn cover_under(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        key: &KeyId,
+        wrapped: &[u8],
+        context: &Context,
+    ) -> Result<Vec<u8>, Failure> {
+        KeyCx { house: self, tenant, creator: String::new() }.cover(key, wrapped, context).await
+    }
+
+    /// Takes such a cover off.
+    pub(in crate::keys) async fn uncover_under(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        key: &KeyId,
+        covered: &[u8],
+        context: &Context,
+    ) -> Result<SecretBytes, Failure> {
+        KeyCx { house: self, tenant, creator: String::new() }.uncover(key, covered, context).await
+    }
+
+    /// Whether a key can cover data keys now.
+    pub(crate) async fn can_cover(self: &Arc<Self>, tenant: &TenantId, key: &KeyId) -> Result<(), Failure> {
+        let cx = KeyCx { house: self, tenant, creator: String::new() };
+        cx.seal_under(key, &[0; 32], &Context::new()).await.map(drop)
     }
 }

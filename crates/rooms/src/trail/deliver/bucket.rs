@@ -25,6 +25,7 @@ pub(super) async fn write(
     let name =
         path(&trail.settings.prefix, trail.family, region.as_str(), tenant, at, (batch.from, batch.to));
     let put = PutObject {
+        customer_key: None,
         tenant: tenant.clone(),
         bucket: trail.settings.bucket.clone(),
         key: ObjectKey::parse(&name).map_err(|e| format!("the path `{name}`: {e}"))?,

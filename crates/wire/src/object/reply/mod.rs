@@ -4,6 +4,7 @@
 //! Refuses: nothing; the values come from the server and are escaped.
 //! INVARIANT: a header value never holds a control character, whatever was stored: such a header is left out.
 
+mod encryption;
 mod lifecycle;
 mod lists;
 mod objects;
@@ -13,6 +14,7 @@ mod versions;
 
 use std::borrow::Cow;
 
+pub use encryption::encryption;
 pub use lifecycle::lifecycle;
 pub use lists::{
     BucketRow, Deleted, Gone, ListedObject, Owner, Page, bucket_info, buckets, deleted_objects, location,

@@ -130,6 +130,15 @@ fn push_content_headers(reply: &mut Reply, stored: &ContentHeaders, overrides: &
     }
 }
 
+impl Reply {
+    /// Adds how an object is encrypted.
+    #[must_use]
+    pub fn with_encryption(mut self, dialect: Dialect, encryption: &Encryption) -> Self {
+        push_encryption(&mut self, dialect, Some(encryption));
+        self
+    }
+}
+
 fn push_encryption(reply: &mut Reply, dialect: Dialect, encryption: Option<&Encryption>) {
     let Some(encryption) = encryption else { return };
     let words = dialect.words();
@@ -140,6 +149,9 @@ fn push_encryption(reply: &mut Reply, dialect: Dialect, encryption: Option<&Encr
         (_, other) => other,
     };
     reply.push(words.encryption, algorithm);
+    if encryption.sm4_data && dialect == Dialect::Oss {
+        reply.push("x-oss-server-side-data-encryption", "SM4");
+    }
     if let Some(key) = &encryption.key_id {
         reply.push(words.encryption_key, key.as_str());
     }

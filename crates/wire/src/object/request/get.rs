@@ -5,6 +5,7 @@
 
 use bailee_types::{BucketName, ObjectKey, Timestamp};
 
+use super::encryption::{CustomerKey, customer_key};
 use super::{ContentHeaders, header_text};
 use crate::object::auth::any_date;
 use crate::object::error::{Code, ObjectError};
@@ -24,6 +25,8 @@ pub struct GetObject {
     pub range: Option<ByteRange>,
     /// Conditions on the object's ETag and date.
     pub conditions: Conditions,
+    /// The customer's own key.
+    pub customer_key: Option<CustomerKey>,
     /// `response-*` parameters, which replace headers of the answer.
     pub overrides: Overrides,
     /// Whether the S3 caller wants the stored checksum (`x-amz-checksum-mode: ENABLED`).
@@ -116,6 +119,7 @@ pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Res
             if_unmodified_since: head.header("if-unmodified-since")?.and_then(any_date),
             if_range: head.header("if-range")?.map(str::to_owned),
         },
+        customer_key: customer_key(head, false)?,
         overrides: overrides(head)?,
         checksum: head.header("x-amz-checksum-mode")?.is_some_and(|m| m.eq_ignore_ascii_case("ENABLED")),
     })

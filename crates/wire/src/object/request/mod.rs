@@ -7,6 +7,7 @@
 //! INVARIANT: fields are parsed at this edge; buckets and keys are valid, numbers are within limits, header values
 //! that will be sent back hold no control characters.
 
+mod encryption;
 mod get;
 mod lifecycle;
 mod list;
@@ -21,12 +22,13 @@ use std::borrow::Cow;
 use bailee_types::{BucketName, ObjectKey};
 use http::Method;
 
+pub use encryption::{CustomerKey, Encryption};
 pub use get::{Conditions, GetObject, Overrides, TagList};
 pub use lifecycle::{LifecycleRule, LifecycleRules};
 pub use list::{
     BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
 };
-pub use put::{ContentHeaders, Encryption, OBJECT_BYTES_MAX, PutObject, StorageClass};
+pub use put::{ContentHeaders, OBJECT_BYTES_MAX, PutObject, StorageClass};
 pub(super) use retain::words as lock_words;
 pub use retain::{
     LockHeaders, LockSettings, LockTerm, WormRequest, legal_hold as read_legal_hold,
@@ -112,6 +114,13 @@ pub enum ObjectRequest {
         /// The bucket.
         bucket: BucketName,
         /// What is done; never a delete.
+        act: TagAct,
+    },
+    /// `GET`, `PUT` or `DELETE` of `/bucket?encryption`; the body of a PUT is read by [`Encryption::parse`].
+    Encryption {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is done.
         act: TagAct,
     },
     /// The WORM of a bucket (OSS).
@@ -316,6 +325,9 @@ const OTHER_HEADERS: &[&str] = &[
     "callback-var",
     "copy-source",
     "copy-source-range",
+    "copy-source-server-side-encryption-customer-algorithm",
+    "copy-source-server-side-encryption-customer-key",
+    "copy-source-server-side-encryption-customer-key-md5",
     "expected-bucket-owner",
     "grant-full-control",
     "grant-read",
@@ -396,6 +408,11 @@ impl ObjectRequest {
             Self::ListVersions(_) => "ListObjectVersions",
             Self::LockSettings { act: TagAct::Get, .. } => "GetObjectLockConfiguration",
             Self::LockSettings { .. } => "PutObjectLockConfiguration",
+            Self::Encryption { act, .. } => match act {
+                TagAct::Get => "GetBucketEncryption",
+                TagAct::Put => "PutBucketEncryption",
+                TagAct::Delete => "DeleteBucketEncryption",
+            },
             Self::Worm { act, .. } => match act {
                 WormRequest::Get => "GetBucketWorm",
                 WormRequest::Begin => "InitiateBucketWorm",
@@ -442,6 +459,7 @@ impl ObjectRequest {
             | Self::PutVersioning { bucket }
             | Self::LockSettings { bucket, .. }
             | Self::Worm { bucket, .. }
+            | Self::Encryption { bucket, .. }
             | Self::Lock { bucket, .. }
             | Self::Lifecycle { bucket, .. }
             | Self::Tagging { bucket, .. } => Some(bucket),
@@ -486,6 +504,9 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
     let method = &head.parts.method;
     if let (["tagging"], Some(act)) = (sub, TagAct::of(method)) {
         return Ok(ObjectRequest::Tagging { bucket, object: None, act });
+    }
+    if let (["encryption"], Some(act)) = (sub, TagAct::of(method)) {
+        return Ok(ObjectRequest::Encryption { bucket, act });
     }
     if let (["lifecycle"], Some(act)) = (sub, TagAct::of(method)) {
         return Ok(ObjectRequest::Lifecycle { bucket, act });
@@ -643,6 +664,15 @@ fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
         // Tags are kept where an object is written.
         let made = writes || head.parts.method == Method::POST && matches!(head.target, Target::Object(..));
         if rest == "tagging" && made {
+            continue;
+        }
+        // How it is encrypted is said there, too; a key that the customer keeps also where one is read.
+        let object = matches!(head.target, Target::Object(..));
+        let own_key = rest.strip_prefix("copy-source-").unwrap_or(rest);
+        if own_key.starts_with("server-side-encryption-customer-") && object && head.dialect == Dialect::S3 {
+            continue;
+        }
+        if rest == "server-side-data-encryption" && made && head.dialect == Dialect::Oss {
             continue;
         }
         // What holds an object is said where one is written, also in parts.

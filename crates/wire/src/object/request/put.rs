@@ -5,6 +5,7 @@
 
 use bailee_types::{BucketName, ObjectKey};
 
+use super::encryption::{CustomerKey, Encryption, customer_key, encryption};
 use super::get::bare;
 use super::{TagSet, argument, header_text};
 use crate::object::checksum::Claims;
@@ -38,6 +39,8 @@ pub struct PutObject {
     pub storage_class: Option<StorageClass>,
     /// Server-side encryption asked for.
     pub encryption: Option<Encryption>,
+    /// The customer's own key.
+    pub customer_key: Option<CustomerKey>,
     /// Write only if no object is there (S3 `If-None-Match: *`, OSS `x-oss-forbid-overwrite: true`); otherwise
     /// answer [`Code::ObjectExists`].
     pub if_absent: bool,
@@ -108,15 +111,6 @@ impl StorageClass {
     }
 }
 
-/// Server-side encryption that a writer asks for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Encryption {
-    /// The algorithm in the OSS words: `AES256`, `KMS` or `SM4`.
-    pub algorithm: &'static str,
-    /// The KMS key, when one is named.
-    pub key_id: Option<String>,
-}
-
 pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<PutObject, ObjectError> {
     let (if_absent, if_match) = conditions(head)?;
     let (content_type, headers) = content_headers(head)?;
@@ -131,6 +125,7 @@ pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Res
         lock: super::retain::headers(head)?,
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
+        customer_key: customer_key(head, false)?,
         if_absent,
         if_match,
         claims: Claims::read(head)?,
@@ -229,20 +224,6 @@ pub(super) fn metadata(head: &Head<'_>) -> Result<Vec<(String, String)>, ObjectE
     }
     out.sort();
     Ok(out)
-}
-
-pub(super) fn encryption(head: &Head<'_>) -> Result<Option<Encryption>, ObjectError> {
-    let words = head.words();
-    let key_id = head.header(words.encryption_key)?.filter(|v| !v.is_empty());
-    let algorithm = match (head.dialect, head.header(words.encryption)?) {
-        (_, None | Some("")) if key_id.is_none() => return Ok(None),
-        (_, Some("AES256")) if key_id.is_none() => "AES256",
-        (Dialect::Oss, Some("KMS")) | (Dialect::S3, Some("aws:kms")) => "KMS",
-        (Dialect::Oss, Some("SM4")) if key_id.is_none() => "SM4",
-        _ => return Err(ObjectError::new(Code::InvalidEncryption)),
-    };
-    let key_id = key_id.map(|v| header_text("server-side-encryption key", v)).transpose()?;
-    Ok(Some(Encryption { algorithm, key_id }))
 }
 
 pub(super) fn conditions(head: &Head<'_>) -> Result<(bool, Option<String>), ObjectError> {

@@ -5,11 +5,10 @@
 
 use bailee_types::{BucketName, ObjectKey};
 
+use super::encryption::{CustomerKey, Encryption, customer_key, encryption};
 use super::get::{Conditions, bare, tags};
 use super::list::{encoding_url, page, text};
-use super::put::{
-    ContentHeaders, Encryption, conditions, content_headers, encryption, length, metadata, storage_class,
-};
+use super::put::{ContentHeaders, conditions, content_headers, length, metadata, storage_class};
 use super::{StorageClass, TagSet, argument};
 use crate::object::auth::any_date;
 use crate::object::checksum::Claims;
@@ -65,6 +64,8 @@ pub struct CreateUpload {
     pub storage_class: Option<StorageClass>,
     /// Server-side encryption asked for.
     pub encryption: Option<Encryption>,
+    /// The customer's own key.
+    pub customer_key: Option<CustomerKey>,
     /// The S3 checksum that parts will carry, as named.
     pub checksum_algorithm: Option<String>,
     /// Whether keys in the answer are URL-encoded.
@@ -80,6 +81,8 @@ pub struct UploadPart {
     pub number: u32,
     /// Bytes of the decoded body.
     pub content_length: Option<u64>,
+    /// The customer's own key.
+    pub customer_key: Option<CustomerKey>,
     /// What the request claims about its body.
     pub claims: Claims,
 }
@@ -95,6 +98,8 @@ pub struct CopySource {
     pub version: Option<String>,
     /// Conditions on it.
     pub conditions: Conditions,
+    /// The customer's own key of it.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// `PUT /bucket/key?partNumber&uploadId` with a source in place of a body.
@@ -108,6 +113,8 @@ pub struct UploadPartCopy {
     pub source: CopySource,
     /// Which bytes of it; all when missing.
     pub range: Option<Span>,
+    /// The customer's own key of the upload.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// `PUT /bucket/key` with a source in place of a body.
@@ -129,6 +136,8 @@ pub struct CopyObject {
     pub storage_class: Option<StorageClass>,
     /// Server-side encryption asked for.
     pub encryption: Option<Encryption>,
+    /// The customer's own key.
+    pub customer_key: Option<CustomerKey>,
     /// Write only if no object is there.
     pub if_absent: bool,
     /// Write only over an object with this ETag, without quotes.
@@ -278,6 +287,7 @@ pub(super) fn create(
         lock: super::retain::headers(head)?,
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
+        customer_key: customer_key(head, false)?,
         checksum_algorithm: algorithm.map(str::to_ascii_uppercase),
         encoding_url: encoding_url(head)?,
     })
@@ -288,6 +298,7 @@ pub(super) fn part(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Resul
         of: of(head, bucket, key)?,
         number: number(head)?,
         content_length: length(head)?,
+        customer_key: customer_key(head, false)?,
         claims: Claims::read(head)?,
     })
 }
@@ -304,7 +315,13 @@ pub(super) fn part_copy(
             _ => return Err(argument("copy-source-range", "it must be bytes=first-last")),
         },
     };
-    Ok(UploadPartCopy { of: of(head, bucket, key)?, number: number(head)?, source: source(head)?, range })
+    Ok(UploadPartCopy {
+        of: of(head, bucket, key)?,
+        number: number(head)?,
+        source: source(head)?,
+        range,
+        customer_key: customer_key(head, false)?,
+    })
 }
 
 pub(super) fn copy(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<CopyObject, ObjectError> {
@@ -345,6 +362,7 @@ pub(super) fn copy(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Resul
         tags,
         storage_class: class,
         encryption: encryption(head)?,
+        customer_key: customer_key(head, false)?,
         if_absent,
         if_match,
     })
@@ -449,6 +467,7 @@ fn source(head: &Head<'_>) -> Result<CopySource, ObjectError> {
         bucket: BucketName::parse(bucket).map_err(|_| ObjectError::new(Code::InvalidBucketName))?,
         key: ObjectKey::parse(key).map_err(|_| wrong())?,
         version,
+        customer_key: customer_key(head, true)?,
         conditions: Conditions {
             if_match: tags(head, &own(head, "copy-source-if-match"))?,
             if_none_match: tags(head, &own(head, "copy-source-if-none-match"))?,

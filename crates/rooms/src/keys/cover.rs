@@ -1,0 +1,119 @@
+//! What lies around the wrap of a data key, beside the tenant's key: a key of KMS, or a key that the customer keeps himself and
+//! sends with each request.
+//!
+//! A cover is outside of the tenant's wrap, so both are needed: without the one, or the other, nothing opens.
+
+use std::sync::Arc;
+
+use bailee_crypto::seal::{SealingKey, aad};
+use bailee_types::{Arn, KeyId, SecretBytes, TenantId};
+
+use super::cmk::{Context, KeyProblem};
+use crate::gate::{Intent, KeyRelease};
+use crate::{Failure, House};
+
+/// A key of 32 bytes that the customer keeps; here for one request.
+#[derive(Clone)]
+pub struct CustomerKey(SealingKey);
+
+impl CustomerKey {
+    /// Of these bytes.
+    ///
+    /// # Errors
+    /// When they are not 32.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Failure> {
+        let base = SealingKey::from_bytes(bytes)
+            .map_err(|_| Failure::invalid("CustomerKey", "must have 32 bytes (base64)"))?;
+        Ok(Self(base.derive("bailee/customer-key/v1", b"")))
+    }
+}
+
+impl std::fmt::Debug for CustomerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What lies around a wrap.
+#[derive(Clone, Debug)]
+pub(crate) enum Cover {
+    /// Nothing but the tenant's key.
+    Nothing,
+    /// A key of KMS.
+    Kms(KeyId),
+    /// The customer's own.
+    Customer(CustomerKey),
+}
+
+fn customer_aad(release: &KeyRelease<'_>) -> Vec<u8> {
+    aad(&[
+        b"bailee/customer-cover/v1",
+        release.tenant().as_str().as_bytes(),
+        release.bucket().as_str().as_bytes(),
+        release.version().as_str().as_bytes(),
+    ])
+}
+
+/// To what a ciphertext of KMS is bound.
+fn context(release: &KeyRelease<'_>) -> Context {
+    Context::from([
+        ("acs:oss:bucket".to_owned(), Arn::bucket(release.tenant(), release.bucket()).to_string()),
+        ("acs:oss:version".to_owned(), release.version().to_string()),
+    ])
+}
+
+impl House {
+    /// Puts a cover around a wrap.
+    pub(super) async fn put_cover(
+        self: &Arc<Self>,
+        release: &KeyRelease<'_>,
+        cover: &Cover,
+        wrapped: Vec<u8>,
+    ) -> Result<Vec<u8>, Failure> {
+        match cover {
+            Cover::Nothing => Ok(wrapped),
+            Cover::Kms(key) => {
+                self.use_of_key(release.intent(), key, "kms:GenerateDataKey").await?;
+                self.cover_under(release.tenant(), key, &wrapped, &context(release)).await
+            }
+            Cover::Customer(customer) => Ok(customer.0.seal(&customer_aad(release), &wrapped)),
+        }
+    }
+
+    /// Takes a cover off.
+    pub(super) async fn take_cover(
+        self: &Arc<Self>,
+        release: &KeyRelease<'_>,
+        cover: &Cover,
+        covered: &[u8],
+    ) -> Result<SecretBytes, Failure> {
+        match cover {
+            Cover::Nothing => Ok(SecretBytes::new(covered.to_vec())),
+            Cover::Kms(key) => {
+                self.use_of_key(release.intent(), key, "kms:Decrypt").await?;
+                self.uncover_under(release.tenant(), key, covered, &context(release)).await
+            }
+            Cover::Customer(customer) => customer
+                .0
+                .open(&customer_aad(release), covered)
+                .map_err(|_| Failure::Key(KeyProblem::Customer)),
+        }
+    }
+
+    /// Asks a tenant's caller for his right to use a key. Who acts by a grant on the object, or brings the tenant what he
+    /// ordered, was asked for that.
+    async fn use_of_key(
+        self: &Arc<Self>,
+        intent: &Intent,
+        key: &KeyId,
+        action: &'static str,
+    ) -> Result<(), Failure> {
+        let tenant: &TenantId = &intent.asked().tenant;
+        if intent.caller().tenant() != Some(tenant) {
+            return Ok(());
+        }
+        let region = self.provider().region.as_str().to_owned();
+        let resource = Arn::kms(tenant, &region, &format!("key/{key}"));
+        self.ask_further(intent, action, (resource, "ACS::KMS::Key")).await
+    }
+}
