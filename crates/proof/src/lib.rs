@@ -8,6 +8,7 @@
 
 pub mod bundle;
 pub mod checkpoint;
+pub mod destruction;
 pub mod event;
 pub mod hash;
 pub mod head;

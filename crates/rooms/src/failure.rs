@@ -79,6 +79,8 @@ pub enum Thing {
     Version,
     /// Retention of everything in a bucket.
     Worm,
+    /// A certificate of destruction.
+    Destruction,
     /// A ticket.
     Ticket,
     /// A consent request or grant.
@@ -136,6 +138,7 @@ impl std::fmt::Display for Thing {
             Self::Upload => "upload",
             Self::Version => "version",
             Self::Worm => "WORM",
+            Self::Destruction => "certificate of destruction",
             Self::Ticket => "ticket",
             Self::Grant => "consent request",
             Self::Log => "log",

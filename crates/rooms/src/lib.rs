@@ -41,4 +41,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 21, name: "kms", sql: include_str!("migrations/0021_kms.sql") },
     Migration { number: 22, name: "secrets", sql: include_str!("migrations/0022_secrets.sql") },
     Migration { number: 23, name: "settings", sql: include_str!("migrations/0023_settings.sql") },
+    Migration { number: 24, name: "destruction", sql: include_str!("migrations/0024_destruction.sql") },
 ];

@@ -21,8 +21,9 @@ use bailee_rooms::keys::secret::{
 use bailee_rooms::trail::deliver::{CreateSink, ListSinks, SinkFormat, SinkKind};
 use bailee_rooms::trail::{ActFilter, EraseEvents, ListActs};
 use bailee_rooms::vault::{
-    CompleteUpload, CreateUpload, DeleteObject, DeleteVersion, GetTags, ListObjects, ListParts, ListUploads,
-    ListVersions, ObjectMeta, PutPart, SetTags, SetVersioning, Tags, TagsOf, Versioning, Which, WholeBody,
+    CompleteUpload, CreateUpload, DeleteObject, DeleteVersion, DestroyObjects, GetDestruction, GetTags,
+    ListDestructions, ListObjects, ListParts, ListUploads, ListVersions, ObjectMeta, PutPart, SetTags,
+    SetVersioning, Tags, TagsOf, Versioning, Which, WholeBody,
 };
 use bailee_testkit::{Engine, TestHouse, TestTenant, bucket, key, runtime};
 use bailee_types::{Arn, GroupName, PolicyName, SecretBytes, UserName};
@@ -285,6 +286,12 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
         };
         t.house.perform(root.clone(), gone).await.unwrap();
     }
+    let destroy =
+        DestroyObjects { tenant: tenant.clone(), bucket: named.clone(), prefix: "a/".into(), exact: false };
+    let record = t.house.perform(root.clone(), destroy).await.unwrap().done.record;
+    let list = ListDestructions { tenant: tenant.clone(), before: None, rows_max: 10 };
+    assert_eq!(t.house.perform(root.clone(), list).await.unwrap().len(), 1);
+    t.house.perform(root.clone(), GetDestruction { tenant: tenant.clone(), record }).await.unwrap();
     let create = CreateUpload {
         customer_key: None,
         tenant: tenant.clone(),

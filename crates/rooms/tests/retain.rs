@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use bailee_proof::destruction::Certificate;
 use bailee_rooms::Failure;
 use bailee_rooms::vault::{
-    ChangeWorm, Choice, DefaultRetention, DeleteObject, DeleteVersion, GetLock, GetObject, Lock, LockMode,
-    LockRules, ObjectMeta, PutObject, Retention, Rule, SetLegalHold, SetLifecycle, SetLockRules,
-    SetRetention, SetVersioning, VersionOf, Versioning, Which, WholeBody, WormAct,
+    ChangeWorm, Choice, DefaultRetention, DeleteObject, DeleteVersion, DestroyObjects, GetLock, GetObject,
+    Lock, LockMode, LockRules, ObjectMeta, PutObject, Retention, Rule, SetLegalHold, SetLifecycle,
+    SetLockRules, SetRetention, SetVersioning, VersionOf, Versioning, Which, WholeBody, WormAct,
 };
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
 use bailee_types::Timestamp;
@@ -257,5 +258,45 @@ fn a_worm_keeps_everything_of_its_bucket() {
         t.clock.advance_ms(1);
         delete("o").await.unwrap();
         assert!(retained(delete("another").await));
+    });
+}
+
+#[test]
+fn destruction_goes_around_what_is_retained_and_two_at_once_certify_each_version_once() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        enable(&t, &acme, None).await;
+        let mut held = Vec::new();
+        let mut all = Vec::new();
+        for n in 0..60 {
+            let lock = Lock { retention: None, legal_hold: n % 5 == 0 };
+            let id = put(&t, &acme, &format!("o{}", n % 7), lock).await.unwrap().unwrap();
+            if n % 5 == 0 { held.push(id) } else { all.push(id) }
+        }
+        let destroy = || {
+            let op = DestroyObjects {
+                tenant: acme.id.clone(),
+                bucket: bucket(BUCKET),
+                prefix: String::new(),
+                exact: false,
+            };
+            t.house.perform(acme.root.clone(), op)
+        };
+        let (one, two) = tokio::join!(destroy(), destroy());
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let mut gone: Vec<String> = [&one, &two]
+            .iter()
+            .flat_map(|d| Certificate::parse(&d.certificate).unwrap().items)
+            .map(|item| item.version)
+            .collect();
+        gone.sort();
+        all.sort();
+        assert_eq!(gone, all, "each once, in one of the two");
+        assert_eq!(one.retained, held.len() as u64);
+        for n in 0..60 {
+            let which = held.get(n);
+            let Some(id) = which else { break };
+            assert!(is_there(&t, &acme, &format!("o{}", (n * 5) % 7), Some(id)).await, "{id}");
+        }
     });
 }

@@ -9,6 +9,7 @@
 
 mod audit;
 mod consent;
+mod destruction;
 mod gone;
 mod judge;
 mod order;
@@ -26,6 +27,7 @@ use bailee_proof::policy::Policy;
 use bailee_proof::record::Entry;
 
 pub use audit::{Audit, Block, Document, Exception, Outcome, Procedure, audit};
+pub use destruction::{Destroyed, destruction};
 pub use places::Watched;
 pub use report::{Counts, Promise, Report, Verdict};
 

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bailee_proof::head::Receipt;
 use bailee_proof::note::VerifierKey;
 use bailee_proof::policy::Policy;
-use bailee_verify::{Audit, Expect, Problem, Report, audit, verify};
+use bailee_verify::{Audit, Expect, Problem, Report, audit, destruction, verify};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Check a tenant's bundle offline: integrity, order, completeness up to the signed head, consent, the head log and its
@@ -31,6 +31,8 @@ struct Cli {
 enum Command {
     /// Perform agreed-upon procedures over a bundle and write the report; two runs write the same bytes.
     Audit(AuditArgs),
+    /// Check a certificate of destruction against a bundle: that the log says so, of these versions, then.
+    Destruction(DestructionArgs),
     #[cfg(feature = "outside")]
     Witness(bailee_witness::cli::WitnessArgs),
     #[cfg(feature = "outside")]
@@ -67,6 +69,19 @@ struct AuditArgs {
     /// Write it as PDF.
     #[arg(long, value_name = "FILE")]
     pdf: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct DestructionArgs {
+    /// The certificate, as the console or the API gave it.
+    certificate: PathBuf,
+    /// A bundle of the same log, made after it.
+    bundle: PathBuf,
+    #[command(flatten)]
+    known: Known,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// What the checker brings, none of it from the provider.
@@ -115,6 +130,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Some(Command::Audit(args)) => run_audit(&args),
+        Some(Command::Destruction(args)) => run_destruction(&args),
         #[cfg(feature = "outside")]
         Some(Command::Witness(args)) => args.run(),
         #[cfg(feature = "outside")]
@@ -136,24 +152,54 @@ fn run_check(args: &Check) -> ExitCode {
             }
             if doubted { ExitCode::from(3) } else { ExitCode::SUCCESS }
         }
-        Err(problem) => {
-            let (code, promise) = match &problem {
-                Problem::Violation { promise, .. } => (3, Some(*promise)),
-                Problem::Unreadable(_) => (1, None),
-            };
-            match (args.output, promise) {
-                (Output::Text, Some(promise)) => eprintln!("DOES NOT VERIFY ({promise})\n{problem}"),
-                (Output::Text, None) => eprintln!("bailee-verify: could not tell: {problem}"),
-                (Output::Json, _) => println!(
-                    "{}",
-                    serde_json::json!({
-                        "verifies": promise.map(|_| false), "promise": promise, "problem": problem.to_string(),
-                    })
-                ),
-            }
-            ExitCode::from(code)
-        }
+        Err(problem) => say_problem(args.output, &problem),
     }
+}
+
+fn run_destruction(args: &DestructionArgs) -> ExitCode {
+    let checked = args.known.expect().and_then(|expect| {
+        let text = std::fs::read(&args.certificate)
+            .map_err(|e| unreadable(&args.certificate.display(), &e))
+            .and_then(|b| String::from_utf8(b).map_err(|e| unreadable(&args.certificate.display(), &e)))?;
+        destruction(open(&args.bundle)?, &text, &expect)
+    });
+    match checked {
+        Ok(done) => {
+            match args.output {
+                Output::Text => println!(
+                    "DESTROYED, and the log says so\n{} versions of tenant {}, {} bytes\nrecord {}, outcome {} of {}\nlist sha256 {}",
+                    done.items,
+                    done.tenant,
+                    done.bytes,
+                    done.record,
+                    done.outcome,
+                    done.log,
+                    done.list_sha256
+                ),
+                Output::Json => println!("{}", serde_json::json!({ "verifies": true, "destruction": done })),
+            }
+            ExitCode::SUCCESS
+        }
+        Err(problem) => say_problem(args.output, &problem),
+    }
+}
+
+fn say_problem(output: Output, problem: &Problem) -> ExitCode {
+    let (code, promise) = match problem {
+        Problem::Violation { promise, .. } => (3, Some(*promise)),
+        Problem::Unreadable(_) => (1, None),
+    };
+    match (output, promise) {
+        (Output::Text, Some(promise)) => eprintln!("DOES NOT VERIFY ({promise})\n{problem}"),
+        (Output::Text, None) => eprintln!("bailee-verify: could not tell: {problem}"),
+        (Output::Json, _) => println!(
+            "{}",
+            serde_json::json!({
+                "verifies": promise.map(|_| false), "promise": promise, "problem": problem.to_string(),
+            })
+        ),
+    }
+    ExitCode::from(code)
 }
 
 fn told(verifies: bool, report: &Report) -> serde_json::Value {

@@ -86,7 +86,7 @@ pub(crate) struct TrailState {
 /// The keys of one log.
 pub(crate) struct LogKeys {
     tenant: TenantId,
-    origin: String,
+    pub(crate) origin: String,
     vkey: String,
     event_key: SealingKey,
     signer: Signer,

@@ -5,6 +5,7 @@ use bailee_types::{BucketName, ObjectKey, ObjectVersionId, RegionId, TenantId, T
 use bytes::Bytes;
 
 use super::Bucket;
+use super::destroy::Destruction;
 use super::lifecycle::Rule;
 use super::parts::PartRow;
 use super::retain::Guard;
@@ -882,6 +883,56 @@ pub(super) fn drop_parts_of_upload(
         &[upload.into(), now.ms().into()],
     )?;
     tx.execute("DELETE FROM upload_part WHERE tenant_id = $1 AND upload_id = $2", &[upload.into()]).map(drop)
+}
+
+pub(super) fn insert_destruction(
+    tx: &mut TenantTx<'_, '_>,
+    done: &Destruction,
+    sealed: &[u8],
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO destruction (tenant_id, record_index, destroyed_at_ms, bucket, items, bytes, sealed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &[
+            (done.record as i64).into(),
+            done.at.ms().into(),
+            done.bucket.as_str().into(),
+            (done.items as i64).into(),
+            (done.bytes as i64).into(),
+            sealed.into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// The newest first, below a number.
+pub(super) fn destructions(
+    tx: &mut TenantTx<'_, '_>,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<Destruction>, StoreError> {
+    let before = before.and_then(|b| i64::try_from(b).ok()).unwrap_or(i64::MAX);
+    tx.query(
+        "SELECT record_index, destroyed_at_ms, bucket, items, bytes FROM destruction \
+         WHERE tenant_id = $1 AND record_index < $2 ORDER BY record_index DESC LIMIT $3",
+        &[before.into(), i64::from(limit).into()],
+    )?
+    .iter()
+    .map(|r| {
+        Ok(Destruction {
+            record: r.uint(0)?,
+            at: Timestamp::from_ms(r.int(1)?),
+            bucket: r.parsed(2, BucketName::parse)?,
+            items: r.uint(3)?,
+            bytes: r.uint(4)?,
+        })
+    })
+    .collect()
+}
+
+pub(super) fn destruction(tx: &mut TenantTx<'_, '_>, record: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT sealed FROM destruction WHERE tenant_id = $1 AND record_index = $2";
+    tx.query_opt(sql, &[(record as i64).into()])?.map(|r| Ok(r.blob(0)?.to_vec())).transpose()
 }
 
 pub(super) fn garbage(

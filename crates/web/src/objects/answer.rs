@@ -51,6 +51,7 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::NotFound { thing: Thing::Key | Thing::Alias | Thing::KeyVersion, name } => {
             ObjectError::new(Code::NoSuchKmsKey).with("KeyId", name)
         }
+        Failure::NotFound { thing: Thing::Destruction, name } => super::destroy::missing(&name),
         Failure::NotFound { thing: Thing::Worm, .. } => ObjectError::new(Code::NoSuchWorm),
         Failure::NotFound { name, .. } => ObjectError::new(Code::NoSuchBucket).with("BucketName", name),
         Failure::Exists { thing: Thing::Object, .. } => ObjectError::new(Code::ObjectExists),

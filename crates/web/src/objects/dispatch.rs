@@ -75,6 +75,12 @@ pub(super) async fn run(
             cx.lock_settings(tenant, bucket, act, head, body).await?
         }
         ObjectRequest::Encryption { bucket, act } => cx.encryption(tenant, bucket, act, head, body).await?,
+        ObjectRequest::Destroy { bucket, prefix, exact } => {
+            cx.destroy(tenant, bucket, (prefix, exact)).await?
+        }
+        ObjectRequest::Destructions { before, record, rows_max } => {
+            cx.destructions(tenant, (before, record, rows_max)).await?
+        }
         ObjectRequest::Worm { bucket, act } => cx.worm(tenant, bucket, act, head, body).await?,
         ObjectRequest::Lock { bucket, key, version, hold, act, bypass } => {
             cx.lock(tenant, Named { bucket, key, version }, (hold, act, bypass), head, body).await?

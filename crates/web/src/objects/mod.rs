@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod destroy;
 mod dispatch;
 mod encryption;
 mod lifecycle;

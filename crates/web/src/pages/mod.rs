@@ -10,6 +10,7 @@ mod alerts;
 mod consent;
 mod desk;
 mod desk_employee;
+mod destructions;
 mod failure;
 mod frame;
 mod keeping;
@@ -109,6 +110,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/data/{bucket}", get(objects::list))
         .route("/console/data/{bucket}/read", post(objects::read))
         .route("/console/data/{bucket}/delete", post(objects::delete))
+        .route("/console/data/{bucket}/destroy", post(destructions::destroy))
+        .route("/console/destructions", get(destructions::list))
+        .route("/console/destructions/{record}", get(destructions::one))
         .route("/console/keys", get(keys::list).post(keys::make))
         .route("/console/keys/{id}", get(keys::one))
         .route("/console/keys/{id}/{what}", post(keys::change))

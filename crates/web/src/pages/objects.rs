@@ -30,7 +30,7 @@ pub(super) async fn buckets(s: Signed<Tenant>) -> Response {
         Err(e) => return failure::page(&s.visit, &e),
     };
     let main = html! {
-        div.title { div { h1 { (t("Data", "数据")) } p { (t("Your buckets. Upload with any OSS or S3 tool.", "您的存储桶。可用任何 OSS 或 S3 工具上传。")) } } }
+        div.title { div { h1 { (t("Data", "数据")) } p { (t("Your buckets. Upload with any OSS or S3 tool.", "您的存储桶。可用任何 OSS 或 S3 工具上传。")) " " a href="/console/destructions" { (t("Destroyed for good", "已彻底销毁")) } } } }
         div.card {
             @if all.is_empty() { div.empty { h3 { (t("No bucket yet", "还没有存储桶")) } p { code { "aws --endpoint-url " (s.visit.site.objects_url) " s3 mb s3://my-bucket" } } } }
             @else { table.tbl { thead { tr { th { (t("Bucket", "存储桶")) } th { (t("Region", "地域")) } th { (t("Made", "创建")) } } } tbody {
@@ -65,6 +65,7 @@ pub(super) async fn list(
         p.crumb { a href="/console/data" { (t("Data", "数据")) } " / " (bucket) }
         div.title { div { h1 { (bucket) } } }
         (table(&s.visit, &base, &q, &page, &act))
+        (super::destructions::form(&s.visit, &bucket, q.get("prefix").map(String::as_str).unwrap_or_default()))
     };
     inside(&s.visit, StatusCode::OK, bucket.as_str(), Some(Here::Data), &main)
 }

@@ -87,6 +87,21 @@ impl Reply {
         Self::xml(xml)
     }
 
+    /// Plain text.
+    pub fn text(text: String) -> Self {
+        let mut reply = Self::empty(200);
+        reply.push("Content-Type", "text/plain; charset=utf-8");
+        reply.body = text.into_bytes();
+        reply
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: String) -> Self {
+        self.push(name, value);
+        self
+    }
+
     /// Adds how many tags an object has, if it has any.
     #[must_use]
     pub fn with_tags(mut self, dialect: Dialect, count: usize) -> Self {

@@ -116,6 +116,24 @@ pub enum ObjectRequest {
         /// What is done; never a delete.
         act: TagAct,
     },
+    /// `POST /bucket?destroy&prefix=…` or `&key=…`: ours, spoken in S3's words, whose signature covers every parameter.
+    Destroy {
+        /// The bucket.
+        bucket: BucketName,
+        /// Keys that begin so.
+        prefix: String,
+        /// Only the key that is the prefix.
+        exact: bool,
+    },
+    /// `GET /?destructions`: certificates, the newest first; with `&record=…` that one.
+    Destructions {
+        /// Only those with a smaller number.
+        before: Option<u64>,
+        /// This one.
+        record: Option<u64>,
+        /// Page size, at most 1,000.
+        rows_max: u32,
+    },
     /// `GET`, `PUT` or `DELETE` of `/bucket?encryption`; the body of a PUT is read by [`Encryption::parse`].
     Encryption {
         /// The bucket.
@@ -245,6 +263,8 @@ const SUB_RESOURCES: &[&str] = &[
     "comp",
     "cors",
     "delete",
+    "destroy",
+    "destructions",
     "encryption",
     "group",
     "httpsConfig",
@@ -371,6 +391,7 @@ impl ObjectRequest {
         match &head.target {
             Target::Service => match (method, sub.as_slice()) {
                 (&Method::GET, []) => list::buckets(head).map(Self::ListBuckets),
+                (&Method::GET, ["destructions"]) if head.dialect == Dialect::S3 => destructions(head),
                 _ => Ok(not_offered(method, &sub, "service")),
             },
             Target::Bucket(bucket) => on_bucket(head, bucket.clone(), &sub),
@@ -408,6 +429,9 @@ impl ObjectRequest {
             Self::ListVersions(_) => "ListObjectVersions",
             Self::LockSettings { act: TagAct::Get, .. } => "GetObjectLockConfiguration",
             Self::LockSettings { .. } => "PutObjectLockConfiguration",
+            Self::Destroy { .. } => "DestroyObjects",
+            Self::Destructions { record: None, .. } => "ListDestructions",
+            Self::Destructions { .. } => "GetDestruction",
             Self::Encryption { act, .. } => match act {
                 TagAct::Get => "GetBucketEncryption",
                 TagAct::Put => "PutBucketEncryption",
@@ -446,7 +470,7 @@ impl ObjectRequest {
     /// The bucket that the request is about.
     pub fn bucket(&self) -> Option<&BucketName> {
         match self {
-            Self::ListBuckets(_) | Self::NotOffered { .. } => None,
+            Self::ListBuckets(_) | Self::Destructions { .. } | Self::NotOffered { .. } => None,
             Self::CreateBucket { bucket, .. }
             | Self::HeadBucket { bucket }
             | Self::DeleteBucket { bucket }
@@ -460,6 +484,7 @@ impl ObjectRequest {
             | Self::LockSettings { bucket, .. }
             | Self::Worm { bucket, .. }
             | Self::Encryption { bucket, .. }
+            | Self::Destroy { bucket, .. }
             | Self::Lock { bucket, .. }
             | Self::Lifecycle { bucket, .. }
             | Self::Tagging { bucket, .. } => Some(bucket),
@@ -543,6 +568,7 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
         },
         (&Method::HEAD, []) => ObjectRequest::HeadBucket { bucket },
         (&Method::DELETE, []) => ObjectRequest::DeleteBucket { bucket },
+        (&Method::POST, ["destroy"]) if head.dialect == Dialect::S3 => destroy(head, bucket)?,
         (&Method::POST, ["delete"]) => ObjectRequest::DeleteObjects {
             bucket,
             encoding_url: list::encoding_url(head)?,
@@ -600,6 +626,32 @@ fn on_object(
             ObjectRequest::DeleteObject { bucket, key, version, bypass: retain::bypass(head)? }
         }
         _ => not_offered(method, &sub, "object"),
+    })
+}
+
+/// What is destroyed is said, never left out: a missing parameter must not mean everything.
+fn destroy(head: &Head<'_>, bucket: BucketName) -> Result<ObjectRequest, ObjectError> {
+    match (head.param("prefix"), head.param("key")) {
+        (Some(prefix), None) if prefix.len() <= 1023 => {
+            Ok(ObjectRequest::Destroy { bucket, prefix: prefix.to_owned(), exact: false })
+        }
+        (None, Some(key)) => {
+            let key = ObjectKey::parse(key).map_err(|_| argument("key", "it is no object's key"))?;
+            Ok(ObjectRequest::Destroy { bucket, prefix: key.to_string(), exact: true })
+        }
+        _ => Err(argument("prefix", "either prefix (empty for the whole bucket) or key must be given")),
+    }
+}
+
+fn destructions(head: &Head<'_>) -> Result<ObjectRequest, ObjectError> {
+    let number = |name: &'static str| {
+        let read = |v: &str| v.parse::<u64>().map_err(|_| argument(name, "it must be a number"));
+        head.param(name).filter(|v| !v.is_empty()).map(read).transpose()
+    };
+    Ok(ObjectRequest::Destructions {
+        before: number("before")?,
+        record: number("record")?,
+        rows_max: list::page(head, "max", 1)?.unwrap_or(100),
     })
 }
 
