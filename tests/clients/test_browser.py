@@ -195,7 +195,7 @@ def test_each_page_in_both_languages_and_themes(server, open_browser, lang, them
         has_chinese = re.search(r"[\u4e00-\u9fff]", browser.find("main").text) is not None
         assert has_chinese == (lang == "zh"), page
     login_tenant(browser, server)
-    for page in ("", "trail", "consent", "data", "keys", "tickets"):
+    for page in ("", "trail", "consent", "data", "keys", "places", "tickets"):
         browser.go("/console/" + page if page else "/console").well().picture(f"console-{page or 'home'}-{lang}-{theme}")
         assert (re.search(r"[\u4e00-\u9fff]", browser.find("h1").text) is not None) == (lang == "zh"), page
     background = browser.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
@@ -217,8 +217,8 @@ def test_every_page_fits_a_narrow_screen(server, open_browser):
     for page in ("", "faq", "verify", "login"):
         browser.go("/" + page).well().picture(f"narrow-{page or 'portal'}")
     login_tenant(browser, server)
-    for page in ("", "/trail", "/consent", "/data", "/data/acme-invoices", "/tickets"):
-        browser.go("/console" + page).well().picture(f"narrow-console{page.replace('/', '-')}")
+    for page in ("", "/trail", "/consent", "/data", "/data/acme-invoices", "/destructions", "/places?basis=cn-38-3", "/tickets"):
+        browser.go("/console" + page).well().picture(f"narrow-console{page.partition('?')[0].replace('/', '-')}")
     browser.press("form[action='/logout']")
     login_operator(browser, server).well().picture("narrow-desk")
 

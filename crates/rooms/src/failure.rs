@@ -81,6 +81,8 @@ pub enum Thing {
     Worm,
     /// A certificate of destruction.
     Destruction,
+    /// A transfer across a border.
+    Transfer,
     /// A ticket.
     Ticket,
     /// A consent request or grant.
@@ -139,6 +141,7 @@ impl std::fmt::Display for Thing {
             Self::Version => "version",
             Self::Worm => "WORM",
             Self::Destruction => "certificate of destruction",
+            Self::Transfer => "transfer",
             Self::Ticket => "ticket",
             Self::Grant => "consent request",
             Self::Log => "log",

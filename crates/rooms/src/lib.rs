@@ -10,6 +10,7 @@ mod house;
 pub mod identity;
 pub mod keys;
 pub mod outside;
+pub mod residency;
 pub mod tickets;
 pub mod trail;
 pub mod vault;
@@ -42,4 +43,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 22, name: "secrets", sql: include_str!("migrations/0022_secrets.sql") },
     Migration { number: 23, name: "settings", sql: include_str!("migrations/0023_settings.sql") },
     Migration { number: 24, name: "destruction", sql: include_str!("migrations/0024_destruction.sql") },
+    Migration { number: 25, name: "transfers", sql: include_str!("migrations/0025_transfers.sql") },
 ];

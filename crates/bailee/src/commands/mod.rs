@@ -13,6 +13,7 @@ mod init;
 mod keeping;
 mod kms;
 mod operator;
+mod residency;
 mod resolve;
 mod serve;
 mod sinks;
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     /// Keys that tenants use through KMS: list, uses, do what is due.
     #[command(subcommand)]
     Kms(kms::Kms),
+    #[command(subcommand)]
+    Residency(residency::Residency),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -100,6 +103,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Collect(c) => collect::run(&common, *c),
         Command::Vault(c) => vault::run(&common, c),
         Command::Kms(c) => kms::run(&common, c),
+        Command::Residency(c) => residency::run(&common, c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -20,6 +20,8 @@ pub struct Intent {
     grant: Option<Coverage>,
     at: Option<Timestamp>,
     waits: bool,
+    /// The transfer under which content leaves its jurisdiction by it.
+    transfer: Option<String>,
     /// Data keys that were opened for it.
     releases: AtomicU64,
     _in_flight: Option<Flight>,
@@ -37,21 +39,31 @@ pub struct KeyRelease<'i> {
 impl Intent {
     pub(super) fn data_event(caller: Caller, asked: Asked) -> Self {
         let releases = AtomicU64::new(0);
-        Self { caller, asked, record: None, grant: None, at: None, waits: false, releases, _in_flight: None }
+        Self {
+            caller,
+            asked,
+            record: None,
+            grant: None,
+            at: None,
+            waits: false,
+            transfer: None,
+            releases,
+            _in_flight: None,
+        }
     }
 
     pub(super) fn durable(
         caller: Caller,
         asked: Asked,
         record: u64,
-        grant: Option<Coverage>,
+        (grant, transfer): (Option<Coverage>, Option<String>),
         at: Timestamp,
         waits: bool,
         flight: Flight,
     ) -> Self {
         let releases = AtomicU64::new(0);
         let (record, at, flight) = (Some(record), Some(at), Some(flight));
-        Self { caller, asked, record, grant, at, waits, releases, _in_flight: flight }
+        Self { caller, asked, record, grant, at, waits, transfer, releases, _in_flight: flight }
     }
 
     /// Who acts.
@@ -67,6 +79,11 @@ impl Intent {
     /// The index of the intent's record in the tenant's log; none for data events.
     pub fn record(&self) -> Option<u64> {
         self.record
+    }
+
+    /// The transfer under which content leaves its jurisdiction.
+    pub(crate) fn transfer(&self) -> Option<&str> {
+        self.transfer.as_deref()
     }
 
     /// The grant under which an operator acts.

@@ -229,21 +229,22 @@ impl House {
         if asked.touches == Touches::Metadata {
             return Ok(Cleared { caller, asked, grant: None });
         }
-        // I4: an operator who reads from elsewhere carries the content there. Transfer approvals come with the
-        // residency room; until then there is none on file, so the answer is no.
-        if place != self.provider().jurisdiction {
-            let kind = RefusalKind::Residency { place, jurisdiction: self.provider().jurisdiction.clone() };
-            return Err(self.refuse(&caller, &asked, kind).await);
-        }
         let now = self.now();
         let (wanted, operator) = (asked.clone(), id);
+        let jurisdiction = self.provider().jurisdiction.clone();
         let coverage = self
             .db
-            .read(move |tx| consent::coverage(tx, &wanted, &operator, now).map_err(Failure::from))
+            .read(move |tx| {
+                if let Leaves::Nowhere(no) = leaves(tx, &wanted, &place, &jurisdiction, now)? {
+                    return Ok(Err(no));
+                }
+                let covered = consent::coverage(tx, &wanted, &operator, now)?;
+                Ok::<_, Failure>(covered.map_err(RefusalKind::NoConsent))
+            })
             .await?;
         match coverage {
             Ok(grant) => Ok(Cleared { caller, asked, grant: Some(grant) }),
-            Err(why) => Err(self.refuse(&caller, &asked, RefusalKind::NoConsent(why)).await),
+            Err(no) => Err(self.refuse(&caller, &asked, no).await),
         }
     }
 
@@ -270,14 +271,25 @@ impl House {
             if let Some(nonce) = who.nonce() {
                 rows::remember_nonce(tx, nonce, now)?;
             }
-            // I2: what `clear` saw may have ended since; this look and the intent are one transaction.
-            let live = match (who.operator(), what.touches) {
-                (Some(operator), Touches::Content) => Some(consent::coverage(tx, &what, operator, now)?),
+            // I2, I4: what `clear` saw may have ended since; this look and the intent are one transaction.
+            let mut transfer = None;
+            let live = match (who.principal(), what.touches) {
+                (Principal::Operator { id, place, .. }, Touches::Content) => {
+                    match leaves(tx, &what, place, &house.provider().jurisdiction, now)? {
+                        Leaves::Nowhere(no) => Some(Err(no)),
+                        found => {
+                            if let Leaves::Under(id) = found {
+                                transfer = Some(id);
+                            }
+                            let covered = consent::coverage(tx, &what, id, now)?;
+                            Some(covered.map_err(RefusalKind::NoConsent))
+                        }
+                    }
+                }
                 _ => None,
             };
             let grant = match live {
-                Some(Err(why)) => {
-                    let no = RefusalKind::NoConsent(why);
+                Some(Err(no)) => {
                     let index = refusal::append(tx, &house, &log, &who, &what, &no, now)?;
                     return Ok(Err((no, index)));
                 }
@@ -299,19 +311,31 @@ impl House {
                 what.event_name(),
                 now,
             )?;
+            if let Some(id) = &transfer {
+                let moved = crate::residency::Move {
+                    record: index,
+                    at: now,
+                    resource: what.resource.relative().to_owned(),
+                    who: who
+                        .operator()
+                        .map_or_else(String::new, |id| house.pseudonym(&what.tenant, id).to_string()),
+                    bytes: None,
+                };
+                crate::residency::note_move(&mut tx.tenant(&what.tenant), id, &moved)?;
+            }
             let waits = who.is_operator()
                 && what.touches != Touches::Nothing
                 && crate::trail::waits_for_witnesses(&mut tx.tenant(&what.tenant))?;
-            Ok(Ok((index, grant, now, waits)))
+            Ok(Ok((index, (grant, transfer), now, waits)))
         };
         let written: Result<_, IntentError> =
             if undoes { self.db.write(log_it).await } else { self.db.write_sure(log_it).await };
         match written {
-            Ok(Ok((index, live, at, waits))) => {
+            Ok(Ok((index, (live, transfer), at, waits))) => {
                 self.trail.changed.notify_one();
                 Counters::add(&self.counters().intents, 1);
                 let guard = self.in_flight.enter(&asked.tenant, index);
-                Ok(Intent::durable(caller, asked, index, live.or(grant), at, waits, guard))
+                Ok(Intent::durable(caller, asked, index, (live.or(grant), transfer), at, waits, guard))
             }
             Ok(Err((kind, index))) => {
                 self.trail.changed.notify_one();
@@ -456,6 +480,39 @@ impl House {
             }
         }
     }
+}
+
+/// Where content goes with an operator.
+enum Leaves {
+    /// It stays in its jurisdiction.
+    Stays,
+    /// It leaves it, under this transfer of the register.
+    Under(String),
+    /// It would leave it, and may not.
+    Nowhere(RefusalKind),
+}
+
+/// I4: an operator who reads from elsewhere carries the content there.
+fn leaves(
+    tx: &mut Tx<'_>,
+    asked: &Asked,
+    place: &str,
+    jurisdiction: &str,
+    now: Timestamp,
+) -> Result<Leaves, StoreError> {
+    if place == jurisdiction {
+        return Ok(Leaves::Stays);
+    }
+    let object = asked.resource.relative();
+    let found =
+        crate::residency::covering(&mut tx.tenant(&asked.tenant), object, (jurisdiction, place), now)?;
+    Ok(match found {
+        Some(id) => Leaves::Under(id),
+        None => Leaves::Nowhere(RefusalKind::Residency {
+            place: place.to_owned(),
+            jurisdiction: jurisdiction.to_owned(),
+        }),
+    })
 }
 
 /// How an act ended, for its outcome record.

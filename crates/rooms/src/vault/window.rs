@@ -47,6 +47,8 @@ pub struct Window {
     pub record: u64,
     /// Where the next window starts; none at the end.
     pub next: Option<u64>,
+    /// The transfer under which it left its jurisdiction.
+    pub transfer: Option<String>,
 }
 
 impl Operation for ReadObject {
@@ -79,18 +81,26 @@ impl Operation for ReadObject {
         let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, what).await?;
         if info.size == 0 {
             opened.prove_empty(house).await?;
-            return Ok(Window { info, bytes: Bytes::new(), grant, record, next: None });
+            let transfer = intent.transfer().map(str::to_owned);
+            house.note_moved(intent, 0).await?;
+            return Ok(Window { info, bytes: Bytes::new(), grant, record, next: None, transfer });
         }
         let mut blocks = opened.blocks(house, self.start, end);
         let mut bytes = BytesMut::with_capacity((end - self.start) as usize);
         while let Some(block) = blocks.next().await {
             bytes.extend_from_slice(&block?);
         }
+        house.note_moved(intent, bytes.len() as u64).await?;
         let next = (end < info.size).then_some(end);
-        Ok(Window { info, bytes: bytes.freeze(), grant, record, next })
+        let transfer = intent.transfer().map(str::to_owned);
+        Ok(Window { info, bytes: bytes.freeze(), grant, record, next, transfer })
     }
 
     fn outcome_detail(window: &Window) -> Map<String, Value> {
-        parameters(json!({ "bytes": window.bytes.len(), "of": window.info.size }))
+        let mut detail = parameters(json!({ "bytes": window.bytes.len(), "of": window.info.size }));
+        if let Some(id) = &window.transfer {
+            detail.insert("transfer".into(), id.clone().into());
+        }
+        detail
     }
 }

@@ -69,7 +69,7 @@ fn pending(visit: &Visit, r: &Request) -> Markup {
                 div.pad { p.ask { (t("An operator wants to ", "一名运维人员想要")) mark { (t("read one object", "读取一个对象")) } ", " code { (r.bucket) "/" (r.key) } (t(", for ", "，时长 ")) mark { (r.minutes) (t(" minutes", " 分钟")) } "." } }
                 dl.five {
                     div { dt { (t("Who", "谁")) } dd { (r.pseudonym) } }
-                    div { dt { (t("From where", "从哪里")) } dd { (r.place) @if r.place == visit.site.house.provider().jurisdiction { small { (t("Same country as the data", "与数据同一国家")) } } @else { small { (t("Another country: stays refused", "其他国家：仍会被拒绝")) } } } }
+                    div { dt { (t("From where", "从哪里")) } dd { (r.place) @if r.place == visit.site.house.provider().jurisdiction { small { (t("Same country as the data", "与数据同一国家")) } } @else { small { (t("Another country: refused without a ", "其他国家：没有")) a href="/console/places" { (t("transfer", "跨境传输登记")) } (t("", "则会被拒绝")) } } } }
                     div { dt { (t("Why", "为什么")) } dd { (r.ticket) small { (r.reason) } } }
                     div { dt { (t("When", "何时")) } dd { (r.minutes) (t(" min from approval", " 分钟，自批准起")) small { (t("lapses ", "失效于 ")) (time(r.lapses_at)) } } }
                     div { dt { (t("How often", "次数")) } dd { (r.uses_max_asked) (t(" reads at most", " 次以内")) } }

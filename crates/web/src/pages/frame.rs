@@ -58,6 +58,7 @@ pub(super) enum Here {
     Consent,
     Data,
     Keys,
+    Places,
     Tickets,
     Access,
     Desk,
@@ -225,6 +226,7 @@ pub(super) fn inside(
                     (entry("/console", Here::Overview, "home", t("Overview", "概览")))
                     (entry("/console/data", Here::Data, "db", t("Data", "数据")))
                     (entry("/console/keys", Here::Keys, "sealed", t("Encryption keys", "加密密钥")))
+                    (entry("/console/places", Here::Places, "lock", t("Where it lies", "数据在哪里")))
                     h2 { (t("Our access to it", "平台对它的访问")) }
                     (entry("/console/trail", Here::Trail, "eye", t("Who touched my data", "谁动过我的数据")))
                     (entry("/console/consent", Here::Consent, "hand", t("Who wants to touch my data", "谁想动我的数据")))

@@ -18,6 +18,7 @@ mod keys;
 mod login;
 mod objects;
 mod passkey;
+mod places;
 mod portal;
 mod said;
 mod security;
@@ -113,6 +114,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/data/{bucket}/destroy", post(destructions::destroy))
         .route("/console/destructions", get(destructions::list))
         .route("/console/destructions/{record}", get(destructions::one))
+        .route("/console/places", get(places::page).post(places::add))
+        .route("/console/places/{id}", get(places::one))
+        .route("/console/places/{id}/{what}", post(places::change))
         .route("/console/keys", get(keys::list).post(keys::make))
         .route("/console/keys/{id}", get(keys::one))
         .route("/console/keys/{id}/{what}", post(keys::change))

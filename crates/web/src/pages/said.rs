@@ -63,6 +63,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Version => "版本",
         Thing::Worm => "保留策略",
         Thing::Destruction => "销毁证明",
+        Thing::Transfer => "跨境传输",
         Thing::Ticket => "工单",
         Thing::Grant => "同意请求",
         Thing::Log => "日志",

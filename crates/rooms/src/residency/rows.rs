@@ -1,0 +1,140 @@
+//! The register's only SQL.
+
+use bailee_store::{Row, StoreError, TenantTx};
+use bailee_types::Timestamp;
+
+use super::register::{Move, Transfer};
+
+const COLUMNS: &str = "t.transfer_id, t.from_place, t.to_place, t.resources, t.basis, t.told, t.valid_from_ms, \
+     t.valid_until_ms, t.registered_at_ms, t.registered_by, t.suspended_at_ms, t.ended_at_ms, t.stop_reason";
+
+fn read(r: &Row) -> Result<Transfer, StoreError> {
+    let at = |n: usize| Ok::<_, StoreError>(r.opt_int(n)?.map(Timestamp::from_ms));
+    Ok(Transfer {
+        id: r.text(0)?.to_owned(),
+        from: r.text(1)?.to_owned(),
+        to: r.text(2)?.to_owned(),
+        resources: r.parsed(3, |t| serde_json::from_str(t).map_err(|_| "resources of a transfer"))?,
+        basis: r.text(4)?.to_owned(),
+        told: r.parsed(5, |t| serde_json::from_str(t).map_err(|_| "what was told of a transfer"))?,
+        valid_from: Timestamp::from_ms(r.int(6)?),
+        valid_until: Timestamp::from_ms(r.int(7)?),
+        registered_at: Timestamp::from_ms(r.int(8)?),
+        registered_by: r.text(9)?.to_owned(),
+        suspended_at: at(10)?,
+        ended_at: at(11)?,
+        stop_reason: r.text(12)?.to_owned(),
+        moves: 0,
+        moved_bytes: 0,
+        first_moved_at: None,
+        last_moved_at: None,
+    })
+}
+
+pub(super) fn insert(tx: &mut TenantTx<'_, '_>, t: &Transfer) -> Result<(), StoreError> {
+    let text = |v: serde_json::Result<String>| v.map_err(|e| StoreError::Statement(e.to_string()));
+    let (resources, told) =
+        (text(serde_json::to_string(&t.resources))?, text(serde_json::to_string(&t.told))?);
+    tx.execute(
+        "INSERT INTO transfer (tenant_id, transfer_id, from_place, to_place, resources, basis, told, valid_from_ms, \
+         valid_until_ms, registered_at_ms, registered_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        &[
+            (&t.id).into(),
+            (&t.from).into(),
+            (&t.to).into(),
+            (&resources).into(),
+            (&t.basis).into(),
+            (&told).into(),
+            t.valid_from.ms().into(),
+            t.valid_until.ms().into(),
+            t.registered_at.ms().into(),
+            (&t.registered_by).into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// All of a tenant: a few hundred at most.
+pub(super) fn all(tx: &mut TenantTx<'_, '_>) -> Result<Vec<Transfer>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM transfer t WHERE t.tenant_id = $1 ORDER BY t.registered_at_ms DESC, t.transfer_id"
+    );
+    tx.query(&sql, &[])?.iter().map(read).collect()
+}
+
+pub(super) fn one(tx: &mut TenantTx<'_, '_>, id: &str) -> Result<Option<Transfer>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM transfer t WHERE t.tenant_id = $1 AND t.transfer_id = $2");
+    tx.query_opt(&sql, &[id.into()])?.as_ref().map(read).transpose()
+}
+
+/// Fills in what moved under a transfer.
+pub(super) fn count(tx: &mut TenantTx<'_, '_>, t: &mut Transfer) -> Result<(), StoreError> {
+    let sql = "SELECT count(*), CAST(coalesce(sum(bytes), 0) AS BIGINT), min(moved_at_ms), max(moved_at_ms) \
+               FROM transfer_move WHERE tenant_id = $1 AND transfer_id = $2";
+    if let Some(r) = tx.query_opt(sql, &[(&t.id).into()])? {
+        t.moves = r.uint(0)?;
+        t.moved_bytes = r.uint(1)?;
+        t.first_moved_at = r.opt_int(2)?.map(Timestamp::from_ms);
+        t.last_moved_at = r.opt_int(3)?.map(Timestamp::from_ms);
+    }
+    Ok(())
+}
+
+/// Stops one for now or for good, or lets it go on.
+pub(super) fn set_stopped(tx: &mut TenantTx<'_, '_>, t: &Transfer) -> Result<(), StoreError> {
+    let at = |at: Option<Timestamp>| at.map(Timestamp::ms);
+    tx.execute(
+        "UPDATE transfer SET suspended_at_ms = $3, ended_at_ms = $4, stop_reason = $5 \
+         WHERE tenant_id = $1 AND transfer_id = $2",
+        &[(&t.id).into(), at(t.suspended_at).into(), at(t.ended_at).into(), (&t.stop_reason).into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn insert_move(tx: &mut TenantTx<'_, '_>, id: &str, m: &Move) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO transfer_move (tenant_id, transfer_id, record_index, moved_at_ms, resource, who) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        &[id.into(), (m.record as i64).into(), m.at.ms().into(), (&m.resource).into(), (&m.who).into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn set_bytes(
+    tx: &mut TenantTx<'_, '_>,
+    id: &str,
+    record: u64,
+    bytes: u64,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE transfer_move SET bytes = $4 WHERE tenant_id = $1 AND transfer_id = $2 AND record_index = $3",
+        &[id.into(), (record as i64).into(), (bytes as i64).into()],
+    )
+    .map(drop)
+}
+
+/// The newest first, below a record.
+pub(super) fn moves(
+    tx: &mut TenantTx<'_, '_>,
+    id: &str,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<Move>, StoreError> {
+    let before = before.and_then(|b| i64::try_from(b).ok()).unwrap_or(i64::MAX);
+    tx.query(
+        "SELECT record_index, moved_at_ms, resource, who, bytes FROM transfer_move \
+         WHERE tenant_id = $1 AND transfer_id = $2 AND record_index < $3 ORDER BY record_index DESC LIMIT $4",
+        &[id.into(), before.into(), i64::from(limit).into()],
+    )?
+    .iter()
+    .map(|r| {
+        Ok(Move {
+            record: r.uint(0)?,
+            at: Timestamp::from_ms(r.int(1)?),
+            resource: r.text(2)?.to_owned(),
+            who: r.text(3)?.to_owned(),
+            bytes: r.opt_int(4)?.and_then(|n| u64::try_from(n).ok()),
+        })
+    })
+    .collect()
+}
