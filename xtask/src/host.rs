@@ -24,6 +24,7 @@ const TESTS: &[Need] = &[
     Need { package: "chromium-driver", is_there: || on_path("chromedriver") },
     Need { package: "fonts-noto-cjk", is_there: has_chinese_font },
     Need { package: "python3-venv", is_there: || python(&["-c", "import ensurepip, venv"]) },
+    Need { package: "softhsm2", is_there: || on_path("softhsm2-util") },
     Need { package: "nodejs", is_there: || on_path("node") },
     Need { package: "npm", is_there: || on_path("npm") },
     Need { package: "rclone", is_there: || on_path("rclone") },

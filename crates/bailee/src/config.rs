@@ -1,13 +1,15 @@
 //! Configuration: flags before environment before `bailee.toml` in the data folder before defaults.
 
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use bailee_rooms::trail::WitnessPolicy;
 use bailee_rooms::{House, HouseConfig};
 use bailee_store::DbConfig;
-use bailee_types::SystemClock;
+use bailee_types::{SecretText, SystemClock};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
@@ -23,6 +25,12 @@ pub(crate) struct Common {
     /// The database: `postgres://…`; without it, SQLite in the data folder.
     #[arg(long, global = true, env = "BAILEE_DATABASE", value_name = "URL", hide_env_values = true)]
     database: Option<String>,
+    /// A file with the passphrase of the root key on its first line; `-`: standard input.
+    #[arg(long, global = true, env = "BAILEE_ROOT_PASSPHRASE_FILE", value_name = "FILE")]
+    root_passphrase_file: Option<PathBuf>,
+    /// A file with the PIN of the HSM that holds the root key's key, on its first line; `-`: standard input.
+    #[arg(long, global = true, env = "BAILEE_ROOT_PIN_FILE", value_name = "FILE")]
+    root_pin_file: Option<PathBuf>,
     /// How results are printed.
     #[arg(long, global = true, env = "BAILEE_OUTPUT", value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
@@ -92,6 +100,47 @@ struct File {
     witness_policy: Option<PathBuf>,
     database: Option<String>,
     users_max: Option<u64>,
+    root_passphrase_file: Option<PathBuf>,
+    root_pin_file: Option<PathBuf>,
+}
+
+/// Bytes of a secret's file that are read.
+const SECRET_MAX: u64 = 4096;
+
+/// What standard input said: it says it once, and a command may ask again.
+static SAID: OnceLock<SecretText> = OnceLock::new();
+
+/// The first line of a file that only its owner may read, or of standard input.
+pub(crate) fn secret_line(path: &Path) -> Result<SecretText, Stop> {
+    let wrong = |why: String| Stop::unable(format!("{}: {why}", path.display()));
+    let from_input = path == Path::new("-");
+    if let (true, Some(said)) = (from_input, SAID.get()) {
+        return Ok(said.clone());
+    }
+    let mut bytes = Vec::with_capacity(SECRET_MAX as usize);
+    let read = if from_input {
+        std::io::stdin().lock().take(SECRET_MAX).read_to_end(&mut bytes)
+    } else {
+        let file = std::fs::File::open(path).map_err(|e| wrong(e.to_string()))?;
+        let mode = file.metadata().map_err(|e| wrong(e.to_string()))?.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(wrong(format!(
+                "it may be read or changed by others (mode {mode:04o}): chmod 600 it"
+            )));
+        }
+        file.take(SECRET_MAX).read_to_end(&mut bytes)
+    };
+    read.map_err(|e| wrong(e.to_string()))?;
+    let text = SecretText::new(String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".into()))?);
+    let line = text.expose().lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(wrong("its first line is empty".into()));
+    }
+    let line = SecretText::new(line.to_owned());
+    if from_input {
+        let _ = SAID.set(line.clone());
+    }
+    Ok(line)
 }
 
 impl Common {
@@ -109,6 +158,12 @@ impl Common {
         if let Some(users) = self.file()?.users_max {
             config.users_max = users;
         }
+        let file = self.file()?;
+        let secret = |flag: &Option<PathBuf>, kept: Option<PathBuf>| {
+            flag.clone().or(kept).map(|path| secret_line(&path)).transpose()
+        };
+        config.unlock.passphrase = secret(&self.root_passphrase_file, file.root_passphrase_file)?;
+        config.unlock.pin = secret(&self.root_pin_file, file.root_pin_file)?;
         Ok(config)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailee_crypto::password::Cost;
-use bailee_crypto::root::RootKey;
+use bailee_crypto::root::{RootKey, Unlock};
 use bailee_store::{Blobs, Db, DbConfig, StoreError, Tx};
 use bailee_types::{Clock, LogId, RegionId, TenantAlias, TenantId, Timestamp};
 
@@ -33,6 +33,8 @@ pub struct HouseConfig {
     pub outside: Arc<dyn Outside>,
     /// RAM users that one tenant may have.
     pub users_max: u64,
+    /// What opens the root key, when it does not lie in clear.
+    pub unlock: Unlock,
 }
 
 /// RAM users of a tenant, where nothing else is said.
@@ -49,6 +51,7 @@ impl HouseConfig {
             user_cost: Cost::USER,
             outside: Arc::new(NoOutside),
             users_max: USERS_MAX,
+            unlock: Unlock::default(),
         }
     }
 
@@ -187,7 +190,7 @@ impl House {
                 config.data.display()
             )));
         }
-        let root = RootKey::load(&key_path).map_err(|e| Failure::Conflict(e.to_string()))?;
+        let root = RootKey::load(&key_path, &config.unlock).map_err(|e| Failure::Conflict(e.to_string()))?;
         let keys = Keys::new(root);
         let db = Db::open(config.db.clone())?;
         let now = config.clock.now();

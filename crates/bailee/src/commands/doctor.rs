@@ -116,6 +116,20 @@ fn key(common: &Common) -> Finding {
         Ok(m) if m.permissions().mode() & 0o077 != 0 => {
             bad("root key", format!("{} can be read by others: chmod 600 it", path.display()))
         }
-        Ok(_) => good("root key", format!("{} (0600); keep a copy elsewhere", path.display())),
+        Ok(_) => match common.house().map(|config| bailee_rooms::House::root_protection(&config)) {
+            Ok(Ok((protection, true))) => good(
+                "root key",
+                format!("{} (0600) lies {protection}; keep a copy elsewhere", path.display()),
+            ),
+            Ok(Ok((protection, false))) => bad(
+                "root key",
+                format!(
+                    "{} lies {protection} and does not open: --root-passphrase-file or --root-pin-file",
+                    path.display()
+                ),
+            ),
+            Ok(Err(e)) => bad("root key", e.to_string()),
+            Err(e) => bad("root key", e.text),
+        },
     }
 }

@@ -15,6 +15,7 @@ mod kms;
 mod operator;
 mod residency;
 mod resolve;
+mod root;
 mod serve;
 mod sinks;
 mod tenant;
@@ -77,6 +78,8 @@ pub(crate) enum Command {
     Kms(kms::Kms),
     #[command(subcommand)]
     Residency(residency::Residency),
+    #[command(subcommand)]
+    Root(root::Root),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -104,6 +107,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Vault(c) => vault::run(&common, c),
         Command::Kms(c) => kms::run(&common, c),
         Command::Residency(c) => residency::run(&common, c),
+        Command::Root(c) => root::run(&common, c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -60,7 +60,10 @@ pub(crate) fn run(common: &Common, command: Residency) -> Result<ExitCode, Stop>
                             ]
                         })
                         .collect();
-                    print!("{}", table(&["TRANSFER", "WAY", "BASIS", "STATE", "UNTIL", "ACTS", "BYTES"], &rows));
+                    print!(
+                        "{}",
+                        table(&["TRANSFER", "WAY", "BASIS", "STATE", "UNTIL", "ACTS", "BYTES"], &rows)
+                    );
                 }
                 Ok(())
             })?;

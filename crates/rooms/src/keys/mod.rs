@@ -8,6 +8,7 @@
 
 pub mod cmk;
 mod cover;
+mod root;
 mod rows;
 pub mod secret;
 
@@ -21,8 +22,10 @@ use bailee_store::Tx;
 use bailee_types::{BucketName, ObjectVersionId, SecretBytes, TenantId, Timestamp, random_bytes};
 use parking_lot::RwLock;
 
+pub use bailee_crypto::root::{Protection, Unlock};
 pub(crate) use cover::Cover;
 pub use cover::CustomerKey;
+pub use root::WriteRootKey;
 
 use crate::gate::KeyRelease;
 use crate::house::Counters;
@@ -48,6 +51,11 @@ pub struct TenantKey {
 impl Keys {
     pub(crate) fn new(root: RootKey) -> Self {
         Self { root: root.into_sealing_key(), opened: RwLock::default(), kms: cmk::Opened::default() }
+    }
+
+    /// The root key, to be written under something.
+    fn root_key(&self) -> RootKey {
+        RootKey::of(self.root.clone())
     }
 
     /// A value that tells two root keys apart and tells nothing about either.
