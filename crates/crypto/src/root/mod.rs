@@ -265,7 +265,7 @@ fn hex_of(bytes: &[u8], out: &mut String) {
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
     let plain = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    if digits.len() % 2 != 0 || !digits.bytes().all(plain) {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(plain) {
         return None;
     }
     (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok()).collect()
