@@ -262,6 +262,16 @@ pub enum Failure {
     /// The state of a bucket forbids it.
     #[error("{0}")]
     BucketState(String),
+    /// What may be stored is stored.
+    #[error("the {of} may hold {max} bytes; with this there would be {used}")]
+    Quota {
+        /// Of what.
+        of: String,
+        /// Bytes that it may hold.
+        max: u64,
+        /// Bytes that there would be.
+        used: u64,
+    },
     /// It is retained: nobody may destroy or shorten it yet.
     #[error("{0}")]
     Retained(String),
@@ -322,6 +332,7 @@ impl Failure {
             Self::InUse { .. } => "DeleteConflict",
             Self::Conflict(_) | Self::BucketState(_) => "Conflict",
             Self::Retained(_) => "Retained",
+            Self::Quota { .. } => "QuotaExceeded",
             Self::Precondition(_) => "PreconditionFailed",
             Self::Body(_) => "BadBody",
             Self::Replayed => "SignatureNonceUsed",

@@ -44,4 +44,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 23, name: "settings", sql: include_str!("migrations/0023_settings.sql") },
     Migration { number: 24, name: "destruction", sql: include_str!("migrations/0024_destruction.sql") },
     Migration { number: 25, name: "transfers", sql: include_str!("migrations/0025_transfers.sql") },
+    Migration { number: 26, name: "usage", sql: include_str!("migrations/0026_usage.sql") },
 ];

@@ -36,6 +36,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("trail_retention", "", "the worker of retention: tenants that set a period"),
     ("trail_log", "", "the worker of summaries: one row a tenant"),
     ("tenant", "", "one row a tenant"),
+    ("tenant_quota", "", "the same"),
     ("trail_witnessing", "", "one row a tenant"),
     ("trail_checkpoint", "LIMIT 1", "the newest, from the end of the index"),
     ("trail_record", "max(record_index)", "the newest, from the end of the index"),

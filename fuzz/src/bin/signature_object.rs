@@ -4,7 +4,7 @@
 use bailee_types::{SecretText, Timestamp};
 use bailee_wire::object::auth::{self, Terms};
 use bailee_wire::object::{BatchDelete, Dialect, Encryption, Head, Hosts, LifecycleRules, LockSettings, ObjectRequest, PartList, TagSet,
-    VersioningSettings, read_legal_hold, read_retention, worm_days};
+    VersioningSettings, quota_bytes, read_legal_hold, read_retention, worm_days};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     for dialect in [Dialect::S3, Dialect::Oss] {
         let _ = (LockSettings::parse(body, dialect), Encryption::parse(body, dialect));
     }
-    let _ = (read_retention(body), read_legal_hold(body), worm_days(body));
+    let _ = (read_retention(body), read_legal_hold(body), worm_days(body), quota_bytes(body));
     let _ = LifecycleRules::parse(body);
     let _ = TagSet::parse(body);
     let _ = VersioningSettings::parse(body);

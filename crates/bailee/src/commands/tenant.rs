@@ -6,6 +6,7 @@ use bailee_rooms::identity::{
     Act, AttachPolicy, CreateAccessKey, CreateLoginProfile, CreatePolicy, CreateTenant, CreateUser, Entity,
     Owner, PolicyType, SetSingleSignOn, SignOnSettings,
 };
+use bailee_rooms::vault::{GetTenantUsage, SetTenantQuota};
 use bailee_types::{PolicyName, SecretText, TenantAlias, UserName, random_text};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -53,6 +54,18 @@ pub(crate) enum Tenant {
     },
     /// Say where people of a tenant sign on (OIDC), or switch it off.
     SingleSignOn(SingleSignOn),
+    /// How much a tenant stores, and may store; with --bytes or --none sets that.
+    Quota {
+        /// The tenant's alias or id.
+        #[arg(long)]
+        tenant: String,
+        /// Bytes of content that the tenant may store in all.
+        #[arg(long, value_name = "N", conflicts_with = "none")]
+        bytes: Option<u64>,
+        /// As much as there is room.
+        #[arg(long)]
+        none: bool,
+    },
     /// Attach a policy to a user.
     AttachPolicy {
         /// The tenant's alias or id.
@@ -153,6 +166,31 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
                     "access_key_secret": new.root_key.secret.expose(),
                 });
                 print(json_out, &shown, "Shown once; hand it to the tenant by a safe way:");
+            }
+            Tenant::Quota { tenant, bytes, none } => {
+                let tenant = house.find_tenant(&tenant).await?.id;
+                if bytes.is_some() || none {
+                    house
+                        .perform(admin(), SetTenantQuota { tenant: tenant.clone(), bytes_max: bytes })
+                        .await?;
+                }
+                let (max, buckets) = house.perform(admin(), GetTenantUsage { tenant }).await?;
+                let used: u64 = buckets.iter().map(|(_, u)| u.bytes).sum();
+                if json_out {
+                    let list: Vec<_> = buckets
+                        .iter()
+                        .map(|(name, u)| json!({ "bucket": name.as_str(), "versions": u.objects, "bytes": u.bytes }))
+                        .collect();
+                    println!("{}", json!({ "bytesMax": max, "bytes": used, "buckets": list }));
+                } else {
+                    let limit = max.map_or_else(|| "no limit".to_owned(), |m| format!("at most {m}"));
+                    println!("{used} bytes in {} buckets; {limit}", buckets.len());
+                    let rows: Vec<_> = buckets
+                        .iter()
+                        .map(|(name, u)| vec![name.to_string(), u.objects.to_string(), u.bytes.to_string()])
+                        .collect();
+                    print!("{}", table(&["BUCKET", "VERSIONS", "BYTES"], &rows));
+                }
             }
             Tenant::List => {
                 let all = house.tenants().await?;

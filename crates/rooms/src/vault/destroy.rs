@@ -271,7 +271,7 @@ impl DestroyObjects {
         }
         for (key, id) in plan.uploads {
             let Some(row) = rows::upload(tx, &self.bucket, &key, &id)? else { continue };
-            rows::drop_parts_of_upload(tx, &id, guard.now)?;
+            rows::drop_parts_of_upload(tx, &self.bucket, &id, guard.now)?;
             rows::delete_upload(tx, &self.bucket, &key, &id)?;
             work.items.push(self.item(&key, &row.wrapped_key, row.version.as_str(), (0, guard.now)));
         }

@@ -389,7 +389,7 @@ fn end_one(
             if rows::upload(tx, bucket, &due.key, &due.id)?.is_none() {
                 return Ok(false);
             }
-            rows::drop_parts_of_upload(tx, &due.id, guard.now)?;
+            rows::drop_parts_of_upload(tx, bucket, &due.id, guard.now)?;
             rows::delete_upload(tx, bucket, &due.key, &due.id)?;
             Ok(true)
         }

@@ -19,6 +19,7 @@ mod lifecycle;
 mod list;
 mod parts;
 mod put;
+mod quota;
 mod retain;
 mod rows;
 mod scrub;
@@ -49,6 +50,7 @@ pub(crate) use lifecycle::live;
 pub use lifecycle::{Applied, ApplyLifecycle, Due, Ends, ExplainLifecycle, GetLifecycle, Rule, SetLifecycle};
 pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
+pub use quota::{GetTenantUsage, GetUsage, SetQuota, SetTenantQuota, Usage};
 pub use retain::{
     ChangeWorm, DefaultRetention, GetLock, Lock, LockMode, LockRules, LockWish, MayLock, Retention,
     SetLegalHold, SetLockRules, SetRetention, VersionOf, Worm, WormAct,

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::encryption::{Encryption, decide};
 use super::version::{Versioning, shown_id};
-use super::{Body, BodyDigests, INLINE_MAX, ObjectMeta, object_asked, rows};
+use super::{Body, BodyDigests, INLINE_MAX, ObjectMeta, object_asked, quota, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
 use crate::keys::{CustomerKey, TenantKey};
@@ -69,10 +69,17 @@ impl Operation for PutObject {
         if self.len.is_some_and(|n| n > PUT_MAX) {
             return Err(Failure::Body(format!("the body is larger than {PUT_MAX} bytes; use parts")));
         }
-        let (tenant, bucket) = (self.tenant.clone(), self.bucket.clone());
+        let (tenant, bucket, len) = (self.tenant.clone(), self.bucket.clone(), self.len);
         let known = house
             .db
-            .read(move |tx| rows::bucket(&mut tx.tenant(&tenant), &bucket).map_err(Failure::from))
+            .read(move |tx| {
+                let mut tx = tx.tenant(&tenant);
+                let known = rows::bucket(&mut tx, &bucket)?;
+                if let (Some(known), Some(len)) = (&known, len) {
+                    quota::check_room(&mut tx, known, len)?;
+                }
+                Ok::<_, Failure>(known)
+            })
             .await?;
         let Some(known) = known else { return Err(Failure::not_found(Thing::Bucket, &self.bucket)) };
         self.meta.lock = known.lock_for(&self.meta.lock, house.now())?;
@@ -118,6 +125,7 @@ impl Operation for PutObject {
                 let former = condition.check(&mut tx, &opener, &bucket, &row.key)?;
                 let guard = there.guard(&opener, now);
                 rows::put_object(&mut tx, &bucket, &row, (former.as_ref(), there.versioning), &guard)?;
+                quota::check(&mut tx, &there)?;
                 Ok(there.versioning)
             })
             .await;

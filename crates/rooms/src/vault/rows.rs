@@ -8,6 +8,7 @@ use super::Bucket;
 use super::destroy::Destruction;
 use super::lifecycle::Rule;
 use super::parts::PartRow;
+use super::quota::Usage;
 use super::retain::Guard;
 use super::scrub;
 use super::settings::Settings;
@@ -73,6 +74,7 @@ pub(super) struct Former {
     pub(super) in_parts: bool,
     pub(super) sealed_meta: Vec<u8>,
     pub(super) modified_at: Timestamp,
+    pub(super) size: u64,
 }
 
 pub(super) fn bucket_owner(tx: &mut Tx<'_>, bucket: &BucketName) -> Result<Option<TenantId>, StoreError> {
@@ -90,12 +92,20 @@ pub(super) fn insert_bucket(
     tx.execute(
         "INSERT INTO bucket (tenant_id, bucket, region, created_at_ms) VALUES ($1, $2, $3, $4)",
         &[bucket.as_str().into(), region.as_str().into(), now.ms().into()],
+    )?;
+    tx.execute(
+        "INSERT INTO bucket_usage (tenant_id, bucket, objects, bytes) VALUES ($1, $2, 0, 0)",
+        &[bucket.as_str().into()],
     )
     .map(drop)
 }
 
 pub(super) fn delete_bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM bucket WHERE tenant_id = $1 AND bucket = $2", &[bucket.as_str().into()]).map(drop)
+    for table in ["bucket", "bucket_usage"] {
+        let sql = format!("DELETE FROM {table} WHERE tenant_id = $1 AND bucket = $2");
+        tx.execute(&sql, &[bucket.as_str().into()])?;
+    }
+    Ok(())
 }
 
 pub(super) fn bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<Option<Bucket>, StoreError> {
@@ -121,6 +131,64 @@ fn read_bucket(r: &Row) -> Result<Bucket, StoreError> {
         versioning: r.parsed(3, |w| Versioning::parse(w).ok_or("how a bucket keeps versions"))?,
         settings: r.parsed(4, |t| serde_json::from_str(t).map_err(|_| "settings of a bucket"))?,
     })
+}
+
+/// What lies in a bucket changes by so much.
+fn account(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    bytes: i64,
+    objects: i64,
+) -> Result<(), StoreError> {
+    if bytes == 0 && objects == 0 {
+        return Ok(());
+    }
+    tx.execute(
+        "UPDATE bucket_usage SET bytes = bytes + $3, objects = objects + $4 WHERE tenant_id = $1 AND bucket = $2",
+        &[bucket.as_str().into(), bytes.into(), objects.into()],
+    )
+    .map(drop)
+}
+
+/// What lies in a bucket, without uploads.
+pub(super) fn used(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<Usage, StoreError> {
+    let sql = "SELECT objects, bytes FROM bucket_usage WHERE tenant_id = $1 AND bucket = $2";
+    let row = tx.query_opt(sql, &[bucket.as_str().into()])?;
+    row.map_or(Ok(Usage::default()), |r| Ok(Usage { objects: r.uint(0)?, bytes: r.uint(1)?, uploads: 0 }))
+}
+
+/// Bytes in all buckets of a tenant.
+pub(super) fn used_in_all(tx: &mut TenantTx<'_, '_>) -> Result<u64, StoreError> {
+    let sql = "SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) FROM bucket_usage WHERE tenant_id = $1";
+    tx.query_opt(sql, &[])?.map_or(Ok(0), |r| r.uint(0))
+}
+
+/// Uploads under way in a bucket.
+pub(super) fn uploads_of(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM upload WHERE tenant_id = $1 AND bucket = $2";
+    tx.query_opt(sql, &[bucket.as_str().into()])?.map_or(Ok(0), |r| r.uint(0))
+}
+
+/// Bytes that a tenant may store; `alone`: nobody else checks it until this transaction ends.
+pub(super) fn tenant_quota(tx: &mut TenantTx<'_, '_>, alone: bool) -> Result<Option<u64>, StoreError> {
+    let row = tx.query_opt("SELECT bytes_max FROM tenant_quota WHERE tenant_id = $1", &[])?;
+    let max = row.map(|r| r.uint(0)).transpose()?;
+    if alone && max.is_some() {
+        tx.execute("UPDATE tenant_quota SET checks = checks + 1 WHERE tenant_id = $1", &[])?;
+    }
+    Ok(max)
+}
+
+pub(super) fn set_tenant_quota(tx: &mut TenantTx<'_, '_>, bytes_max: Option<u64>) -> Result<(), StoreError> {
+    match bytes_max {
+        None => tx.execute("DELETE FROM tenant_quota WHERE tenant_id = $1", &[]),
+        Some(max) => tx.execute(
+            "INSERT INTO tenant_quota (tenant_id, bytes_max) VALUES ($1, $2) \
+             ON CONFLICT (tenant_id) DO UPDATE SET bytes_max = excluded.bytes_max",
+            &[(max as i64).into()],
+        ),
+    }
+    .map(drop)
 }
 
 /// Gives a bucket other settings, if it still has those that were read.
@@ -248,7 +316,7 @@ pub(super) fn former(
     bucket: &BucketName,
     key: &ObjectKey,
 ) -> Result<Option<Former>, StoreError> {
-    let sql = "SELECT version_id, is_inline, sealed_meta, parts, modified_at_ms FROM object \
+    let sql = "SELECT version_id, is_inline, sealed_meta, parts, modified_at_ms, size FROM object \
                WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3";
     let row = tx.query_opt(sql, &[bucket.as_str().into(), key.as_str().into()])?;
     row.as_ref().map(read_former).transpose()
@@ -261,6 +329,7 @@ fn read_former(r: &Row) -> Result<Former, StoreError> {
         sealed_meta: r.blob(2)?.to_vec(),
         in_parts: r.int(3)? > 0,
         modified_at: Timestamp::from_ms(r.int(4)?),
+        size: r.uint(5)?,
     })
 }
 
@@ -339,21 +408,22 @@ pub(super) fn delete_version(
     let mut values = vec![bucket.as_str().into(), key.as_str().into()];
     values.extend(id.map(Value::from));
     let place = format!("tenant_id = $1 AND bucket = $2 AND object_key = $3 AND {condition}");
-    let found =
-        format!("SELECT version_id, is_inline, sealed_meta, parts, modified_at_ms FROM object WHERE {place}");
+    let found = format!(
+        "SELECT version_id, is_inline, sealed_meta, parts, modified_at_ms, size FROM object WHERE {place}"
+    );
     if let Some(row) = tx.query_opt(&found, &values)? {
-        drop_bytes(tx, &read_former(&row)?, guard)?;
+        drop_bytes(tx, bucket, &read_former(&row)?, guard)?;
         remove_current(tx, bucket, key)?;
         promote(tx, bucket, key)?;
         return Ok(Some(false));
     }
     let found = format!(
-        "SELECT version_id, is_inline, sealed_meta, parts, modified_at_ms, is_marker FROM object_version WHERE {place}"
+        "SELECT version_id, is_inline, sealed_meta, parts, modified_at_ms, size, is_marker FROM object_version WHERE {place}"
     );
     let Some(row) = tx.query_opt(&found, &values)? else { return Ok(None) };
-    let marker = row.int(5)? == 1;
+    let marker = row.int(6)? == 1;
     if !marker {
-        drop_bytes(tx, &read_former(&row)?, guard)?;
+        drop_bytes(tx, bucket, &read_former(&row)?, guard)?;
     }
     tx.execute(&format!("DELETE FROM object_version WHERE {place}"), &values)?;
     promote(tx, bucket, key)?;
@@ -425,7 +495,7 @@ pub(super) fn put_object(
     let (place, is_null) = match versioning {
         Versioning::Off => {
             if let Some(former) = former {
-                drop_bytes(tx, former, guard)?;
+                drop_bytes(tx, bucket, former, guard)?;
             }
             (0, true)
         }
@@ -458,6 +528,8 @@ pub(super) fn put_object(
             scrub::row_crc(o.size, &o.wrapped_key, &o.sealed_meta, &o.header).into(),
         ],
     )?;
+    // Parts were counted when they were written.
+    account(tx, bucket, if o.parts == 0 { o.size as i64 } else { 0 }, 1)?;
     if let Some(bytes) = &o.inline {
         tx.execute(
             "INSERT INTO object_inline (tenant_id, version_id, sealed_bytes) VALUES ($1, $2, $3)",
@@ -474,13 +546,19 @@ pub(super) fn delete_object(
     former: &Former,
     guard: &Guard,
 ) -> Result<(), Failure> {
-    drop_bytes(tx, former, guard)?;
+    drop_bytes(tx, bucket, former, guard)?;
     Ok(remove_current(tx, bucket, key)?)
 }
 
 /// The one place where content ends: not before the guard was asked.
-fn drop_bytes(tx: &mut TenantTx<'_, '_>, former: &Former, guard: &Guard) -> Result<(), Failure> {
+fn drop_bytes(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    former: &Former,
+    guard: &Guard,
+) -> Result<(), Failure> {
     guard.check(former)?;
+    account(tx, bucket, -(former.size as i64), -1)?;
     let now = guard.now;
     if former.is_inline {
         tx.execute(
@@ -790,11 +868,18 @@ pub(super) fn uploads(
 /// Writes a part; the bytes of a former one of its number are garbage.
 pub(super) fn put_part(
     tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
     upload: &str,
     row: &UploadPart,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let number = i64::from(row.part.number);
+    let before = tx.query_opt(
+        "SELECT size FROM upload_part WHERE tenant_id = $1 AND upload_id = $2 AND part_number = $3",
+        &[upload.into(), number.into()],
+    )?;
+    let before = before.map_or(Ok(0), |r| r.int(0))?;
+    account(tx, bucket, row.part.size as i64 - before, 0)?;
     tx.execute(
         "INSERT INTO blob_garbage (version_id, since_ms) SELECT part_id, $4 FROM upload_part \
          WHERE tenant_id = $1 AND upload_id = $2 AND part_number = $3 ON CONFLICT DO NOTHING",
@@ -847,6 +932,7 @@ pub(super) fn parts_of_upload(
 /// any more.
 pub(super) fn assemble(
     tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
     upload: &str,
     version: &ObjectVersionId,
     chosen: &[PartRow],
@@ -867,16 +953,22 @@ pub(super) fn assemble(
             &[upload.into(), i64::from(part.number).into()],
         )?;
     }
-    drop_parts_of_upload(tx, upload, now)?;
+    drop_parts_of_upload(tx, bucket, upload, now)?;
     Ok(true)
 }
 
 /// The bytes of all parts of an upload are garbage.
 pub(super) fn drop_parts_of_upload(
     tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
     upload: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let left = tx.query_opt(
+        "SELECT CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload_part WHERE tenant_id = $1 AND upload_id = $2",
+        &[upload.into()],
+    )?;
+    account(tx, bucket, -left.map_or(Ok(0), |r| r.int(0))?, 0)?;
     tx.execute(
         "INSERT INTO blob_garbage (version_id, since_ms) SELECT part_id, $3 FROM upload_part \
          WHERE tenant_id = $1 AND upload_id = $2 ON CONFLICT DO NOTHING",

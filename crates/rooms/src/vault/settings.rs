@@ -24,6 +24,9 @@ pub struct Settings {
     /// How new objects are encrypted, when otherwise than every object is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// Bytes that may lie here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u64>,
 }
 
 impl House {

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::encryption::{Encryption, cover_of, decide};
 use super::put::{Condition, Intake, Keep, raw, receive, shown_version};
-use super::{Body, ObjectMeta, PutDone, bucket_asked, object_asked, parts, rows};
+use super::{Body, ObjectMeta, PutDone, bucket_asked, object_asked, parts, quota, rows};
 use crate::gate::{Asked, Intent, Operation, Touches};
 use crate::house::Counters;
 use crate::keys::{CustomerKey, TenantKey};
@@ -323,7 +323,11 @@ impl Operation for PutPart {
                 let mut tx = tx.tenant(&tenant);
                 // It may have been put together or given up meanwhile.
                 there(&mut tx, &self.bucket, &self.key, &self.upload)?;
-                rows::put_part(&mut tx, &self.upload, &row, now).map_err(Failure::from)
+                rows::put_part(&mut tx, &self.bucket, &self.upload, &row, now)?;
+                match rows::bucket(&mut tx, &self.bucket)? {
+                    Some(bucket) => quota::check(&mut tx, &bucket),
+                    None => Err(Failure::not_found(Thing::Bucket, &self.bucket)),
+                }
             })
             .await;
         if let Err(e) = kept {
@@ -392,7 +396,7 @@ impl Operation for CompleteUpload {
                 let mut tx = tx.tenant(&tenant);
                 there(&mut tx, &self.bucket, &self.key, &self.upload)?;
                 let former = condition.check(&mut tx, &opener, &self.bucket, &self.key)?;
-                if !rows::assemble(&mut tx, &self.upload, &upload.version, &chosen, now)? {
+                if !rows::assemble(&mut tx, &self.bucket, &self.upload, &upload.version, &chosen, now)? {
                     return Err(Failure::invalid(
                         "Part",
                         "was written again while the object was put together; complete it once more",
@@ -404,6 +408,7 @@ impl Operation for CompleteUpload {
                 };
                 let (versioning, guard) = (bucket.versioning, bucket.guard(&opener, now));
                 rows::put_object(&mut tx, &self.bucket, &row, (former.as_ref(), versioning), &guard)?;
+                quota::check(&mut tx, &bucket)?;
                 let shown = shown_version(versioning, &row.version);
                 Ok(PutDone { version: row.version, shown, size: row.size, meta, modified_at: now })
             })
@@ -492,7 +497,7 @@ impl Operation for AbortUpload {
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
                 there(&mut tx, &self.bucket, &self.key, &self.upload)?;
-                rows::drop_parts_of_upload(&mut tx, &self.upload, now)?;
+                rows::drop_parts_of_upload(&mut tx, &self.bucket, &self.upload, now)?;
                 rows::delete_upload(&mut tx, &self.bucket, &self.key, &self.upload).map_err(Failure::from)
             })
             .await

@@ -80,6 +80,7 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
             ObjectError::because(Code::BucketNotEmpty, sentence(&text))
         }
         Failure::BucketState(_) => ObjectError::because(Code::InvalidBucketState, sentence(&text)),
+        Failure::Quota { .. } => ObjectError::because(Code::QuotaExceeded, sentence(&text)),
         Failure::Retained(_) => ObjectError::because(Code::ObjectImmutable, sentence(&text)),
         Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),
         Failure::Body(_) => ObjectError::because(Code::IncompleteBody, sentence(&text)),

@@ -75,6 +75,8 @@ pub(super) async fn run(
             cx.lock_settings(tenant, bucket, act, head, body).await?
         }
         ObjectRequest::Encryption { bucket, act } => cx.encryption(tenant, bucket, act, head, body).await?,
+        ObjectRequest::Stat { bucket } => cx.stat(tenant, bucket).await?,
+        ObjectRequest::Quota { bucket, act, old } => cx.quota(tenant, bucket, (act, old), head, body).await?,
         ObjectRequest::Destroy { bucket, prefix, exact } => {
             cx.destroy(tenant, bucket, (prefix, exact)).await?
         }

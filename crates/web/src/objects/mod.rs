@@ -9,6 +9,7 @@ mod destroy;
 mod dispatch;
 mod encryption;
 mod lifecycle;
+mod quota;
 mod retain;
 mod upload;
 mod version;

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::vault::{
-    Choice, DeleteObject, GetObject, ListBuckets, ListObjects, Listed, ObjectInfo, ObjectPage,
+    Choice, DeleteObject, GetObject, GetUsage, ListBuckets, ListObjects, Listed, ObjectInfo, ObjectPage,
 };
 use bailee_types::{BucketName, ObjectKey};
 use bytes::Bytes;
@@ -29,12 +29,19 @@ pub(super) async fn buckets(s: Signed<Tenant>) -> Response {
         Ok(all) => all,
         Err(e) => return failure::page(&s.visit, &e),
     };
+    let mut used = HashMap::new();
+    for bucket in &all {
+        let op = GetUsage { tenant: s.who.id.clone(), bucket: bucket.name.clone() };
+        // Who may not know how much lies there sees the buckets all the same, and is refused once.
+        let Ok((_, usage)) = s.visit.site.house.perform(s.caller.clone(), op).await else { break };
+        used.insert(bucket.name.clone(), usage);
+    }
     let main = html! {
         div.title { div { h1 { (t("Data", "数据")) } p { (t("Your buckets. Upload with any OSS or S3 tool.", "您的存储桶。可用任何 OSS 或 S3 工具上传。")) " " a href="/console/destructions" { (t("Destroyed for good", "已彻底销毁")) } } } }
         div.card {
             @if all.is_empty() { div.empty { h3 { (t("No bucket yet", "还没有存储桶")) } p { code { "aws --endpoint-url " (s.visit.site.objects_url) " s3 mb s3://my-bucket" } } } }
-            @else { table.tbl { thead { tr { th { (t("Bucket", "存储桶")) } th { (t("Region", "地域")) } th { (t("Made", "创建")) } } } tbody {
-                @for b in &all { tr { th scope="row" { a href={ "/console/data/" (b.name) } { (b.name) } } td data-l=(t("Region", "地域")) { (b.region) } td data-l=(t("Made", "创建")) { (time(b.created_at)) } } }
+            @else { table.tbl { thead { tr { th { (t("Bucket", "存储桶")) } th { (t("Region", "地域")) } th { (t("Made", "创建")) } th { (t("Versions", "版本数")) } th { (t("Size", "大小")) } } } tbody {
+                @for b in &all { tr { th scope="row" { a href={ "/console/data/" (b.name) } { (b.name) } } td data-l=(t("Region", "地域")) { (b.region) } td data-l=(t("Made", "创建")) { (time(b.created_at)) } td.num data-l=(t("Versions", "版本数")) { @if let Some(u) = used.get(&b.name) { (u.objects) } } td.num data-l=(t("Size", "大小")) { @if let Some(u) = used.get(&b.name) { (size(u.bytes)) @if let Some(max) = b.settings.quota { " / " (size(max)) } } } } }
             } } }
         }
     };

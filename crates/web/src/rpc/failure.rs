@@ -99,9 +99,11 @@ pub(super) fn of_room(failure: Failure) -> RpcError {
             RpcError::invalid(field, text)
         }
         Failure::Invalid { field, .. } => RpcError::invalid(&format!("{field}.Length"), text),
-        Failure::Conflict(_) | Failure::BucketState(_) | Failure::Retained(_) | Failure::Precondition(_) => {
-            RpcError::new(409, "OperationConflict", text)
-        }
+        Failure::Conflict(_)
+        | Failure::BucketState(_)
+        | Failure::Retained(_)
+        | Failure::Quota { .. }
+        | Failure::Precondition(_) => RpcError::new(409, "OperationConflict", text),
         Failure::WrongCode => RpcError::new(403, "CheckAuthenticationCodeFail", text),
         Failure::Replayed => {
             RpcError::new(400, "SignatureNonceUsed", "Specified signature nonce was used already.")

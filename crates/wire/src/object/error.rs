@@ -80,6 +80,10 @@ codes! {
     ObjectExists: "PreconditionFailed" 412, "FileAlreadyExists" 409, "0100-00000014", "The object exists and the request forbids overwriting it.";
     /// The object is under retention (WORM).
     ObjectImmutable: "AccessDenied" 403, "FileImmutable" 409, "0100-00000015", "The object is under retention and cannot be changed or deleted yet.";
+    /// A bucket or an account holds what it may.
+    QuotaExceeded: "QuotaExceeded" 403, "QuotaExceeded" 403, "0100-00000050", "What may be stored is stored.";
+    /// A bucket has no quota.
+    NoQuota: "NoSuchQuotaConfiguration" 404, "NoSuchQuotaConfiguration" 404, "0100-00000051", "The bucket has no storage quota.";
     /// A bucket says nothing of encryption.
     NoEncryptionRule: "ServerSideEncryptionConfigurationNotFoundError" 404, "NoSuchServerSideEncryptionRule" 404, "0100-00000047", "The bucket has no encryption rule.";
     /// There is no such key of KMS.

@@ -53,6 +53,6 @@ pub use request::{
     ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing, LockHeaders, LockSettings,
     LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject, StorageClass, TagAct, TagList,
     TagSet, UploadOf, UploadPart, UploadPartCopy, VersioningSettings, WormRequest, continuation_token,
-    read_legal_hold, read_retention, worm_days,
+    quota_bytes, read_legal_hold, read_retention, worm_days,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

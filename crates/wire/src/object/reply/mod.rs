@@ -8,6 +8,7 @@ mod encryption;
 mod lifecycle;
 mod lists;
 mod objects;
+mod quota;
 mod retain;
 mod uploads;
 mod versions;
@@ -22,6 +23,7 @@ pub use lists::{
 };
 pub use objects::{ObjectFacts, not_modified, object, object_meta, put_object};
 
+pub use quota::{quota, stat, storage_capacity};
 pub use retain::{WormFacts, legal_hold, lock_settings, retention, worm};
 pub use uploads::{
     ListedPart, ListedUpload, UploadsPage, completed, copied, created_upload, parts, uploaded_part, uploads,

@@ -12,6 +12,7 @@ mod get;
 mod lifecycle;
 mod list;
 mod put;
+mod quota;
 mod retain;
 mod tags;
 mod upload;
@@ -29,6 +30,7 @@ pub use list::{
     BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
 };
 pub use put::{ContentHeaders, OBJECT_BYTES_MAX, PutObject, StorageClass};
+pub use quota::quota_bytes;
 pub(super) use retain::words as lock_words;
 pub use retain::{
     LockHeaders, LockSettings, LockTerm, WormRequest, legal_hold as read_legal_hold,
@@ -115,6 +117,21 @@ pub enum ObjectRequest {
         bucket: BucketName,
         /// What is done; never a delete.
         act: TagAct,
+    },
+    /// `GET /bucket?stat` (OSS).
+    Stat {
+        /// The bucket.
+        bucket: BucketName,
+    },
+    /// `GET`, `PUT` or `DELETE` of `/bucket?quota`, `GET` or `PUT` of `/bucket?qos` (OSS); the body of a PUT is read by
+    /// [`quota_bytes`].
+    Quota {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is done.
+        act: TagAct,
+        /// In the older form, which counts in GB.
+        old: bool,
     },
     /// `POST /bucket?destroy&prefix=…` or `&key=…`: ours, spoken in S3's words, whose signature covers every parameter.
     Destroy {
@@ -296,6 +313,7 @@ const SUB_RESOURCES: &[&str] = &[
     "publicAccessBlock",
     "qos",
     "qosInfo",
+    "quota",
     "referer",
     "regionList",
     "regions",
@@ -429,6 +447,12 @@ impl ObjectRequest {
             Self::ListVersions(_) => "ListObjectVersions",
             Self::LockSettings { act: TagAct::Get, .. } => "GetObjectLockConfiguration",
             Self::LockSettings { .. } => "PutObjectLockConfiguration",
+            Self::Stat { .. } => "GetBucketStat",
+            Self::Quota { act, .. } => match act {
+                TagAct::Get => "GetBucketStorageQuota",
+                TagAct::Put => "PutBucketStorageQuota",
+                TagAct::Delete => "DeleteBucketStorageQuota",
+            },
             Self::Destroy { .. } => "DestroyObjects",
             Self::Destructions { record: None, .. } => "ListDestructions",
             Self::Destructions { .. } => "GetDestruction",
@@ -485,6 +509,8 @@ impl ObjectRequest {
             | Self::Worm { bucket, .. }
             | Self::Encryption { bucket, .. }
             | Self::Destroy { bucket, .. }
+            | Self::Stat { bucket }
+            | Self::Quota { bucket, .. }
             | Self::Lock { bucket, .. }
             | Self::Lifecycle { bucket, .. }
             | Self::Tagging { bucket, .. } => Some(bucket),
@@ -543,6 +569,12 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
         return Ok(ObjectRequest::LockSettings { bucket, act });
     }
     if head.dialect == Dialect::Oss
+        && let (&[what @ ("quota" | "qos")], Some(act)) = (sub, TagAct::of(method))
+        && (what == "quota" || act != TagAct::Delete)
+    {
+        return Ok(ObjectRequest::Quota { bucket, act, old: what == "qos" });
+    }
+    if head.dialect == Dialect::Oss
         && let Some(act) = worm(head, sub)?
     {
         return Ok(ObjectRequest::Worm { bucket, act });
@@ -558,6 +590,7 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
         (&Method::GET, ["versions"]) => ObjectRequest::ListVersions(version::list(head, bucket)?),
         (&Method::GET, ["uploads"]) => ObjectRequest::ListUploads(upload::uploads(head, bucket)?),
         (&Method::GET, ["location"]) => ObjectRequest::GetBucketLocation { bucket },
+        (&Method::GET, ["stat"]) if head.dialect == Dialect::Oss => ObjectRequest::Stat { bucket },
         (&Method::GET, ["bucketInfo"]) if head.dialect == Dialect::Oss => {
             ObjectRequest::GetBucketInfo { bucket }
         }
