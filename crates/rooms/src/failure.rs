@@ -262,6 +262,12 @@ pub enum Failure {
     /// The state of a bucket forbids it.
     #[error("{0}")]
     BucketState(String),
+    /// An object is not appendable, or ends elsewhere.
+    #[error("{}", .0.map_or_else(|| "the object is not appendable".to_owned(), |end| format!("the object ends at {end}")))]
+    Append(
+        /// Where it ends.
+        Option<u64>,
+    ),
     /// What may be stored is stored.
     #[error("the {of} may hold {max} bytes; with this there would be {used}")]
     Quota {
@@ -333,6 +339,7 @@ impl Failure {
             Self::Conflict(_) | Self::BucketState(_) => "Conflict",
             Self::Retained(_) => "Retained",
             Self::Quota { .. } => "QuotaExceeded",
+            Self::Append(_) => "Conflict",
             Self::Precondition(_) => "PreconditionFailed",
             Self::Body(_) => "BadBody",
             Self::Replayed => "SignatureNonceUsed",

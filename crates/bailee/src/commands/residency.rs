@@ -87,5 +87,5 @@ fn bases(output: Output) {
         .iter()
         .map(|b| vec![b.id.to_owned(), b.law.to_owned(), b.kind.to_owned(), b.en.to_owned()])
         .collect();
-    print!("{}", table(&["BASIS", "LAW", "KIND", "NAME"], &rows));
+    println!("{}", table(&["BASIS", "LAW", "KIND", "NAME"], &rows));
 }

@@ -189,7 +189,7 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
                         .iter()
                         .map(|(name, u)| vec![name.to_string(), u.objects.to_string(), u.bytes.to_string()])
                         .collect();
-                    print!("{}", table(&["BUCKET", "VERSIONS", "BYTES"], &rows));
+                    println!("{}", table(&["BUCKET", "VERSIONS", "BYTES"], &rows));
                 }
             }
             Tenant::List => {

@@ -8,6 +8,7 @@
 //! INVARIANT: no changed byte is given out: a segment is authenticated before it leaves (I7).
 //! Key names are stored in clear, so that listing by prefix is possible; the white paper says so.
 
+mod append;
 mod bucket;
 mod clean;
 mod copy;
@@ -37,6 +38,7 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub use append::AppendObject;
 use bucket::bucket_asked;
 pub(crate) use bucket::has_bucket;
 pub use bucket::{CreateBucket, DeleteBucket, GetBucket, ListBuckets};
@@ -155,6 +157,12 @@ pub struct ObjectMeta {
     /// Tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// Whether it can be appended to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub appendable: bool,
+    /// The object of the same bucket that is meant by it, when it is a symbolic link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symlink: Option<String>,
     /// How it is encrypted, when otherwise than every object is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,

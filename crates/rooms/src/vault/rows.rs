@@ -539,6 +539,46 @@ pub(super) fn put_object(
     Ok(())
 }
 
+/// A part of an object that grows.
+pub(super) fn insert_part(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    version: &ObjectVersionId,
+    part: &PartRow,
+) -> Result<(), StoreError> {
+    account(tx, bucket, part.size as i64, 0)?;
+    tx.execute(
+        "INSERT INTO object_part (tenant_id, version_id, part_number, part_id, size, header, sealed_crc) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &[
+            version.as_str().into(),
+            i64::from(part.number).into(),
+            part.id.as_str().into(),
+            (part.size as i64).into(),
+            (&part.header).into(),
+            part.sealed_crc.into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// The current version has more parts now.
+pub(super) fn grow_object(tx: &mut TenantTx<'_, '_>, o: &NewObject) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE object SET size = $3, modified_at_ms = $4, sealed_meta = $5, parts = $6, row_crc = $7 \
+         WHERE tenant_id = $1 AND version_id = $2",
+        &[
+            o.version.as_str().into(),
+            (o.size as i64).into(),
+            o.modified_at.ms().into(),
+            (&o.sealed_meta).into(),
+            (o.parts as i64).into(),
+            scrub::row_crc(o.size, &o.wrapped_key, &o.sealed_meta, &o.header).into(),
+        ],
+    )
+    .map(drop)
+}
+
 pub(super) fn delete_object(
     tx: &mut TenantTx<'_, '_>,
     bucket: &BucketName,

@@ -80,6 +80,10 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
             ObjectError::because(Code::BucketNotEmpty, sentence(&text))
         }
         Failure::BucketState(_) => ObjectError::because(Code::InvalidBucketState, sentence(&text)),
+        Failure::Append(None) => ObjectError::new(Code::NotAppendable),
+        Failure::Append(Some(end)) => {
+            ObjectError::new(Code::PositionNotEqual).with_own_header("next-append-position", end.to_string())
+        }
         Failure::Quota { .. } => ObjectError::because(Code::QuotaExceeded, sentence(&text)),
         Failure::Retained(_) => ObjectError::because(Code::ObjectImmutable, sentence(&text)),
         Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),

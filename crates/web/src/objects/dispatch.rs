@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bailee_rooms::gate::{Caller, Operation};
 use bailee_rooms::vault::{
-    Choice, CreateBucket, DeleteBucket, GetBucket, GetObject, ListBuckets, ListObjects, Listed, LockRules,
-    ObjectInfo, ObjectMeta, ObjectPage, PutObject, SetLockRules, SetVersioning, Versioning,
+    AppendObject, Choice, Content, CreateBucket, DeleteBucket, GetBucket, GetObject, ListBuckets,
+    ListObjects, Listed, LockRules, ObjectInfo, ObjectMeta, ObjectPage, PutObject, SetLockRules,
+    SetVersioning, Versioning,
 };
 use bailee_types::{BucketName, ObjectKey, RequestId, TenantId};
 use bailee_wire::object::auth::Verified;
@@ -57,7 +58,7 @@ pub(super) async fn run(
         ObjectRequest::AbortUpload(of) => cx.abort_upload(tenant, of).await?,
         ObjectRequest::ListParts(list) => cx.list_parts(tenant, list).await?,
         ObjectRequest::ListUploads(list) => cx.list_uploads(tenant, list).await?,
-        ObjectRequest::PutObject(put) => cx.put(tenant, *put, body).await?,
+        ObjectRequest::PutObject(put) => cx.put(tenant, *put, None, body).await?,
         ObjectRequest::GetObjectMeta { bucket, key, version } => {
             cx.meta(tenant, bucket, key, version).await?
         }
@@ -75,6 +76,11 @@ pub(super) async fn run(
             cx.lock_settings(tenant, bucket, act, head, body).await?
         }
         ObjectRequest::Encryption { bucket, act } => cx.encryption(tenant, bucket, act, head, body).await?,
+        ObjectRequest::Append { put, position } => cx.append(tenant, (*put, position), body).await?,
+        ObjectRequest::PutSymlink { put, target } => cx.put(tenant, *put, Some(target), body).await?,
+        ObjectRequest::GetSymlink { bucket, key, version } => {
+            cx.get_symlink(tenant, Named { bucket, key, version }).await?
+        }
         ObjectRequest::Stat { bucket } => cx.stat(tenant, bucket).await?,
         ObjectRequest::Quota { bucket, act, old } => cx.quota(tenant, bucket, (act, old), head, body).await?,
         ObjectRequest::Destroy { bucket, prefix, exact } => {
@@ -152,9 +158,62 @@ impl Cx<'_> {
         get: wire::GetObject,
         head_only: bool,
     ) -> Result<Response<Answer>, ObjectError> {
+        let (content, span) = self.choose(&tenant, &get, &get.key, head_only).await?;
+        // A link has no content: what it means has.
+        let target = content.info.meta.symlink.clone();
+        let linked = target.is_some();
+        let (content, span) = match target {
+            None => (content, span),
+            Some(target) => {
+                let target = link_target(&target)?;
+                let linked = wire::GetObject { version: None, ..get.clone() };
+                let found = self.choose(&tenant, &linked, &target, head_only).await.map_err(no_target)?;
+                if found.0.info.meta.symlink.is_some() {
+                    return Err(ObjectError::new(Code::SymlinkToSymlink));
+                }
+                found
+            }
+        };
+        let kept = Kept::of(&content.info);
+        let mut facts = kept.facts(&content.info);
+        if linked {
+            facts.kind = reply::ObjectKind::Symlink;
+        }
+        let span = match span {
+            Ok(span) => span,
+            Err(error) if error.code() == Code::NotModified => {
+                let reply = reply::not_modified(self.dialect, &facts);
+                return Ok(Answer::complete(reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID)));
+            }
+            Err(error) => return Err(error),
+        };
+        let reply = reply::object(self.dialect, &facts, span, &get.overrides);
+        // Where a bucket keeps no versions there is none to tell.
+        let version = (get.version.is_some() || !content.info.is_null).then(|| content.info.version_id());
+        let reply = reply
+            .of_version(self.dialect, version.as_deref(), false)
+            .with_tags(self.dialect, content.info.meta.tags.len())
+            .with_lock(self.dialect, &lock_headers(&content.info.meta.lock))
+            .with_customer_key(get.customer_key.as_ref());
+        let reply = reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID);
+        let len = span.map_or(content.info.size, Span::len);
+        Ok(Answer::of(reply, content.first, content.rest, len))
+    }
+
+    /// Opens what a read asks for of an object.
+    async fn choose(
+        &self,
+        tenant: &TenantId,
+        get: &wire::GetObject,
+        key: &ObjectKey,
+        head_only: bool,
+    ) -> Result<(Content, Result<Option<Span>, ObjectError>), ObjectError> {
         let chosen: Arc<Mutex<Result<Option<Span>, ObjectError>>> = Arc::new(Mutex::new(Ok(None)));
-        let (slot, conditions, range) = (Arc::clone(&chosen), get.conditions, get.range);
+        let (slot, conditions, range) = (Arc::clone(&chosen), get.conditions.clone(), get.range);
         let choose = move |info: &ObjectInfo| {
+            if info.meta.symlink.is_some() {
+                return Choice::Nothing;
+            }
             let span = conditions.check(&info.meta.md5, info.modified_at).and_then(|()| match range {
                 Some(range) if conditions.range_holds(&info.meta.md5, info.modified_at) => {
                     range.resolve(info.size).map(Some)
@@ -170,39 +229,70 @@ impl Cx<'_> {
             *slot.lock() = span;
             choice
         };
-        let which = which(get.version)?;
-        let asked = which.is_some();
         let op = GetObject {
             customer_key: customer_key(get.customer_key.as_ref())?,
-            tenant,
-            bucket: get.bucket,
-            key: get.key,
-            which,
+            tenant: tenant.clone(),
+            bucket: get.bucket.clone(),
+            key: key.clone(),
+            which: which(get.version.clone())?,
             choose: Box::new(choose),
         };
         let content = self.perform(op).await?;
         let span = std::mem::replace(&mut *chosen.lock(), Ok(None));
-        let kept = Kept::of(&content.info);
-        let facts = kept.facts(&content.info);
-        let span = match span {
-            Ok(span) => span,
-            Err(error) if error.code() == Code::NotModified => {
-                let reply = reply::not_modified(self.dialect, &facts);
-                return Ok(Answer::complete(reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID)));
-            }
-            Err(error) => return Err(error),
+        Ok((content, span))
+    }
+
+    async fn append(
+        &self,
+        tenant: TenantId,
+        (put, position): (wire::PutObject, u64),
+        incoming: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        refuse_others(put.storage_class)?;
+        self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
+        let lock = lock_of(&put.lock);
+        self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
+        let (upload, found) = self.upload(incoming, &put.claims, put.content_length)?;
+        let op = AppendObject {
+            tenant,
+            bucket: put.bucket,
+            key: put.key,
+            position,
+            meta: ObjectMeta {
+                lock,
+                encryption: put.encryption.map(kept),
+                ..meta_of(Described {
+                    content_type: put.content_type,
+                    headers: put.headers,
+                    metadata: put.metadata,
+                    tags: put.tags,
+                })
+            },
+            len: put.content_length,
+            body: Box::new(upload),
         };
-        let reply = reply::object(self.dialect, &facts, span, &get.overrides);
-        // Where a bucket keeps no versions there is none to tell.
-        let version = (asked || !content.info.is_null).then(|| content.info.version_id());
-        let reply = reply
-            .of_version(self.dialect, version.as_deref(), false)
-            .with_tags(self.dialect, content.info.meta.tags.len())
-            .with_lock(self.dialect, &lock_headers(&content.info.meta.lock))
-            .with_customer_key(get.customer_key.as_ref());
-        let reply = reply.stamped(self.dialect, self.request_id.as_str(), HOST_ID);
-        let len = span.map_or(content.info.size, Span::len);
-        Ok(Answer::of(reply, content.first, content.rest, len))
+        let done = match self.objects.house().perform(self.caller.clone(), op).await {
+            Ok(done) => done,
+            Err(failure) => return Err(found.lock().error.take().unwrap_or_else(|| of_failure(failure))),
+        };
+        let reply = Reply::appended(done.size, &done.meta.md5, done.meta.crc64);
+        Ok(told(reply, self.dialect, &done.meta, None))
+    }
+
+    async fn get_symlink(&self, tenant: TenantId, named: Named) -> Result<Reply, ObjectError> {
+        let op = GetObject {
+            customer_key: None,
+            tenant,
+            bucket: named.bucket,
+            key: named.key.clone(),
+            which: which(named.version)?,
+            choose: Box::new(|_: &ObjectInfo| Choice::Nothing),
+        };
+        let info = self.perform(op).await?.info;
+        match &info.meta.symlink {
+            Some(target) => Ok(Reply::symlink(target, &info.meta.md5)),
+            None => Err(ObjectError::because(Code::InvalidRequest, "The object is no symbolic link.")),
+        }
     }
 
     async fn meta(
@@ -229,9 +319,13 @@ impl Cx<'_> {
         &self,
         tenant: TenantId,
         put: wire::PutObject,
+        symlink: Option<ObjectKey>,
         incoming: Incoming,
     ) -> Result<Reply, ObjectError> {
         refuse_others(put.storage_class)?;
+        if symlink.is_some() && put.content_length.is_some_and(|n| n > 0) {
+            return Err(ObjectError::because(Code::InvalidRequest, "A symbolic link has no content."));
+        }
         self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
         let lock = lock_of(&put.lock);
         self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
@@ -243,6 +337,7 @@ impl Cx<'_> {
             key: put.key,
             meta: ObjectMeta {
                 lock,
+                symlink: symlink.map(|target| target.to_string()),
                 encryption: put.encryption.map(kept),
                 ..meta_of(Described {
                     content_type: put.content_type,
@@ -432,6 +527,29 @@ pub(super) fn meta_of(described: Described) -> ObjectMeta {
     }
 }
 
+/// What a symbolic link means, as a key.
+pub(super) fn link_target(target: &str) -> Result<ObjectKey, ObjectError> {
+    ObjectKey::parse(target).map_err(|_| ObjectError::new(Code::NoSymlinkTarget))
+}
+
+/// That what a link means is not there is said as such.
+pub(super) fn no_target(error: ObjectError) -> ObjectError {
+    if error.code() == Code::NoSuchKey { ObjectError::new(Code::NoSymlinkTarget) } else { error }
+}
+
+/// What kind of object it is.
+pub(super) fn kind(info: &ObjectInfo) -> reply::ObjectKind {
+    if info.meta.symlink.is_some() {
+        reply::ObjectKind::Symlink
+    } else if info.meta.appendable {
+        reply::ObjectKind::Appendable
+    } else if info.meta.parts.is_some() {
+        reply::ObjectKind::Multipart
+    } else {
+        reply::ObjectKind::Normal
+    }
+}
+
 fn shown(page: &ObjectPage) -> Page<'_> {
     let mut out = Page { next: page.next_after.as_deref(), ..Page::default() };
     for entry in &page.entries {
@@ -443,6 +561,7 @@ fn shown(page: &ObjectPage) -> Page<'_> {
                 md5_hex: &info.meta.md5,
                 size: info.size,
                 storage_class: StorageClass::Standard,
+                kind: kind(info),
             }),
         }
     }
@@ -482,6 +601,7 @@ impl Kept {
             headers: &self.headers,
             metadata: &self.user,
             storage_class: StorageClass::Standard,
+            kind: kind(info),
             encryption: self.encryption.as_ref(),
             checksum: None,
         }

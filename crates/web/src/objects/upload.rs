@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::HOST_ID;
 use super::answer::of_failure;
 use super::body::{Answer, slow};
-use super::dispatch::{Cx, meta_of, refuse_others};
+use super::dispatch::{Cx, link_target, meta_of, no_target, refuse_others};
 use super::encryption::{customer_key, kept, told};
 use super::retain::lock_of;
 
@@ -36,8 +36,24 @@ impl Cx<'_> {
         places.try_acquire_owned().map_err(|_| ObjectError::new(Code::SlowDown))
     }
 
-    /// Opens what is copied: all of it, or a span.
+    /// Opens what is copied: all of it, or a span; of a link what it means.
     async fn source(
+        &self,
+        tenant: &TenantId,
+        source: wire::CopySource,
+        span: Option<Span>,
+    ) -> Result<Content, ObjectError> {
+        let content = self.source_itself(tenant, source.clone(), span).await?;
+        let Some(target) = &content.info.meta.symlink else { return Ok(content) };
+        let linked = wire::CopySource { key: link_target(target)?, version: None, ..source };
+        let content = self.source_itself(tenant, linked, span).await.map_err(no_target)?;
+        match content.info.meta.symlink {
+            None => Ok(content),
+            Some(_) => Err(ObjectError::new(Code::SymlinkToSymlink)),
+        }
+    }
+
+    async fn source_itself(
         &self,
         tenant: &TenantId,
         source: wire::CopySource,
@@ -46,6 +62,9 @@ impl Cx<'_> {
         let refused: Arc<Mutex<Option<ObjectError>>> = Arc::default();
         let (slot, dialect) = (Arc::clone(&refused), self.dialect);
         let choose = move |info: &ObjectInfo| {
+            if info.meta.symlink.is_some() {
+                return Choice::Nothing;
+            }
             let wanted =
                 source.conditions.check(&info.meta.md5, info.modified_at).and_then(|()| match span {
                     None => Ok((0, info.size)),
@@ -94,7 +113,9 @@ impl Cx<'_> {
         let source = &content.info.meta;
         let mut meta = match copy.described {
             Some(described) => meta_of(described),
-            None => ObjectMeta { md5: String::new(), crc64: 0, parts: None, ..source.clone() },
+            None => {
+                ObjectMeta { md5: String::new(), crc64: 0, parts: None, appendable: false, ..source.clone() }
+            }
         };
         // What is said of headers and of tags is said apart.
         match copy.tags {

@@ -140,7 +140,11 @@ impl Cx<'_> {
             ..VersionsPage::default()
         };
         for version in &page.versions {
-            let content = (!version.marker).then_some((version.info.meta.md5.as_str(), version.info.size));
+            let content = (!version.marker).then_some((
+                version.info.meta.md5.as_str(),
+                version.info.size,
+                super::dispatch::kind(&version.info),
+            ));
             shown.versions.push(ListedVersion {
                 key: version.info.key.as_str(),
                 id: &version.id,

@@ -24,6 +24,7 @@ pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
         | Failure::BucketState(_)
         | Failure::Retained(_)
         | Failure::Quota { .. }
+        | Failure::Append(_)
         | Failure::InUse { .. }
         | Failure::Key(_) => (StatusCode::CONFLICT, t("Not possible now", "当前无法执行"), html! {}),
         Failure::Throttled(_) => {

@@ -80,6 +80,14 @@ codes! {
     ObjectExists: "PreconditionFailed" 412, "FileAlreadyExists" 409, "0100-00000014", "The object exists and the request forbids overwriting it.";
     /// The object is under retention (WORM).
     ObjectImmutable: "AccessDenied" 403, "FileImmutable" 409, "0100-00000015", "The object is under retention and cannot be changed or deleted yet.";
+    /// An append is not at the object's end.
+    PositionNotEqual: "InvalidRequest" 409, "PositionNotEqualToLength" 409, "0026-00000016", "Position is not equal to file length.";
+    /// An append to an object that was not made by one.
+    NotAppendable: "InvalidRequest" 409, "ObjectNotAppendable" 409, "0026-00000021", "The object is not appendable.";
+    /// What a symbolic link means is not there.
+    NoSymlinkTarget: "NoSuchKey" 404, "SymlinkTargetNotExist" 404, "0100-00000052", "The target of the symbolic link does not exist.";
+    /// A symbolic link means another one.
+    SymlinkToSymlink: "InvalidRequest" 400, "InvalidTargetType" 400, "0100-00000053", "The target of the symbolic link is a symbolic link.";
     /// A bucket or an account holds what it may.
     QuotaExceeded: "QuotaExceeded" 403, "QuotaExceeded" 403, "0100-00000050", "What may be stored is stored.";
     /// A bucket has no quota.

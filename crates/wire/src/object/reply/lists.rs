@@ -37,6 +37,31 @@ pub struct BucketRow<'a> {
     pub intranet_endpoint: &'a str,
 }
 
+/// The kinds of objects that OSS tells apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ObjectKind {
+    /// It came as a whole.
+    #[default]
+    Normal,
+    /// It was put together of parts.
+    Multipart,
+    /// It can be appended to.
+    Appendable,
+    /// It means another one.
+    Symlink,
+}
+
+impl ObjectKind {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Multipart => "Multipart",
+            Self::Appendable => "Appendable",
+            Self::Symlink => "Symlink",
+        }
+    }
+}
+
 /// One object in a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListedObject<'a> {
@@ -50,6 +75,8 @@ pub struct ListedObject<'a> {
     pub size: u64,
     /// Its storage class.
     pub storage_class: StorageClass,
+    /// What kind of object it is.
+    pub kind: ObjectKind,
 }
 
 /// One page of a listing.
@@ -247,7 +274,7 @@ fn entries(xml: &mut Xml, dialect: Dialect, url: bool, owner: Option<Owner<'_>>,
         xml.text("LastModified", &whole_second(object.modified_at));
         xml.text("ETag", &etag(dialect, object.md5_hex));
         if dialect == Dialect::Oss {
-            xml.text("Type", kind(object.md5_hex));
+            xml.text("Type", object.kind.word());
         }
         xml.plain("Size", object.size);
         xml.text("StorageClass", object.storage_class.name(dialect));
@@ -291,9 +318,4 @@ pub(super) fn key_text(xml: &mut Xml, url: bool, name: &str, key: &str) {
 /// `2026-01-02T03:04:05.000Z`: oss2 reads milliseconds only when they are zero, and `Last-Modified` has none either.
 pub(super) fn whole_second(at: Timestamp) -> String {
     Timestamp::from_secs(at.secs()).iso_ms()
-}
-
-/// An object of parts is known by its ETag.
-pub(super) fn kind(etag: &str) -> &'static str {
-    if etag.contains('-') { "Multipart" } else { "Normal" }
 }

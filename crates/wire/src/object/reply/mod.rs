@@ -18,8 +18,8 @@ use std::borrow::Cow;
 pub use encryption::encryption;
 pub use lifecycle::lifecycle;
 pub use lists::{
-    BucketRow, Deleted, Gone, ListedObject, Owner, Page, bucket_info, buckets, deleted_objects, location,
-    objects_v1, objects_v2,
+    BucketRow, Deleted, Gone, ListedObject, ObjectKind, Owner, Page, bucket_info, buckets, deleted_objects,
+    location, objects_v1, objects_v2,
 };
 pub use objects::{ObjectFacts, not_modified, object, object_meta, put_object};
 
@@ -87,6 +87,23 @@ impl Reply {
         xml.close("TagSet");
         xml.close("Tagging");
         Self::xml(xml)
+    }
+
+    /// The answer to AppendObject.
+    pub fn appended(end: u64, md5_hex: &str, crc64ecma: u64) -> Self {
+        let mut reply = Self::empty(200);
+        reply.push("ETag", etag(Dialect::Oss, md5_hex));
+        reply.push("x-oss-next-append-position", end.to_string());
+        reply.push("x-oss-hash-crc64ecma", crc64ecma.to_string());
+        reply
+    }
+
+    /// The answer to GetSymlink.
+    pub fn symlink(target: &str, md5_hex: &str) -> Self {
+        let mut reply = Self::empty(200);
+        reply.push("ETag", etag(Dialect::Oss, md5_hex));
+        reply.push("x-oss-symlink-target", super::encode::url_text(target));
+        reply
     }
 
     /// Plain text.

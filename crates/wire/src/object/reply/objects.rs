@@ -29,6 +29,8 @@ pub struct ObjectFacts<'a> {
     pub metadata: &'a [(String, String)],
     /// Its storage class.
     pub storage_class: StorageClass,
+    /// What kind of object it is.
+    pub kind: super::ObjectKind,
     /// The encryption to show.
     pub encryption: Option<&'a Encryption>,
     /// The S3 checksum that was stored with it, base64; shown when the caller asked for it.
@@ -67,7 +69,10 @@ pub fn object(dialect: Dialect, facts: &ObjectFacts<'_>, span: Option<Span>, ove
     push_content_headers(&mut reply, facts.headers, &overrides.headers);
     match dialect {
         Dialect::Oss => {
-            reply.push("x-oss-object-type", super::lists::kind(facts.md5_hex));
+            reply.push("x-oss-object-type", facts.kind.word());
+            if facts.kind == super::ObjectKind::Appendable {
+                reply.push("x-oss-next-append-position", facts.size.to_string());
+            }
             reply.push("x-oss-hash-crc64ecma", facts.crc64ecma.to_string());
             reply.push("x-oss-storage-class", facts.storage_class.name(dialect));
         }

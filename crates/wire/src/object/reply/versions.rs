@@ -2,7 +2,7 @@
 
 use bailee_types::Timestamp;
 
-use super::lists::{Owner, key_text, kind, whole_second, write_owner};
+use super::lists::{ObjectKind, Owner, key_text, whole_second, write_owner};
 use super::{Reply, etag};
 use crate::object::dialect::Dialect;
 use crate::object::request::{ListVersions, StorageClass};
@@ -19,8 +19,8 @@ pub struct ListedVersion<'a> {
     pub latest: bool,
     /// When it was written.
     pub modified_at: Timestamp,
-    /// MD5 (hex) and size of the content; none for a delete marker.
-    pub content: Option<(&'a str, u64)>,
+    /// MD5 (hex) and size of the content, and its kind; none for a delete marker.
+    pub content: Option<(&'a str, u64, ObjectKind)>,
 }
 
 /// A page of versions.
@@ -77,10 +77,10 @@ pub fn versions(
         xml.text("VersionId", version.id);
         xml.plain("IsLatest", version.latest);
         xml.text("LastModified", &whole_second(version.modified_at));
-        if let Some((md5, size)) = version.content {
+        if let Some((md5, size, kind)) = version.content {
             xml.text("ETag", &etag(dialect, md5));
             if dialect == Dialect::Oss {
-                xml.text("Type", kind(md5));
+                xml.text("Type", kind.word());
             }
             xml.plain("Size", size);
             xml.text("StorageClass", StorageClass::Standard.name(dialect));

@@ -118,6 +118,29 @@ pub enum ObjectRequest {
         /// What is done; never a delete.
         act: TagAct,
     },
+    /// `POST /bucket/key?append&position=…` (OSS).
+    Append {
+        /// What is written, as by a PutObject.
+        put: Box<PutObject>,
+        /// Where the object must end.
+        position: u64,
+    },
+    /// `PUT /bucket/key?symlink` (OSS).
+    PutSymlink {
+        /// The link, as a PutObject without content.
+        put: Box<PutObject>,
+        /// The object of the same bucket that it means.
+        target: ObjectKey,
+    },
+    /// `GET /bucket/key?symlink` (OSS).
+    GetSymlink {
+        /// The bucket.
+        bucket: BucketName,
+        /// The link.
+        key: ObjectKey,
+        /// Which version; the current one when missing.
+        version: Option<String>,
+    },
     /// `GET /bucket?stat` (OSS).
     Stat {
         /// The bucket.
@@ -447,6 +470,9 @@ impl ObjectRequest {
             Self::ListVersions(_) => "ListObjectVersions",
             Self::LockSettings { act: TagAct::Get, .. } => "GetObjectLockConfiguration",
             Self::LockSettings { .. } => "PutObjectLockConfiguration",
+            Self::Append { .. } => "AppendObject",
+            Self::PutSymlink { .. } => "PutSymlink",
+            Self::GetSymlink { .. } => "GetSymlink",
             Self::Stat { .. } => "GetBucketStat",
             Self::Quota { act, .. } => match act {
                 TagAct::Get => "GetBucketStorageQuota",
@@ -517,7 +543,10 @@ impl ObjectRequest {
             Self::ListVersions(list) => Some(&list.bucket),
             Self::ListObjectsV1(list) => Some(&list.bucket),
             Self::ListObjectsV2(list) => Some(&list.bucket),
-            Self::PutObject(put) => Some(&put.bucket),
+            Self::PutObject(put) | Self::Append { put, .. } | Self::PutSymlink { put, .. } => {
+                Some(&put.bucket)
+            }
+            Self::GetSymlink { bucket, .. } => Some(bucket),
             Self::GetObject(get) | Self::HeadObject(get) => Some(&get.bucket),
             Self::CopyObject(copy) => Some(&copy.bucket),
             Self::CreateUpload(create) => Some(&create.bucket),
@@ -533,7 +562,8 @@ impl ObjectRequest {
     /// The object that the request is about.
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
-            Self::PutObject(put) => Some(&put.key),
+            Self::PutObject(put) | Self::Append { put, .. } | Self::PutSymlink { put, .. } => Some(&put.key),
+            Self::GetSymlink { key, .. } => Some(key),
             Self::GetObject(get) | Self::HeadObject(get) => Some(&get.key),
             Self::GetObjectMeta { key, .. } | Self::DeleteObject { key, .. } | Self::Lock { key, .. } => {
                 Some(key)
@@ -641,6 +671,20 @@ fn on_object(
             ObjectRequest::CopyObject(Box::new(upload::copy(head, bucket, key)?))
         }
         (&Method::PUT, []) => ObjectRequest::PutObject(Box::new(put::object(head, bucket, key)?)),
+        (&Method::POST, ["append", "position"] | ["position", "append"]) if head.dialect == Dialect::Oss => {
+            let position = head.param("position").unwrap_or_default();
+            let digits = (1..=19).contains(&position.len()) && position.bytes().all(|b| b.is_ascii_digit());
+            let position = if digits { position.parse().ok() } else { None };
+            let position = position.ok_or_else(|| argument("position", "it must be a number of bytes"))?;
+            ObjectRequest::Append { put: Box::new(put::object(head, bucket, key)?), position }
+        }
+        (&Method::PUT, ["symlink"]) if head.dialect == Dialect::Oss => {
+            let target = put::symlink_target(head)?;
+            ObjectRequest::PutSymlink { put: Box::new(put::object(head, bucket, key)?), target }
+        }
+        (&Method::GET, ["symlink"]) if head.dialect == Dialect::Oss => {
+            ObjectRequest::GetSymlink { bucket, key, version }
+        }
         (&Method::POST, ["uploads"]) => {
             ObjectRequest::CreateUpload(Box::new(upload::create(head, bucket, key)?))
         }
@@ -755,6 +799,9 @@ fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
         let object = matches!(head.target, Target::Object(..));
         let own_key = rest.strip_prefix("copy-source-").unwrap_or(rest);
         if own_key.starts_with("server-side-encryption-customer-") && object && head.dialect == Dialect::S3 {
+            continue;
+        }
+        if rest == "symlink-target" && sub_resources(head) == ["symlink"] {
             continue;
         }
         if rest == "server-side-data-encryption" && made && head.dialect == Dialect::Oss {

@@ -132,6 +132,14 @@ pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Res
     })
 }
 
+/// The key, URL-encoded, that a symbolic link means.
+pub(super) fn symlink_target(head: &Head<'_>) -> Result<ObjectKey, ObjectError> {
+    let wrong = || argument("symlink-target", "it must be an object's key, URL-encoded");
+    let text = head.header("x-oss-symlink-target")?.unwrap_or_default();
+    let name = crate::object::encode::percent_decode(text, false).ok_or_else(wrong)?;
+    ObjectKey::parse(&name).map_err(|_| wrong())
+}
+
 /// `Content-Type` and the standard headers that are kept.
 pub(super) fn content_headers(head: &Head<'_>) -> Result<(Option<String>, ContentHeaders), ObjectError> {
     let headers = ContentHeaders {
