@@ -3,7 +3,7 @@
 //! Callers hold handles and say what a sealed thing belongs to; they never see a nonce or choose a cipher.
 //! INVARIANT: what was sealed under one purpose, owner or place does not open under another.
 //! INVARIANT: key material has no `Display`, a `Debug` that prints `[redacted]`, and is wiped when dropped.
-//! The one exception to "no IO" is [`root`], which reads and makes the key file.
+//! The one exception to "no IO" is [`root`], which reads and makes the key file and speaks to an HSM.
 
 pub mod cmk;
 pub mod envelope;
