@@ -124,6 +124,15 @@ def test_what_is_not_offered_says_so_and_changes_nothing(bucket):
     assert [o.key for o in bucket.list_objects().object_list] == ["o"]
 
 
+def test_everything_belongs_to_its_account_alone_and_says_so(bucket):
+    bucket.put_object("o", TEXT, headers={"x-oss-object-acl": "private"})
+    assert bucket.get_bucket_acl().acl == "private" and bucket.get_object_acl("o").acl == "private"
+    bucket.put_bucket_acl(oss2.BUCKET_ACL_PRIVATE)
+    bucket.put_object_acl("o", oss2.OBJECT_ACL_PRIVATE)
+    with pytest.raises(oss2.exceptions.NoSuchKey):
+        bucket.get_object_acl("none")
+
+
 def v2_client(house, alias="acme"):
     key_id, secret = house.key(alias)
     config = oss.config.load_default()

@@ -164,7 +164,7 @@ def test_what_is_not_offered_says_so_and_changes_nothing(s3, bucket):
     s3.put_object(Bucket=bucket, Key="o", Body=b"x")
     attempts = {
         "put_bucket_policy": lambda: s3.put_bucket_policy(Bucket=bucket, Policy="{}"),
-        "get_object_acl": lambda: s3.get_object_acl(Bucket=bucket, Key="o"),
+        "put_object_grant": lambda: s3.put_object_acl(Bucket=bucket, Key="o", GrantRead='id="1"'),
         "put_object_acl": lambda: s3.put_object_acl(Bucket=bucket, Key="o", ACL="public-read"),
         "put_with_acl": lambda: s3.put_object(Bucket=bucket, Key="open", Body=b"x", ACL="public-read"),
         "mfa_delete": lambda: s3.put_bucket_versioning(
@@ -176,6 +176,20 @@ def test_what_is_not_offered_says_so_and_changes_nothing(s3, bucket):
             attempt()
         assert code(error) == ("NotImplemented", 501), name
     assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["o"]
+
+
+def test_everything_belongs_to_its_account_alone_and_says_so(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="o", Body=b"x", ACL="private")
+    for acl in (s3.get_bucket_acl(Bucket=bucket), s3.get_object_acl(Bucket=bucket, Key="o")):
+        grants = [(g["Grantee"]["Type"], g["Grantee"]["ID"], g["Permission"]) for g in acl["Grants"]]
+        assert grants == [("CanonicalUser", acl["Owner"]["ID"], "FULL_CONTROL")]
+    s3.put_bucket_acl(Bucket=bucket, ACL="private")
+    s3.put_object_acl(Bucket=bucket, Key="o", ACL="private")
+    with pytest.raises(botocore.exceptions.ClientError) as error:
+        s3.get_object_acl(Bucket=bucket, Key="none")
+    assert code(error) == ("NoSuchKey", 404)
+    block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert len(block) == 4 and all(block.values())
 
 
 class Aws:

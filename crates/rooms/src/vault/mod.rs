@@ -54,8 +54,8 @@ pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
 pub use quota::{GetTenantUsage, GetUsage, SetQuota, SetTenantQuota, Usage};
 pub use retain::{
-    ChangeWorm, DefaultRetention, GetLock, Lock, LockMode, LockRules, LockWish, MayLock, Retention,
-    SetLegalHold, SetLockRules, SetRetention, VersionOf, Worm, WormAct,
+    ChangeWorm, DefaultRetention, GetLock, Lock, LockMode, LockRules, LockWish, MayLock, ObjectAccess,
+    Retention, SetLegalHold, SetLockRules, SetRetention, VersionOf, Worm, WormAct,
 };
 pub use scrub::{Damage, Scrub, Scrubbed};
 pub use settings::{GetSettings, Setting, Settings};

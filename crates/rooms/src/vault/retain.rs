@@ -463,6 +463,28 @@ impl House {
 /// How often a change is tried against writers.
 const TRIES: u32 = 8;
 
+/// Who may use a version: its account, as each. With `set` that it stays so; there is nothing else that could be set.
+#[derive(Clone, Debug)]
+pub struct ObjectAccess {
+    /// Of what.
+    pub of: VersionOf,
+    /// Whether it is set, not read.
+    pub set: bool,
+}
+
+impl Operation for ObjectAccess {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        self.of.asked(if self.set { "oss:PutObjectAcl" } else { "oss:GetObjectAcl" }, Class::Data)
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
+        let VersionOf { tenant, bucket, key, which } = self.of;
+        find(house, &tenant, &bucket, &key, which.as_ref()).await.map(drop)
+    }
+}
+
 /// Asks whether the caller may lock what he writes, or pass over governance.
 #[derive(Clone, Debug)]
 pub struct MayLock {

@@ -70,6 +70,10 @@ pub enum Setting {
     Worm,
     /// How new objects are encrypted.
     Encryption,
+    /// Who may use it: its account, as each bucket.
+    Access,
+    /// That it stays so; there is nothing else that could be set.
+    SetAccess,
 }
 
 /// Reads one of a bucket's settings.
@@ -91,6 +95,8 @@ impl Operation for GetSettings {
             Setting::Lock => "oss:GetBucketObjectWormConfiguration",
             Setting::Worm => "oss:GetBucketWorm",
             Setting::Encryption => "oss:GetBucketEncryption",
+            Setting::Access => "oss:GetBucketAcl",
+            Setting::SetAccess => "oss:PutBucketAcl",
         };
         bucket_asked(&self.tenant, &self.bucket, action)
     }

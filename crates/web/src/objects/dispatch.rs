@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bailee_rooms::gate::{Caller, Operation};
 use bailee_rooms::vault::{
-    AppendObject, Choice, Content, CreateBucket, DeleteBucket, GetBucket, GetObject, ListBuckets,
-    ListObjects, Listed, LockRules, ObjectInfo, ObjectMeta, ObjectPage, PutObject, SetLockRules,
-    SetVersioning, Versioning,
+    AppendObject, Choice, Content, CreateBucket, DeleteBucket, GetBucket, GetObject, GetSettings,
+    ListBuckets, ListObjects, Listed, LockRules, ObjectAccess, ObjectInfo, ObjectMeta, ObjectPage, PutObject,
+    SetLockRules, SetVersioning, Setting, VersionOf, Versioning,
 };
 use bailee_types::{BucketName, ObjectKey, RequestId, TenantId};
 use bailee_wire::object::auth::Verified;
@@ -80,6 +80,11 @@ pub(super) async fn run(
         ObjectRequest::PutSymlink { put, target } => cx.put(tenant, *put, Some(target), body).await?,
         ObjectRequest::GetSymlink { bucket, key, version } => {
             cx.get_symlink(tenant, Named { bucket, key, version }).await?
+        }
+        ObjectRequest::Acl { bucket, object, set } => cx.acl(tenant, (bucket, object), set).await?,
+        ObjectRequest::PublicAccessBlock { bucket } => {
+            cx.perform(GetSettings { tenant, bucket, setting: Setting::Access }).await?;
+            reply::public_access_block(cx.dialect)
         }
         ObjectRequest::Stat { bucket } => cx.stat(tenant, bucket).await?,
         ObjectRequest::Quota { bucket, act, old } => cx.quota(tenant, bucket, (act, old), head, body).await?,
@@ -277,6 +282,26 @@ impl Cx<'_> {
         };
         let reply = Reply::appended(done.size, &done.meta.md5, done.meta.crc64);
         Ok(told(reply, self.dialect, &done.meta, None))
+    }
+
+    /// Who may use it is its account, always: policies and roles of the account say which of its people.
+    async fn acl(
+        &self,
+        tenant: TenantId,
+        (bucket, object): (BucketName, Option<(ObjectKey, Option<String>)>),
+        set: bool,
+    ) -> Result<Reply, ObjectError> {
+        match object {
+            Some((key, version)) => {
+                let of = VersionOf { tenant: tenant.clone(), bucket, key, which: which(version)? };
+                self.perform(ObjectAccess { of, set }).await?;
+            }
+            None => {
+                let setting = if set { Setting::SetAccess } else { Setting::Access };
+                self.perform(GetSettings { tenant: tenant.clone(), bucket, setting }).await?;
+            }
+        }
+        Ok(if set { Reply::empty(200) } else { reply::acl(self.dialect, self.owner(&tenant)) })
     }
 
     async fn get_symlink(&self, tenant: TenantId, named: Named) -> Result<Reply, ObjectError> {

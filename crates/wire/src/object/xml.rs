@@ -39,6 +39,16 @@ impl Xml {
         self.0.push('>');
     }
 
+    /// The one element that S3's clients want with attributes.
+    pub(super) fn grantee(&mut self, id: &str, name: &str) {
+        self.0.push_str(
+            "<Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\">",
+        );
+        self.text("ID", id);
+        self.text("DisplayName", name);
+        self.close("Grantee");
+    }
+
     /// `<name>text</name>`, escaped.
     pub(super) fn text(&mut self, name: &str, text: &str) {
         self.open(name);

@@ -4,6 +4,7 @@
 //! Refuses: nothing; the values come from the server and are escaped.
 //! INVARIANT: a header value never holds a control character, whatever was stored: such a header is left out.
 
+mod access;
 mod encryption;
 mod lifecycle;
 mod lists;
@@ -15,6 +16,7 @@ mod versions;
 
 use std::borrow::Cow;
 
+pub use access::{acl, public_access_block};
 pub use encryption::encryption;
 pub use lifecycle::lifecycle;
 pub use lists::{

@@ -141,6 +141,20 @@ pub enum ObjectRequest {
         /// Which version; the current one when missing.
         version: Option<String>,
     },
+    /// `GET` or `PUT` of `?acl`, on a bucket or an object. What is set is `private`: anything else is not offered.
+    Acl {
+        /// The bucket.
+        bucket: BucketName,
+        /// The object and its version, when it is one's.
+        object: Option<(ObjectKey, Option<String>)>,
+        /// Whether it is set.
+        set: bool,
+    },
+    /// `GET /bucket?publicAccessBlock`: nothing here is public.
+    PublicAccessBlock {
+        /// The bucket.
+        bucket: BucketName,
+    },
     /// `GET /bucket?stat` (OSS).
     Stat {
         /// The bucket.
@@ -473,6 +487,11 @@ impl ObjectRequest {
             Self::Append { .. } => "AppendObject",
             Self::PutSymlink { .. } => "PutSymlink",
             Self::GetSymlink { .. } => "GetSymlink",
+            Self::Acl { object: None, set: false, .. } => "GetBucketAcl",
+            Self::Acl { object: None, .. } => "PutBucketAcl",
+            Self::Acl { set: false, .. } => "GetObjectAcl",
+            Self::Acl { .. } => "PutObjectAcl",
+            Self::PublicAccessBlock { .. } => "GetPublicAccessBlock",
             Self::Stat { .. } => "GetBucketStat",
             Self::Quota { act, .. } => match act {
                 TagAct::Get => "GetBucketStorageQuota",
@@ -536,6 +555,8 @@ impl ObjectRequest {
             | Self::Encryption { bucket, .. }
             | Self::Destroy { bucket, .. }
             | Self::Stat { bucket }
+            | Self::Acl { bucket, .. }
+            | Self::PublicAccessBlock { bucket }
             | Self::Quota { bucket, .. }
             | Self::Lock { bucket, .. }
             | Self::Lifecycle { bucket, .. }
@@ -568,7 +589,7 @@ impl ObjectRequest {
             Self::GetObjectMeta { key, .. } | Self::DeleteObject { key, .. } | Self::Lock { key, .. } => {
                 Some(key)
             }
-            Self::Tagging { object, .. } => object.as_ref().map(|(key, _)| key),
+            Self::Tagging { object, .. } | Self::Acl { object, .. } => object.as_ref().map(|(key, _)| key),
             Self::CopyObject(copy) => Some(&copy.key),
             Self::CreateUpload(create) => Some(&create.key),
             Self::UploadPart(part) => Some(&part.of.key),
@@ -585,6 +606,9 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
     let method = &head.parts.method;
     if let (["tagging"], Some(act)) = (sub, TagAct::of(method)) {
         return Ok(ObjectRequest::Tagging { bucket, object: None, act });
+    }
+    if let (["acl"], Some(act @ (TagAct::Get | TagAct::Put))) = (sub, TagAct::of(method)) {
+        return acl(head, bucket, None, act == TagAct::Put);
     }
     if let (["encryption"], Some(act)) = (sub, TagAct::of(method)) {
         return Ok(ObjectRequest::Encryption { bucket, act });
@@ -620,6 +644,7 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
         (&Method::GET, ["versions"]) => ObjectRequest::ListVersions(version::list(head, bucket)?),
         (&Method::GET, ["uploads"]) => ObjectRequest::ListUploads(upload::uploads(head, bucket)?),
         (&Method::GET, ["location"]) => ObjectRequest::GetBucketLocation { bucket },
+        (&Method::GET, ["publicAccessBlock"]) => ObjectRequest::PublicAccessBlock { bucket },
         (&Method::GET, ["stat"]) if head.dialect == Dialect::Oss => ObjectRequest::Stat { bucket },
         (&Method::GET, ["bucketInfo"]) if head.dialect == Dialect::Oss => {
             ObjectRequest::GetBucketInfo { bucket }
@@ -649,7 +674,9 @@ fn on_object(
 ) -> Result<ObjectRequest, ObjectError> {
     let method = &head.parts.method;
     // These say which version they mean; for others it is not offered.
-    let tags = sub.contains(&"tagging") || sub.iter().any(|s| lock_of(head.dialect, s).is_some());
+    let tags = sub.contains(&"tagging")
+        || sub.contains(&"acl")
+        || sub.iter().any(|s| lock_of(head.dialect, s).is_some());
     let reads = tags || matches!(method, &Method::GET | &Method::HEAD | &Method::DELETE);
     let sub: Vec<&str> = sub.iter().copied().filter(|s| !(reads && *s == "versionId")).collect();
     let version = version::named(head)?;
@@ -657,6 +684,9 @@ fn on_object(
         && let Some(hold) = lock_of(head.dialect, what)
     {
         return Ok(ObjectRequest::Lock { bucket, key, version, hold, act, bypass: retain::bypass(head)? });
+    }
+    if let (["acl"], Some(act @ (TagAct::Get | TagAct::Put))) = (sub.as_slice(), TagAct::of(method)) {
+        return acl(head, bucket, Some((key, version)), act == TagAct::Put);
     }
     if let (["tagging"], Some(act)) = (sub.as_slice(), TagAct::of(method)) {
         return Ok(ObjectRequest::Tagging { bucket, object: Some((key, version)), act });
@@ -730,6 +760,25 @@ fn destructions(head: &Head<'_>) -> Result<ObjectRequest, ObjectError> {
         record: number("record")?,
         rows_max: list::page(head, "max", 1)?.unwrap_or(100),
     })
+}
+
+/// An ACL is set by a canned name in a header, which was looked at already; grants one by one are not offered.
+fn acl(
+    head: &Head<'_>,
+    bucket: BucketName,
+    object: Option<(ObjectKey, Option<String>)>,
+    set: bool,
+) -> Result<ObjectRequest, ObjectError> {
+    let prefix = head.words().prefix;
+    let canned = |name: &str| {
+        Ok::<_, ObjectError>(head.header(&format!("{prefix}{name}"))?.is_some_and(|v| !v.is_empty()))
+    };
+    if set && !canned("acl")? && !canned("object-acl")? {
+        return Ok(ObjectRequest::NotOffered {
+            name: Cow::Borrowed("an ACL other than a canned one in a header"),
+        });
+    }
+    Ok(ObjectRequest::Acl { bucket, object, set })
 }
 
 /// Whether a sub-resource is a version's legal hold, or its retention.
