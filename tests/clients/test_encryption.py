@@ -167,7 +167,9 @@ def test_a_key_that_the_customer_keeps_is_needed_each_time(shared, s3, bucket, c
             s3.put_object(Bucket=bucket, Key="bad", Body=b"x", **{**customer(), **more})
         assert "InvalidArgument" in str(error.value)
     # Nothing of the key lies here, and no row opens without it.
-    assert b"k" * 32 not in (shared.data / "bailee.sqlite").read_bytes()
+    for text in (b"k" * 32, base64.b64encode(b"k" * 32), hashlib.md5(b"k" * 32).hexdigest().encode()):
+        for file in (shared.data / "bailee.sqlite", shared.data / "bailee.sqlite-wal", shared.log):
+            assert not file.exists() or text not in file.read_bytes(), (text, file)
 
 
 @pytest.mark.parametrize("signed", ["v1", "v4"])

@@ -125,6 +125,8 @@ pub struct Due {
     pub id: String,
     /// Bytes of content.
     pub size: u64,
+    /// When it was written last, or begun.
+    pub written_at: Timestamp,
     /// By which rule.
     pub rule: String,
     /// Since when.
@@ -365,7 +367,8 @@ fn end_one(
     match due.ends {
         Ends::Expires => {
             let Some(former) = rows::former(tx, bucket, &due.key)? else { return Ok(false) };
-            if former.version.as_str() != due.id {
+            // An append leaves the version and makes it younger.
+            if former.version.as_str() != due.id || former.modified_at != due.written_at {
                 return Ok(false);
             }
             if versioning == Versioning::Off {
@@ -500,6 +503,7 @@ impl Search {
                 ends: Ends::Upload,
                 id: upload.id.clone(),
                 size: 0,
+                written_at: upload.begun_at,
                 rule: rule.id.clone(),
                 since,
             })
@@ -567,6 +571,7 @@ impl Search {
                 ends,
                 id: row.row.version.to_string(),
                 size: row.row.size,
+                written_at: row.row.modified_at,
                 rule: rule.id.clone(),
                 since,
             }));

@@ -1312,11 +1312,17 @@ pub(super) fn still_there(
     table: Stored,
     version: &ObjectVersionId,
     part: Option<&ObjectVersionId>,
+    row_crc: Option<i64>,
 ) -> Result<bool, StoreError> {
-    let (sql, id) = match (table, part) {
-        (Stored::UnderWay, Some(part)) => ("SELECT 1 FROM upload_part WHERE part_id = $1", part),
-        (Stored::Former, _) => ("SELECT 1 FROM object_version WHERE version_id = $1", version),
-        _ => ("SELECT 1 FROM object WHERE version_id = $1", version),
+    if let (Stored::UnderWay, Some(part)) = (table, part) {
+        let sql = "SELECT 1 FROM upload_part WHERE part_id = $1";
+        return Ok(!tx.query(sql, &[part.as_str().into()])?.is_empty());
+    }
+    let sql = match table {
+        Stored::Former => "SELECT row_crc FROM object_version WHERE version_id = $1",
+        _ => "SELECT row_crc FROM object WHERE version_id = $1",
     };
-    Ok(!tx.query(sql, &[id.as_str().into()])?.is_empty())
+    // A row that was written anew since, by an append or with other tags, is not the one that was looked at.
+    let row = tx.query_opt(sql, &[version.as_str().into()])?;
+    row.map_or(Ok(false), |r| Ok(r.opt_int(0)? == row_crc))
 }

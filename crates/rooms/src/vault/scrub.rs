@@ -144,11 +144,11 @@ impl House {
         if found.is_none() {
             return Ok(None);
         }
-        // It may have been replaced or destroyed while it was looked at: what is gone is not damaged.
-        let (version, part) = (row.version.clone(), row.part.clone());
-        let there = self
-            .db
-            .read(move |tx| rows::still_there(tx, table, &version, part.as_ref()).map_err(Failure::from));
+        // It may have been replaced, destroyed or appended to while it was looked at: that is no damage.
+        let (version, part, crc) = (row.version.clone(), row.part.clone(), row.row_crc);
+        let there = self.db.read(move |tx| {
+            rows::still_there(tx, table, &version, part.as_ref(), crc).map_err(Failure::from)
+        });
         Ok(if there.await? { found } else { None })
     }
 
