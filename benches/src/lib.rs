@@ -30,9 +30,14 @@ pub fn figure(what: &str, value: f64, unit: &str) {
 /// Prints a figure, its baseline, and their ratio beside what we aim at.
 pub fn ratio(what: &str, value: f64, baseline: &str, base: f64, unit: &str, aim_percent: f64) {
     let percent = value / base * 100.0;
-    let verdict = if percent >= aim_percent { "reached" } else { "MISSED" };
+    // A figure that is shown for scale has no aim, so it reaches none.
+    let verdict = match percent >= aim_percent {
+        _ if aim_percent <= 0.0 => String::new(),
+        true => format!("; aim {aim_percent:.0} %: reached"),
+        false => format!("; aim {aim_percent:.0} %: MISSED"),
+    };
     println!(
-        "{what:<52} {:>12} {unit:<10} {percent:>6.1} % of {baseline} ({} {unit}); aim {aim_percent:.0} %: {verdict}",
+        "{what:<52} {:>12} {unit:<10} {percent:>6.1} % of {baseline} ({} {unit}){verdict}",
         shown(value),
         shown(base)
     );

@@ -10,7 +10,7 @@ import house as h
 import oss2
 import pytest
 from conftest import s3_client
-from kit import run
+from kit import Browser, run
 from test_oss import bucket_of, v2_client
 
 
@@ -131,6 +131,9 @@ def test_who_may_read_the_link_but_not_what_it_means_reads_nothing(shared):
     with pytest.raises(Exception) as error:
         user.get_object(Bucket=name, Key="open/link")
     assert "AccessDenied" in str(error.value)
+    browser = Browser(shared).login_tenant(shared)
+    browser.get(f"/console/data/{name}?prefix=open/").post(f"/console/data/{name}/read", key="open/link")
+    assert browser.status == 400 and "secret/1" in browser.text, "not an empty download"
 
 
 def test_what_was_appended_survives_and_what_was_changed_is_found(house):

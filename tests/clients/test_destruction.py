@@ -59,9 +59,11 @@ def test_what_is_destroyed_is_named_and_a_stranger_can_check_it(house, bucket, t
         keys = [row[0] for table in ("object", "object_version") for row in db.execute(
             f"SELECT wrapped_key FROM {table} WHERE object_key LIKE 'old/%' AND length(wrapped_key) > 0")]
     prints = {hashlib.sha256(b"bailee/wrapped-key/v1\0" + key).hexdigest() for key in keys}
+    begun = s3.list_multipart_uploads(Bucket=bucket)["Uploads"][0]["Initiated"].timestamp()
     status, headers, text = destroy(house, bucket, prefix="old/")
     assert (status, headers["x-bailee-items"], headers["x-bailee-retained"], headers["x-bailee-more"]) == (200, "8", "0", "false")
     lines = text.split("\n\n", 1)[1].splitlines()
+    assert [int(line.split()[2]) // 1000 for line in lines if line.endswith(" old/parts")] == [int(begun)]
     assert {line.split()[3] for line in lines} > set(versions) and len(lines) == 8
     assert {line.split()[0] for line in lines} > prints, "each key that is gone has its fingerprint here"
     assert {urllib.parse.unquote(line.split()[5]) for line in lines} == {*names, "old/parts"}

@@ -75,6 +75,8 @@ def test_nothing_leaves_without_a_transfer_and_all_that_does_is_listed():
         assert li.get(here).status == 200 and 'id="suspend"' not in li.source and "It is over" in li.text
         assert li.get("/console/places?lang=zh").text.count("已终止") == 1
         other = Browser(s).login_tenant(s, "globex")
+        for none in ("tr-" + "a" * 12, "x" * 5000, "tr-..%2f"):
+            assert li.get(f"/console/places/{none}").status == 404
         assert other.get(here).status == 404 and "Nothing may leave" in other.get("/console/places").text
         li.get("/console/trail")
         for act in ("RegisterTransfer", "SuspendTransfer", "ResumeTransfer", "EndTransfer"):

@@ -221,5 +221,17 @@ fn a_quota_is_exact_under_writers_that_race() {
             }
         }
         assert_eq!((replaced, usage(&t, &acme).await.bytes), (10, 2_000));
+        // Where there is too much already, what makes it less has room.
+        let quota = SetQuota { tenant: acme.id.clone(), bucket: bucket(BUCKET), bytes_max: Some(500) };
+        t.house.perform(acme.root.clone(), quota).await.unwrap();
+        let full = counted(&t, &acme).await.0;
+        let name = first.iter().enumerate();
+        for (n, name) in name {
+            if acme.get(&t, &acme.root, BUCKET, name).await.is_ok() {
+                put(&t.house, who, name, 50).await.unwrap();
+                assert!(matches!(put(&t.house, who, name, 51).await, Err(Failure::Quota { .. })), "{n}");
+            }
+        }
+        assert_eq!((counted(&t, &acme).await.0, usage(&t, &acme).await.bytes), (full, 1_500));
     });
 }

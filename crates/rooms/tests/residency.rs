@@ -11,6 +11,7 @@ use bailee_rooms::residency::{
     TransferDocument, TransferState,
 };
 use bailee_rooms::trail::{ActEnd, ActFilter};
+use bailee_rooms::vault::WINDOW_LEN;
 use bailee_testkit::{TestHouse, TestTenant, on_each_engine};
 use bailee_types::TicketId;
 
@@ -213,5 +214,28 @@ fn no_read_follows_the_suspension() {
             let after = page.acts.iter().filter(done).filter(|a| a.record > stopped).count();
             assert_eq!(after, 0);
         }
+    });
+}
+
+#[test]
+fn a_long_read_stops_at_its_next_window() {
+    on_each_engine(async |t| {
+        let (acme, mei, ticket) = abroad(&t).await;
+        let len = usize::try_from(WINDOW_LEN).unwrap() + 5;
+        acme.put(&t, OBJECT.0, OBJECT.1, vec![7; len]).await;
+        let id = t.house.perform(acme.root.clone(), to_sg(&t, &acme, 30)).await.unwrap();
+        let first = acme.read(&t, &mei, &ticket, OBJECT).await.unwrap();
+        let rest = || {
+            let mut read = acme.read_of(&ticket, OBJECT);
+            read.start = first.next.unwrap();
+            read.continues = Some(first.grant.clone());
+            t.house.perform(mei.clone(), read)
+        };
+        change(&t, &acme, &id, TransferChange::Suspend).await.unwrap();
+        assert!(refused(rest().await));
+        change(&t, &acme, &id, TransferChange::Resume).await.unwrap();
+        assert_eq!(rest().await.unwrap().bytes.len(), 5);
+        let row = register(&t, &acme).await.remove(0);
+        assert_eq!((row.moves, row.moved_bytes), (2, len as u64));
     });
 }

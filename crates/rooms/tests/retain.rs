@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 
 use bailee_proof::destruction::Certificate;
 use bailee_rooms::Failure;
+use bailee_rooms::trail::ActFilter;
 use bailee_rooms::vault::{
-    ChangeWorm, Choice, DefaultRetention, DeleteObject, DeleteVersion, DestroyObjects, GetLock, GetObject,
-    Lock, LockMode, LockRules, ObjectMeta, PutObject, Retention, Rule, SetLegalHold, SetLifecycle,
-    SetLockRules, SetRetention, SetVersioning, VersionOf, Versioning, Which, WholeBody, WormAct,
+    ChangeWorm, Choice, CompleteUpload, CreateUpload, DefaultRetention, DeleteObject, DeleteVersion,
+    DestroyObjects, GetLock, GetObject, Lock, LockMode, LockRules, ObjectMeta, PutObject, PutPart, Retention,
+    Rule, SetLegalHold, SetLifecycle, SetLockRules, SetRetention, SetVersioning, VersionOf, Versioning,
+    Which, WholeBody, WormAct,
 };
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
 use bailee_types::Timestamp;
@@ -298,5 +300,78 @@ fn destruction_goes_around_what_is_retained_and_two_at_once_certify_each_version
             let Some(id) = which else { break };
             assert!(is_there(&t, &acme, &format!("o{}", (n * 5) % 7), Some(id)).await, "{id}");
         }
+    });
+}
+
+#[test]
+fn metadata_that_do_not_open_count_as_locked_and_locks_stand_in_the_log() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        enable(&t, &acme, None).await;
+        let id = put(&t, &acme, "o", Lock::default()).await.unwrap().unwrap();
+        let until = t.house.now().plus_ms(DAY_MS);
+        let retention = Some(Retention { mode: LockMode::Governance, until });
+        let set = SetRetention { of: of(&acme, "o", Some(&id)), retention, bypass: false };
+        t.house.perform(acme.root.clone(), set).await.unwrap();
+        for hold in [true, false] {
+            let set = SetLegalHold { of: of(&acme, "o", Some(&id)), hold };
+            t.house.perform(acme.root.clone(), set).await.unwrap();
+        }
+        assert!(retained(destroy(&t, &acme, "o", &id, false).await));
+        destroy(&t, &acme, "o", &id, true).await.unwrap();
+        // Who destroyed by passing over governance is on record; a plain delete is a data event.
+        let page = t.house.acts(&acme.id, &ActFilter::default(), None, 100).await.unwrap();
+        let count = |name: &str| page.acts.iter().filter(|a| a.event_name == name).count();
+        assert_eq!(count("PutBucketObjectWormConfiguration"), 1);
+        assert_eq!((count("PutObjectRetention"), count("PutObjectLegalHold")), (1, 2));
+        assert_eq!(count("DeleteObjectVersion"), 1);
+        let id = put(&t, &acme, "o", Lock::default()).await.unwrap().unwrap();
+        assert_eq!(t.change("UPDATE object SET sealed_meta = header"), 1);
+        let refused = destroy(&t, &acme, "o", &id, true).await;
+        assert!(matches!(refused, Err(Failure::Damaged(_))), "{refused:?}");
+        assert_eq!(t.change("UPDATE object SET size = size"), 1, "it is still there");
+    });
+}
+
+#[test]
+fn a_term_that_ends_while_parts_come_does_not_hinder_the_object() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        enable(&t, &acme, None).await;
+        let retention = Some(Retention { mode: LockMode::Compliance, until: t.house.now().plus_ms(DAY_MS) });
+        let (tenant, named) = (acme.id.clone(), bucket(BUCKET));
+        let create = CreateUpload {
+            tenant: tenant.clone(),
+            bucket: named.clone(),
+            key: key("p"),
+            meta: ObjectMeta { lock: Lock { retention, legal_hold: true }, ..ObjectMeta::default() },
+            customer_key: None,
+        };
+        let upload = t.house.perform(acme.root.clone(), create).await.unwrap();
+        let part = PutPart {
+            tenant: tenant.clone(),
+            bucket: named.clone(),
+            key: key("p"),
+            upload: upload.clone(),
+            number: 1,
+            len: None,
+            customer_key: None,
+            body: Box::new(WholeBody::new(Bytes::from_static(b"part"))),
+        };
+        t.house.perform(acme.root.clone(), part).await.unwrap();
+        t.clock.advance_ms(2 * DAY_MS);
+        let complete = CompleteUpload {
+            tenant,
+            bucket: named,
+            key: key("p"),
+            upload,
+            parts: None,
+            part_min: 0,
+            size: None,
+            must_be_new: false,
+            must_have_md5: None,
+        };
+        let done = t.house.perform(acme.root.clone(), complete).await.unwrap();
+        assert_eq!(done.meta.lock, Lock { retention: None, legal_hold: true });
     });
 }

@@ -45,11 +45,25 @@ pub struct Destroyed {
     pub verification: Report,
 }
 
+/// Why an outcome does not show that the act was done.
+enum Doubt {
+    /// It says something else.
+    Wrong(String),
+    /// The process died between act and outcome: nobody knows.
+    Unknown,
+}
+
+impl From<&str> for Doubt {
+    fn from(why: &str) -> Self {
+        Self::Wrong(why.to_owned())
+    }
+}
+
 struct Search<'c> {
     certificate: &'c Certificate,
     digest: Hash,
     intent: Option<Result<(), String>>,
-    outcome: Option<Result<u64, String>>,
+    outcome: Option<Result<u64, Doubt>>,
 }
 
 fn text(raw: Option<&str>) -> Cow<'_, str> {
@@ -69,9 +83,11 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn outcome(&self, entry: &Entry, view: &EventView<'_>, result: Ended) -> Result<u64, String> {
-        if result != Ended::Done {
-            return Err(format!("the act ended as `{}`", result.word()));
+    fn outcome(&self, entry: &Entry, view: &EventView<'_>, result: Ended) -> Result<u64, Doubt> {
+        match result {
+            Ended::Done => {}
+            Ended::Unknown => return Err(Doubt::Unknown),
+            other => return Err(Doubt::Wrong(format!("the act ended as `{}`", other.word()))),
         }
         let detail: Value = view.detail.and_then(|d| serde_json::from_str(d).ok()).unwrap_or(Value::Null);
         let number = |name: &str| detail.get(name).and_then(Value::as_u64);
@@ -136,7 +152,12 @@ pub fn destruction(
     };
     let in_place = |why: String| violation(DESTRUCTION, place.clone(), why);
     search.intent.ok_or_else(|| missing("the intent"))?.map_err(in_place)?;
-    let outcome = search.outcome.ok_or_else(|| missing("the outcome"))?.map_err(in_place)?;
+    let outcome = search.outcome.ok_or_else(|| missing("the outcome"))?.map_err(|doubt| match doubt {
+        Doubt::Wrong(why) => in_place(why),
+        Doubt::Unknown => Problem::Unreadable(format!(
+            "nobody knows how {place} ended: the house stopped between the act and its outcome"
+        )),
+    })?;
     Ok(Destroyed {
         record: certificate.record,
         outcome,
@@ -148,4 +169,31 @@ pub fn destruction(
         log: certificate.log,
         verification: report,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(result: Ended) -> Result<u64, Doubt> {
+        let certificate = Certificate {
+            tenant: "1000000000000001".into(),
+            log: "log.example/trail/1".into(),
+            record: 3,
+            at_ms: 1_000,
+            items: Vec::new(),
+        };
+        let digest = certificate.digest();
+        let detail = format!("{{\"listSha256\":\"{digest}\",\"items\":0,\"bytes\":0}}");
+        let search = Search { certificate: &certificate, digest, intent: None, outcome: None };
+        let entry = Entry { kind: Kind::Outcome, index: 4, time_ms: 1_000, commitment: digest };
+        search.outcome(&entry, &EventView { detail: Some(&detail), ..EventView::default() }, result)
+    }
+
+    #[test]
+    fn an_outcome_that_nobody_knows_is_no_lie_and_no_proof() {
+        assert!(matches!(judged(Ended::Done), Ok(4)));
+        assert!(matches!(judged(Ended::Unknown), Err(Doubt::Unknown)));
+        assert!(matches!(judged(Ended::Failed), Err(Doubt::Wrong(_))));
+    }
 }

@@ -7,7 +7,8 @@
 //! ```
 //! The first two lines are associated data of what is sealed.
 //! Refuses: a file that others may read or write, a symbolic link's looser target, any other form.
-//! INVARIANT: a file is replaced whole (written beside it, synced, renamed): there is always one that opens.
+//! INVARIANT: a file is replaced whole, by one that was written beside it, synced, and opened again with what was given: there is
+//! always one that opens.
 
 mod hsm;
 
@@ -202,19 +203,35 @@ impl RootKey {
                 under_hsm(&self.0, (module, token, key), pin)?
             }
         };
-        let beside = path.with_extension("new");
-        let written = (|| {
-            if !replace && path.exists() {
-                return Err(std::io::Error::other("it exists already"));
-            }
+        let io = |e: std::io::Error| RootError::Io { path: shown(path), why: e.to_string() };
+        if !replace && path.exists() {
+            return Err(io(std::io::Error::other("it exists already")));
+        }
+        // A name of its own: nothing that somebody else put there is touched.
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let beside = path.with_file_name(format!(".{name}.{}", hex_text(&random_bytes::<8>())));
+        let written = self
+            .write_beside(&beside, &text, unlock)
+            .and_then(|()| std::fs::rename(&beside, path).and_then(|()| sync_folder(path)).map_err(io));
+        if written.is_err() {
+            // It may be there no more, or never have been.
             let _ = std::fs::remove_file(&beside);
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        }
+        written
+    }
+
+    /// Writes a new file and reads it again: what does not open with what was given is no protection but a loss.
+    fn write_beside(&self, path: &Path, text: &SecretText, unlock: &Unlock) -> Result<(), RootError> {
+        let written = (|| {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
             file.write_all(text.expose().as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&beside, path)?;
-            sync_folder(path)
+            file.sync_all()
         })();
-        written.map_err(|e: std::io::Error| RootError::Io { path: shown(path), why: e.to_string() })
+        written.map_err(|e: std::io::Error| RootError::Io { path: shown(path), why: e.to_string() })?;
+        if Self::load(path, unlock)?.fingerprint() == self.fingerprint() {
+            return Ok(());
+        }
+        Err(RootError::Form { path: shown(path) })
     }
 
     /// A value that tells two root keys apart and tells nothing about either.
@@ -257,6 +274,12 @@ fn read(path: &Path) -> Result<Vec<u8>, RootError> {
     let mut bytes = Vec::with_capacity(FILE_LEN_MAX as usize);
     file.take(FILE_LEN_MAX).read_to_end(&mut bytes).map_err(io)?;
     Ok(bytes)
+}
+
+fn hex_text(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    hex_of(bytes, &mut out);
+    out
 }
 
 fn hex_of(bytes: &[u8], out: &mut String) {
@@ -506,6 +529,27 @@ mod tests {
         }
         std::fs::write(&path, whole.replace("argon2id 65536", "argon2id 4000000000")).unwrap();
         assert!(matches!(RootKey::load(&path, &good), Err(RootError::Form { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_put_in_place_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.key");
+        let key = RootKey::create(&path).unwrap();
+        std::fs::write(folder.path().join("root.new"), "somebody's").unwrap();
+        std::fs::create_dir(folder.path().join("taken")).unwrap();
+        let good = with("correct horse battery");
+        // A folder stands where the file shall be; the passphrase for reading is not there.
+        for (to, unlock) in [("taken", &good), ("root.key", &Unlock::default())] {
+            let refused = key.write(&folder.path().join(to), &Protection::Passphrase, unlock, true);
+            assert!(refused.is_err(), "{to}");
+        }
+        key.write(&path, &Protection::Passphrase, &good, true).unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["root.key", "root.new", "taken"]);
+        assert_eq!(std::fs::read_to_string(folder.path().join("root.new")).unwrap(), "somebody's");
     }
 
     proptest::proptest! {

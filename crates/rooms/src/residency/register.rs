@@ -121,6 +121,13 @@ impl TransferState {
 }
 
 impl Transfer {
+    /// Whether a text has the form of an id: `tr-` and twelve letters and digits.
+    pub fn is_id(text: &str) -> bool {
+        text.strip_prefix("tr-").is_some_and(|rest| {
+            rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        })
+    }
+
     /// How it stands now.
     pub fn state(&self, now: Timestamp) -> TransferState {
         if self.ended_at.is_some() {
@@ -195,6 +202,11 @@ fn asked(tenant: &TenantId, action: &'static str, id: &str, write: bool) -> Aske
     }
 }
 
+/// What somebody told, short enough for a record: what is longer is refused.
+fn short(text: &str) -> String {
+    text.chars().take(TEXT_MAX).collect()
+}
+
 /// Registers a transfer: with it the tenant consents.
 #[derive(Clone, Debug)]
 pub struct RegisterTransfer {
@@ -220,9 +232,10 @@ impl Operation for RegisterTransfer {
     fn asks(&self) -> Asked {
         let mut asked = asked(&self.tenant, "bailee:RegisterTransfer", "*", true);
         asked.parameters = parameters(json!({
-            "to": self.to, "resources": self.resources.iter().take(RESOURCES_MAX).collect::<Vec<_>>(),
-            "basis": self.basis, "importer": self.told.importer.chars().take(TEXT_MAX).collect::<String>(),
-            "documents": self.told.documents.iter().take(DOCUMENTS_MAX).collect::<Vec<_>>(),
+            "to": short(&self.to), "basis": short(&self.basis), "importer": short(&self.told.importer),
+            "resources": self.resources.iter().take(RESOURCES_MAX).map(|r| short(r)).collect::<Vec<_>>(),
+            "documents": self.told.documents.iter().take(DOCUMENTS_MAX)
+                .map(|d| json!({ "name": short(&d.name), "sha256": short(&d.sha256) })).collect::<Vec<_>>(),
             "validUntil": self.valid_until.iso_ms(),
         }));
         asked
@@ -401,8 +414,7 @@ impl Operation for ChangeTransfer {
             TransferChange::End => "bailee:EndTransfer",
         };
         let mut asked = asked(&self.tenant, action, &self.id, true);
-        asked.parameters =
-            parameters(json!({ "reason": self.reason.chars().take(TEXT_MAX).collect::<String>() }));
+        asked.parameters = parameters(json!({ "reason": short(&self.reason) }));
         asked
     }
 

@@ -6,13 +6,14 @@ use bailee_crypto::envelope::{Context, Sealer, Suite};
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId};
 use md5::{Digest, Md5};
 
+use super::bucket::known;
 use super::encryption::{Encryption, cover_of, decide};
 use super::get::open_meta;
 use super::put::{Intake, Keep, raw, receive};
 use super::{Body, ObjectMeta, PutDone, object_asked, parts, quota, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
-use crate::{Failure, House, Thing};
+use crate::{Failure, House};
 
 /// Bytes of an appendable object (OSS: 5 GiB), and appends of one (ours).
 const BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
@@ -49,14 +50,10 @@ impl Operation for AppendObject {
             .db
             .read(move |tx| {
                 let mut tx = tx.tenant(&t);
-                let Some(there) = rows::bucket(&mut tx, &b)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &b));
-                };
-                if let Some(len) = len {
-                    quota::check_room(&mut tx, &there, len)?;
-                }
+                let there = known(&mut tx, &b)?;
+                quota::check_room(&mut tx, &there, len.unwrap_or(0))?;
                 let row = rows::object(&mut tx, &b, &k, None, true)?;
-                Ok((there, row))
+                Ok::<_, Failure>((there, row))
             })
             .await?;
         let opener = house.tenant_key(&self.tenant).await?;
@@ -149,9 +146,7 @@ impl Operation for AppendObject {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&tenant);
-                let Some(there) = rows::bucket(&mut tx, &bucket)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &bucket));
-                };
+                let there = known(&mut tx, &bucket)?;
                 let guard = there.guard(&opener, row.modified_at);
                 let now = rows::former(&mut tx, &bucket, &row.key)?;
                 match (&former, now) {

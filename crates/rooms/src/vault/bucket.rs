@@ -129,12 +129,7 @@ impl Operation for GetBucket {
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Bucket, Failure> {
-        let name = self.bucket.clone();
-        house
-            .db
-            .read(move |tx| rows::bucket(&mut tx.tenant(&self.tenant), &self.bucket).map_err(Failure::from))
-            .await?
-            .ok_or_else(|| Failure::not_found(Thing::Bucket, name))
+        house.known_bucket(&self.tenant, &self.bucket).await
     }
 }
 
@@ -149,6 +144,23 @@ impl Operation for ListBuckets {
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Vec<Bucket>, Failure> {
         house.db.read(move |tx| rows::buckets(&mut tx.tenant(&self.tenant)).map_err(Failure::from)).await
+    }
+}
+
+/// A bucket that must be there.
+pub(super) fn known(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<Bucket, Failure> {
+    rows::bucket(tx, bucket)?.ok_or_else(|| Failure::not_found(Thing::Bucket, bucket))
+}
+
+impl House {
+    /// The same, read for itself.
+    pub(super) async fn known_bucket(
+        &self,
+        tenant: &TenantId,
+        bucket: &BucketName,
+    ) -> Result<Bucket, Failure> {
+        let (tenant, bucket) = (tenant.clone(), bucket.clone());
+        self.db.read(move |tx| known(&mut tx.tenant(&tenant), &bucket)).await
     }
 }
 

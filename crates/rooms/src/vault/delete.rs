@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bailee_types::{BucketName, ObjectKey, TenantId};
 
+use super::bucket::known;
 use super::version::{Deleted, Versioning, shown_id};
 use super::{object_asked, rows};
 use crate::gate::{Asked, Intent, Operation, Touches};
-use crate::{Failure, House, Thing};
+use crate::{Failure, House};
 
 /// Deletes an object, or hides it where versions are kept; a missing one is fine (both dialects), a missing bucket is not.
 #[derive(Clone, Debug)]
@@ -37,9 +38,7 @@ impl Operation for DeleteObject {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                let Some(there) = rows::bucket(&mut tx, &self.bucket)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &self.bucket));
-                };
+                let there = known(&mut tx, &self.bucket)?;
                 let guard = there.guard(&opener, now);
                 let former = rows::former(&mut tx, &self.bucket, &self.key)?;
                 let found = former.is_some();

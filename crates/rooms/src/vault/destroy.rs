@@ -15,9 +15,10 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
 
+use super::bucket::known;
 use super::list::successor;
 use super::retain::Guard;
-use super::{Which, bucket_asked, rows};
+use super::{Upload, Which, bucket_asked, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::keys::TenantKey;
@@ -27,6 +28,8 @@ use crate::{Failure, House, Thing};
 pub const DESTROY_MAX: usize = 1_000;
 /// Versions looked at in one read, and reads of one act: what is retained is passed over, but not without end.
 const LOOK: u32 = 500;
+/// Bytes of a prefix: no key has more.
+const PREFIX_MAX: usize = 1_023;
 const LOOKS_MAX: u32 = 200;
 
 /// Destroys all versions, delete markers and uploads under way of the keys that it names, at most [`DESTROY_MAX`] in one act.
@@ -78,8 +81,7 @@ pub struct Destroyed {
 #[derive(Default)]
 struct Plan {
     versions: Vec<(ObjectKey, ObjectVersionId)>,
-    /// Keys and ids.
-    uploads: Vec<(ObjectKey, String)>,
+    uploads: Vec<Upload>,
     retained: u64,
     more: bool,
 }
@@ -100,12 +102,16 @@ impl Operation for DestroyObjects {
         let mut asked = bucket_asked(&self.tenant, &self.bucket, "oss:DestroyObjects");
         asked.class = Class::Management { write: true };
         asked.parameters = parameters(json!({
-            "bucket": self.bucket.as_str(), "prefix": self.prefix, "exact": self.exact,
+            "bucket": self.bucket.as_str(), "exact": self.exact,
+            "prefix": self.prefix.chars().take(PREFIX_MAX).collect::<String>(),
         }));
         asked
     }
 
     async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Destroyed, Failure> {
+        if self.prefix.len() > PREFIX_MAX {
+            return Err(Failure::invalid("prefix", format!("must have at most {PREFIX_MAX} bytes")));
+        }
         if self.exact {
             ObjectKey::parse(&self.prefix).map_err(|e| Failure::invalid("key", e.to_string()))?;
         }
@@ -128,9 +134,7 @@ impl Operation for DestroyObjects {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                let Some(there) = rows::bucket(&mut tx, &self.bucket)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &self.bucket));
-                };
+                let there = known(&mut tx, &self.bucket)?;
                 let work = self.destroy(&mut tx, &there.guard(&opener, at), plan)?;
                 let certificate = Certificate { items: work.items, ..certificate };
                 let done = Destruction {
@@ -192,9 +196,7 @@ impl DestroyObjects {
             .db
             .read(move |tx| {
                 let mut tx = tx.tenant(&this.tenant);
-                let Some(there) = rows::bucket(&mut tx, &this.bucket)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &this.bucket));
-                };
+                let there = known(&mut tx, &this.bucket)?;
                 this.look(&mut tx, &there.guard(&opener, now))
             })
             .await
@@ -211,7 +213,7 @@ impl DestroyObjects {
                 let left = DESTROY_MAX - plan.versions.len();
                 let uploads = rows::uploads(tx, &self.bucket, range, &nothing, left as u32 + 1)?;
                 plan.more = uploads.len() > left;
-                plan.uploads = uploads.into_iter().take(left).map(|u| (u.key, u.id)).collect();
+                plan.uploads = uploads.into_iter().take(left).collect();
                 return Ok(plan);
             };
             place = (last.key.to_string(), last.place);
@@ -238,7 +240,7 @@ impl DestroyObjects {
         for (key, action) in keys
             .into_iter()
             .flat_map(|key| ["oss:DeleteObject", "oss:DeleteObjectVersion"].map(|action| (key, action)))
-            .chain(plan.uploads.iter().map(|(key, _)| (key, "oss:AbortMultipartUpload")))
+            .chain(plan.uploads.iter().map(|upload| (&upload.key, "oss:AbortMultipartUpload")))
         {
             let object = Arn::object(&self.tenant, &self.bucket, key);
             house.ask_further(intent, action, (object, "ACS::OSS::Object")).await?;
@@ -269,11 +271,11 @@ impl DestroyObjects {
                 (None, _) => {}
             }
         }
-        for (key, id) in plan.uploads {
+        for Upload { key, id, begun_at } in plan.uploads {
             let Some(row) = rows::upload(tx, &self.bucket, &key, &id)? else { continue };
             rows::drop_parts_of_upload(tx, &self.bucket, &id, guard.now)?;
             rows::delete_upload(tx, &self.bucket, &key, &id)?;
-            work.items.push(self.item(&key, &row.wrapped_key, row.version.as_str(), (0, guard.now)));
+            work.items.push(self.item(&key, &row.wrapped_key, row.version.as_str(), (0, begun_at)));
         }
         Ok(work)
     }

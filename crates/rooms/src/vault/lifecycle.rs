@@ -429,10 +429,7 @@ impl House {
 
     async fn search(&self, tenant: &TenantId, bucket: &BucketName, at: Timestamp) -> Result<Search, Failure> {
         let rules = self.lifecycle_of(tenant, bucket).await?;
-        let (t, b) = (tenant.clone(), bucket.clone());
-        let there =
-            self.db.read(move |tx| rows::bucket(&mut tx.tenant(&t), &b).map_err(Failure::from)).await?;
-        let there = there.ok_or_else(|| Failure::not_found(Thing::Bucket, bucket))?;
+        let there = self.known_bucket(tenant, bucket).await?;
         let key = self.tenant_key(tenant).await?;
         Ok(Search {
             tenant: tenant.clone(),

@@ -7,6 +7,7 @@ use bailee_store::{BlobWriter, TenantTx};
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use bytes::{Bytes, BytesMut};
 
+use super::bucket::known;
 use super::encryption::{Encryption, decide};
 use super::version::{Versioning, shown_id};
 use super::{Body, BodyDigests, INLINE_MAX, ObjectMeta, object_asked, quota, rows};
@@ -70,22 +71,19 @@ impl Operation for PutObject {
             return Err(Failure::Body(format!("the body is larger than {PUT_MAX} bytes; use parts")));
         }
         let (tenant, bucket, len) = (self.tenant.clone(), self.bucket.clone(), self.len);
-        let known = house
+        let there = house
             .db
             .read(move |tx| {
                 let mut tx = tx.tenant(&tenant);
-                let known = rows::bucket(&mut tx, &bucket)?;
-                if let (Some(known), Some(len)) = (&known, len) {
-                    quota::check_room(&mut tx, known, len)?;
-                }
-                Ok::<_, Failure>(known)
+                let there = known(&mut tx, &bucket)?;
+                quota::check_room(&mut tx, &there, len.unwrap_or(0))?;
+                Ok::<_, Failure>(there)
             })
             .await?;
-        let Some(known) = known else { return Err(Failure::not_found(Thing::Bucket, &self.bucket)) };
-        self.meta.lock = known.lock_for(&self.meta.lock, house.now())?;
+        self.meta.lock = there.lock_for(&self.meta.lock, house.now())?;
         let version = ObjectVersionId::random();
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
-        let cover = decide(house, &self.tenant, &known, &mut self.meta, self.customer_key.as_ref()).await?;
+        let cover = decide(house, &self.tenant, &there, &mut self.meta, self.customer_key.as_ref()).await?;
         let (data_key, key_version, wrapped_key) = house.new_data_key(&release, &cover).await?;
         let suite = self.meta.encryption.as_ref().map_or(Suite::default(), Encryption::suite);
         let context =
@@ -119,13 +117,15 @@ impl Operation for PutObject {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&tenant);
-                let Some(there) = rows::bucket(&mut tx, &bucket)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &bucket));
-                };
+                let there = known(&mut tx, &bucket)?;
                 let former = condition.check(&mut tx, &opener, &bucket, &row.key)?;
                 let guard = there.guard(&opener, now);
                 rows::put_object(&mut tx, &bucket, &row, (former.as_ref(), there.versioning), &guard)?;
-                quota::check(&mut tx, &there)?;
+                // What replaces as much as it brings has room, also where there is too much already.
+                let replaced = former.as_ref().filter(|_| there.versioning == Versioning::Off);
+                if replaced.is_none_or(|former| former.size < row.size) {
+                    quota::check(&mut tx, &there)?;
+                }
                 Ok(there.versioning)
             })
             .await;

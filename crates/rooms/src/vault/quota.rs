@@ -8,10 +8,11 @@ use bailee_store::TenantTx;
 use bailee_types::{Arn, BucketName, TenantId};
 use serde_json::json;
 
+use super::bucket::known;
 use super::{Bucket, bucket_asked, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
-use crate::{Failure, House, Thing};
+use crate::{Failure, House};
 
 /// What lies in a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,9 +116,7 @@ impl Operation for GetUsage {
             .db
             .read(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                let Some(bucket) = rows::bucket(&mut tx, &self.bucket)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &self.bucket));
-                };
+                let bucket = known(&mut tx, &self.bucket)?;
                 let mut usage = rows::used(&mut tx, &self.bucket)?;
                 usage.uploads = rows::uploads_of(&mut tx, &self.bucket)?;
                 Ok((bucket, usage))

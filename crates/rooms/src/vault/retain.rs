@@ -323,10 +323,8 @@ impl Operation for GetLock {
         let opener = house.tenant_key_version(&tenant, row.key_version).await?;
         let lock = open_meta(&opener, &bucket, &row.version, &row.sealed_meta)?.lock;
         if lock.is_none() {
-            let (t, b) = (tenant.clone(), bucket.clone());
-            let there =
-                house.db.read(move |tx| rows::bucket(&mut tx.tenant(&t), &b).map_err(Failure::from)).await?;
-            if there.is_none_or(|b| b.settings.lock.is_none()) {
+            let there = house.known_bucket(&tenant, &bucket).await?;
+            if there.settings.lock.is_none() {
                 return Err(not_on());
             }
         }

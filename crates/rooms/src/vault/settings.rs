@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bailee_types::{BucketName, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::bucket::known;
 use super::encryption::Encryption;
 use super::retain::{LockRules, Worm};
 use super::{Bucket, bucket_asked, rows};
 use crate::gate::{Asked, Intent, Operation};
-use crate::{Failure, House, Thing};
+use crate::{Failure, House};
 
 /// All settings of a bucket but its versioning, rules and tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +43,7 @@ impl House {
             .write(move |tx| {
                 let mut tx = tx.tenant(&tenant);
                 for _ in 0..TRIES {
-                    let Some(mut there) = rows::bucket(&mut tx, &bucket)? else {
-                        return Err(Failure::not_found(Thing::Bucket, &bucket));
-                    };
+                    let mut there = known(&mut tx, &bucket)?;
                     let before = there.settings.clone();
                     let out = change(&mut there, now)?;
                     if there.settings == before
@@ -102,11 +101,6 @@ impl Operation for GetSettings {
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Bucket, Failure> {
-        let name = self.bucket.clone();
-        house
-            .db
-            .read(move |tx| rows::bucket(&mut tx.tenant(&self.tenant), &self.bucket).map_err(Failure::from))
-            .await?
-            .ok_or_else(|| Failure::not_found(Thing::Bucket, name))
+        house.known_bucket(&self.tenant, &self.bucket).await
     }
 }

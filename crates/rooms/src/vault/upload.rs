@@ -13,6 +13,7 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::bucket::known as known_bucket;
 use super::encryption::{Encryption, cover_of, decide};
 use super::put::{Condition, Intake, Keep, raw, receive, shown_version};
 use super::{Body, ObjectMeta, PutDone, bucket_asked, object_asked, parts, quota, rows};
@@ -241,11 +242,8 @@ impl Operation for CreateUpload {
         super::check_tags(&self.meta.tags, super::OBJECT_TAGS_MAX)?;
         let version = ObjectVersionId::random();
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
-        let (t, b) = (self.tenant.clone(), self.bucket.clone());
-        let known =
-            house.db.read(move |tx| rows::bucket(&mut tx.tenant(&t), &b).map_err(Failure::from)).await?;
-        let Some(known) = known else { return Err(Failure::not_found(Thing::Bucket, &self.bucket)) };
-        let cover = decide(house, &self.tenant, &known, &mut self.meta, self.customer_key.as_ref()).await?;
+        let there = house.known_bucket(&self.tenant, &self.bucket).await?;
+        let cover = decide(house, &self.tenant, &there, &mut self.meta, self.customer_key.as_ref()).await?;
         let (_, key_version, wrapped_key) = house.new_data_key(&release, &cover).await?;
         let key = house.tenant_key(&self.tenant).await?;
         let meta = serde_json::to_vec(&self.meta).map_err(|e| Failure::Bug(e.to_string()))?;
@@ -261,10 +259,7 @@ impl Operation for CreateUpload {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                let Some(bucket) = rows::bucket(&mut tx, &self.bucket)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &self.bucket));
-                };
-                bucket.lock_for(&lock, now)?;
+                known_bucket(&mut tx, &self.bucket)?.lock_for(&lock, now)?;
                 if rows::upload_count(&mut tx)? >= UPLOADS_MAX {
                     return Err(Failure::limit(Thing::Upload, "uploads under way", UPLOADS_MAX));
                 }
@@ -289,6 +284,15 @@ impl Operation for PutPart {
         if !(1..=PARTS_MAX).contains(&self.number) {
             return Err(Failure::invalid("partNumber", "must be from 1 to 10000"));
         }
+        let (t, b, len) = (self.tenant.clone(), self.bucket.clone(), self.len.unwrap_or(0));
+        house
+            .db
+            .read(move |tx| {
+                let mut tx = tx.tenant(&t);
+                let bucket = known_bucket(&mut tx, &b)?;
+                quota::check_room(&mut tx, &bucket, len)
+            })
+            .await?;
         let upload = known(house, &self.tenant, &self.bucket, &self.key, &self.upload).await?;
         let release = intent.release(&self.bucket, &self.key, &upload.version, house.now())?;
         let key = house.tenant_key_version(&self.tenant, upload.key_version).await?;
@@ -324,10 +328,8 @@ impl Operation for PutPart {
                 // It may have been put together or given up meanwhile.
                 there(&mut tx, &self.bucket, &self.key, &self.upload)?;
                 rows::put_part(&mut tx, &self.bucket, &self.upload, &row, now)?;
-                match rows::bucket(&mut tx, &self.bucket)? {
-                    Some(bucket) => quota::check(&mut tx, &bucket),
-                    None => Err(Failure::not_found(Thing::Bucket, &self.bucket)),
-                }
+                let bucket = known_bucket(&mut tx, &self.bucket)?;
+                quota::check(&mut tx, &bucket)
             })
             .await;
         if let Err(e) = kept {
@@ -367,10 +369,9 @@ impl Operation for CompleteUpload {
         meta.md5 = whole.etag;
         meta.crc64 = whole.crc64;
         meta.parts = Some(parts::digest(&chosen));
-        let (t, b) = (self.tenant.clone(), self.bucket.clone());
-        let place =
-            house.db.read(move |tx| rows::bucket(&mut tx.tenant(&t), &b).map_err(Failure::from)).await?;
-        let Some(place) = place else { return Err(Failure::not_found(Thing::Bucket, &self.bucket)) };
+        // A term that ended while the parts came holds nothing; it does not hinder the object.
+        meta.lock.retention = meta.lock.retention.filter(|term| house.now() < term.until);
+        let place = house.known_bucket(&self.tenant, &self.bucket).await?;
         meta.lock = place.lock_for(&meta.lock, house.now())?;
         let plain = serde_json::to_vec(&meta).map_err(|e| Failure::Bug(e.to_string()))?;
         let now = house.now();
@@ -403,12 +404,10 @@ impl Operation for CompleteUpload {
                     ));
                 }
                 rows::delete_upload(&mut tx, &self.bucket, &self.key, &self.upload)?;
-                let Some(bucket) = rows::bucket(&mut tx, &self.bucket)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &self.bucket));
-                };
+                let bucket = known_bucket(&mut tx, &self.bucket)?;
                 let (versioning, guard) = (bucket.versioning, bucket.guard(&opener, now));
                 rows::put_object(&mut tx, &self.bucket, &row, (former.as_ref(), versioning), &guard)?;
-                quota::check(&mut tx, &bucket)?;
+                // No byte is new: parts were counted when they came.
                 let shown = shown_version(versioning, &row.version);
                 Ok(PutDone { version: row.version, shown, size: row.size, meta, modified_at: now })
             })

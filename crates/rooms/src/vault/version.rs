@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use serde_json::json;
 
+use super::bucket::known;
 use super::get::info_of;
 use super::list::{fold, successor};
 use super::{ObjectInfo, bucket_asked, rows};
@@ -168,9 +169,7 @@ impl Operation for DeleteVersion {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                let Some(there) = rows::bucket(&mut tx, &self.bucket)? else {
-                    return Err(Failure::not_found(Thing::Bucket, &self.bucket));
-                };
+                let there = known(&mut tx, &self.bucket)?;
                 let mut guard = there.guard(&opener, now);
                 guard.bypass = self.bypass;
                 let gone = rows::delete_version(&mut tx, &self.bucket, &self.key, &self.which, &guard)?;

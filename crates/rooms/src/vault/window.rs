@@ -72,6 +72,11 @@ impl Operation for ReadObject {
         let row = find(house, &self.tenant, &self.bucket, &self.key, None).await?;
         let key = house.tenant_key_version(&self.tenant, row.key_version).await?;
         let info = info_of(&key, &self.bucket, &self.key, &row)?;
+        if let Some(target) = &info.meta.symlink {
+            return Err(Failure::Conflict(format!(
+                "the object is a symbolic link: what it means is `{target}`, which needs a grant of its own"
+            )));
+        }
         if self.start > info.size {
             return Err(Failure::Precondition("the object became shorter while it was read"));
         }

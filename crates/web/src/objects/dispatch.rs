@@ -387,7 +387,7 @@ impl Cx<'_> {
             crc64ecma: meta.crc64,
             checksum: None,
         });
-        let reply = reply::put_object(self.dialect, &digests, None);
+        let reply = reply::put_object(self.dialect, &digests);
         let reply = told(reply, self.dialect, &meta, put.customer_key.as_ref());
         Ok(reply.of_version(self.dialect, done.shown.as_deref(), false))
     }

@@ -135,6 +135,13 @@ pub(super) async fn read(Path(bucket): Path<String>, p: Posted<Tenant>) -> Respo
         choose: Box::new(|info: &ObjectInfo| Choice::Bytes { start: 0, end: info.size }),
     };
     match visit.site.house.perform(p.signed.caller.clone(), op).await {
+        Ok(content) if content.info.meta.symlink.is_some() => {
+            let target = content.info.meta.symlink.unwrap_or_default();
+            let text = visit
+                .lang
+                .t("This is a symbolic link; download what it means: ", "这是符号链接，请下载其目标：");
+            failure::invalid(visit, &format!("{text}{target}"))
+        }
         Ok(content) => {
             let first = stream::iter([Ok::<Bytes, Failure>(content.first)]);
             let body = match content.rest {

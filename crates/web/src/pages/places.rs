@@ -203,6 +203,9 @@ pub(super) async fn one(
     Path(id): Path<String>,
     Query(q): Query<HashMap<String, String>>,
 ) -> Response {
+    if !Transfer::is_id(&id) {
+        return failure::missing(&s.visit);
+    }
     let before = q.get("before").and_then(|n| n.parse().ok());
     let op = ListMoves { tenant: s.who.id.clone(), id, before, rows_max: PER_PAGE + 1 };
     match s.visit.site.house.perform(s.caller.clone(), op).await {
@@ -265,6 +268,9 @@ fn show(visit: &Visit, x: &Transfer, mut moves: Vec<Move>) -> Response {
 
 pub(super) async fn change(Path((id, what)): Path<(String, String)>, p: Posted<Tenant>) -> Response {
     let s = &p.signed;
+    if !Transfer::is_id(&id) {
+        return failure::missing(&s.visit);
+    }
     let change = match what.as_str() {
         "suspend" => TransferChange::Suspend,
         "resume" => TransferChange::Resume,

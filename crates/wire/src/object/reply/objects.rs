@@ -38,7 +38,7 @@ pub struct ObjectFacts<'a> {
 }
 
 /// The answer to PutObject.
-pub fn put_object(dialect: Dialect, digests: &Digests, encryption: Option<&Encryption>) -> Reply {
+pub fn put_object(dialect: Dialect, digests: &Digests) -> Reply {
     let mut reply = Reply::empty(200);
     reply.push("ETag", etag(dialect, &digests.md5_hex));
     match dialect {
@@ -50,7 +50,6 @@ pub fn put_object(dialect: Dialect, digests: &Digests, encryption: Option<&Encry
             }
         }
     }
-    push_encryption(&mut reply, dialect, encryption);
     reply
 }
 

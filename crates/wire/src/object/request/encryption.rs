@@ -24,12 +24,18 @@ pub struct Encryption {
 }
 
 /// A key that the customer keeps, as it comes with a request (S3 SSE-C).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CustomerKey {
     /// 32 bytes.
     pub key: SecretBytes,
     /// Their MD5 in base64, which answers repeat.
     pub md5: String,
+}
+
+impl std::fmt::Debug for CustomerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 impl PartialEq for CustomerKey {
