@@ -7,6 +7,7 @@
 //! INVARIANT: matching costs at most pattern length times text length: no pattern is exponential.
 
 mod action;
+mod bucket;
 mod condition;
 mod context;
 mod decide;
@@ -26,6 +27,7 @@ mod trie;
 mod trusting;
 mod verdict;
 
+pub use bucket::{is_s3, of_s3};
 pub use context::{Context, Request, Subject};
 pub use decide::{Phases, decide, decide_assume_role};
 pub use document::{

@@ -278,6 +278,11 @@ pub enum Failure {
         /// Bytes that there would be.
         used: u64,
     },
+    /// Public access to the bucket is blocked, and this would let everybody in.
+    #[error(
+        "{0} that lets everybody in needs public access, which is blocked; unblock it first (`?publicAccessBlock`)"
+    )]
+    PublicBlocked(&'static str),
     /// It is retained: nobody may destroy or shorten it yet.
     #[error("{0}")]
     Retained(String),
@@ -338,6 +343,7 @@ impl Failure {
             Self::InUse { .. } => "DeleteConflict",
             Self::Conflict(_) | Self::BucketState(_) => "Conflict",
             Self::Retained(_) => "Retained",
+            Self::PublicBlocked(_) => "PublicAccessBlocked",
             Self::Quota { .. } => "QuotaExceeded",
             Self::Append(_) => "Conflict",
             Self::Precondition(_) => "PreconditionFailed",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bailee_policy::{
     Context, Kind, Phases, Policy, PolicySet, Request, Subject, decide, decide_assume_role, decide_plainly,
-    explain,
+    explain, of_s3,
 };
 use bailee_types::{Arn, Timestamp};
 use libfuzzer_sys::fuzz_target;
@@ -35,6 +35,13 @@ fuzz_target!(|bytes: &[u8]| {
     // What is behind the document is asked for too.
     let (document, asked) =
         text.rsplit_once('\n').unwrap_or((text, "oss:GetObject acs:oss:*:1000000000000001:a/b"));
+    if let Ok(ours) = of_s3(document) {
+        // What is translated is read, or refused as any document is; it has as many statements.
+        if let Ok(policy) = Policy::parse_as(Kind::Bucket, &ours) {
+            let _ = policy.is_public();
+            assert!(policy.statements() > 0);
+        }
+    }
     for kind in KINDS {
         match Policy::parse_as(kind, document) {
             Ok(policy) => understood(policy, asked),

@@ -57,6 +57,8 @@ pub enum Principal {
         /// Whom it vouches for.
         subject: String,
     },
+    /// Nobody that we know: the request is not signed. Good for what a bucket's owner made public.
+    Anonymous,
     /// Provider staff.
     Operator {
         /// Who.
@@ -112,6 +114,15 @@ impl Caller {
     pub(crate) fn delivery(tenant: &TenantId) -> Self {
         let principal = Principal::System { worker: "trail delivery" };
         Self { delivers_to: Some(tenant.clone()), ..Self::new(principal, Origin::default()) }
+    }
+
+    /// Somebody who sent a request without a signature.
+    pub fn anonymous(origin: Origin) -> Self {
+        Self::new(Principal::Anonymous, origin)
+    }
+
+    pub(crate) fn is_anonymous(&self) -> bool {
+        matches!(self.principal, Principal::Anonymous)
     }
 
     pub(super) fn delivers_to(&self) -> Option<&TenantId> {
@@ -170,7 +181,7 @@ impl Caller {
             | Principal::User { tenant, .. }
             | Principal::Federated { tenant, .. } => Some(tenant),
             Principal::Session(s) => Some(&s.tenant),
-            Principal::Operator { .. } | Principal::System { .. } => None,
+            Principal::Anonymous | Principal::Operator { .. } | Principal::System { .. } => None,
         }
     }
 
@@ -181,6 +192,7 @@ impl Caller {
             Principal::User { name, .. } => name.as_str(),
             Principal::Session(s) => s.session.as_str(),
             Principal::Federated { subject, .. } => subject,
+            Principal::Anonymous => "anonymous",
             Principal::Operator { id, .. } => id.as_str(),
             Principal::System { worker } => worker,
         }
@@ -202,7 +214,7 @@ impl Caller {
             Principal::User { tenant, name, .. } => Some(Arn::user(tenant, name).to_string()),
             Principal::Session(s) => Some(s.arn()),
             Principal::Federated { provider, .. } => Some(provider.clone()),
-            Principal::Operator { .. } | Principal::System { .. } => None,
+            Principal::Anonymous | Principal::Operator { .. } | Principal::System { .. } => None,
         }
     }
 
@@ -244,7 +256,9 @@ impl Caller {
                 session: s.session.as_str(),
             },
             Principal::Federated { provider, .. } => Subject::Federated { provider_arn: provider },
-            Principal::Operator { .. } | Principal::System { .. } => Subject::Anonymous,
+            Principal::Anonymous | Principal::Operator { .. } | Principal::System { .. } => {
+                Subject::Anonymous
+            }
         }
     }
 

@@ -1,10 +1,11 @@
 //! What the policies say: the caller and the act in the words of the policy language.
 
-use bailee_policy::{Context, Explanation, Phases, PolicySet, Request, Verdict, decide, explain};
+use bailee_policy::{Context, Explanation, Phase, Phases, PolicySet, Request, Verdict, decide, explain};
 use bailee_types::{Arn, Timestamp};
 
-use super::{Asked, Caller, Principal, RefusalKind};
+use super::{Asked, Caller, Class, Principal, RefusalKind, Shared};
 use crate::identity::SelfService;
+use crate::vault::{ACL_NAME, Access};
 use crate::{Failure, House};
 
 /// What lets somebody do without a policy what no policy denies.
@@ -93,33 +94,66 @@ pub(crate) fn words<T>(
     with(&extra)
 }
 
-/// Calls `f` with the policies of a caller.
-pub(crate) fn phases<T>(caller: &Caller, f: impl FnOnce(&Phases<'_>) -> T) -> T {
+/// Calls `f` with the policies of a caller, and what the resource itself says.
+pub(crate) fn phases<T>(
+    caller: &Caller,
+    resource: Option<&PolicySet>,
+    f: impl FnOnce(&Phases<'_>) -> T,
+) -> T {
     let (session, identity): (Option<&PolicySet>, &[&PolicySet]) = match caller.principal() {
         Principal::User { policies, .. } => (None, &[policies]),
         Principal::Session(s) => (s.session_policy.as_deref(), &[&s.policies]),
         _ => (None, &[]),
     };
-    f(&Phases { control: None, session, identity, resource: None })
+    f(&Phases { control: None, session, identity, resource })
 }
 
-/// The no that policies say to an act, if they do.
-pub(super) fn refuses(caller: &Caller, asked: &Asked, now: Timestamp) -> Option<RefusalKind> {
+/// The no that policies say to an act of the account's own people, if they do; `access` are the bucket's own rules.
+pub(super) fn refuses(
+    caller: &Caller,
+    asked: &Asked,
+    access: Option<&Access>,
+    now: Timestamp,
+) -> Option<RefusalKind> {
+    let own_rules = access.and_then(|a| a.set.as_ref());
     let refuse = |resource: &Arn| {
         words(caller, asked, now, |context| {
             let request = Request { action: asked.action, resource, context };
-            phases(caller, |phases| of_verdict(&decide(phases, &request)))
+            phases(caller, own_rules, |phases| of_verdict(&decide(phases, &request)))
         })
     };
     std::iter::once(&asked.resource).chain(&asked.also).find_map(refuse)
 }
 
+/// What of a bucket's own rules lets a caller in who is none of its account's people. They read and write objects at most:
+/// what stands in the tenant's log as management is not for them.
+pub(super) fn shared(caller: &Caller, asked: &Asked, access: &Access, now: Timestamp) -> Option<Shared> {
+    let outside = access.outside.as_ref()?;
+    if asked.class != Class::Data || !asked.also.is_empty() {
+        return None;
+    }
+    words(caller, asked, now, |context| {
+        let request = Request { action: asked.action, resource: &asked.resource, context };
+        phases(caller, Some(outside), |phases| match decide(phases, &request) {
+            Verdict::Allow { phase: Phase::Resource, by } if by.policy == ACL_NAME => Some(Shared::Acl),
+            Verdict::Allow { phase: Phase::Resource, .. } => Some(Shared::Policy),
+            _ => None,
+        })
+    })
+}
+
 /// Why the policies say no, for the first resource that they say it about.
-pub(super) fn explanation(caller: &Caller, asked: &Asked, now: Timestamp) -> Option<Explanation> {
+pub(super) fn explanation(
+    caller: &Caller,
+    asked: &Asked,
+    access: Option<&Access>,
+    now: Timestamp,
+) -> Option<Explanation> {
+    let own_rules = access.and_then(|a| a.set.as_ref());
     std::iter::once(&asked.resource).chain(&asked.also).find_map(|resource| {
         words(caller, asked, now, |context| {
             let request = Request { action: asked.action, resource, context };
-            phases(caller, |phases| {
+            phases(caller, own_rules, |phases| {
                 (!decide(phases, &request).is_allowed()).then(|| explain(phases, &request))
             })
         })

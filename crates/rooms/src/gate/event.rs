@@ -46,7 +46,8 @@ pub(super) fn of_act(
             told.insert(EVENT_TIME.into(), at.time.iso().into());
             event.insert("management".into(), Value::Object(told));
         }
-        Principal::Operator { .. } | Principal::System { .. } => {
+        // Who is anonymous has no acts that are recorded.
+        Principal::Anonymous | Principal::Operator { .. } | Principal::System { .. } => {
             event.insert("platform".into(), platform(house, caller, asked, grant, at));
         }
     }

@@ -20,6 +20,8 @@ pub struct Intent {
     grant: Option<Coverage>,
     at: Option<Timestamp>,
     waits: bool,
+    /// What of the bucket's own rules lets the caller in, when he is none of its account's people.
+    shared: Option<Shared>,
     /// The transfer under which content leaves its jurisdiction by it.
     transfer: Option<String>,
     /// Data keys that were opened for it.
@@ -36,8 +38,17 @@ pub struct KeyRelease<'i> {
     version: &'i ObjectVersionId,
 }
 
+/// What lets somebody in who is none of an account's people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// The bucket's ACL.
+    Acl,
+    /// The bucket's policy.
+    Policy,
+}
+
 impl Intent {
-    pub(super) fn data_event(caller: Caller, asked: Asked) -> Self {
+    pub(super) fn data_event(caller: Caller, asked: Asked, shared: Option<Shared>) -> Self {
         let releases = AtomicU64::new(0);
         Self {
             caller,
@@ -46,6 +57,7 @@ impl Intent {
             grant: None,
             at: None,
             waits: false,
+            shared,
             transfer: None,
             releases,
             _in_flight: None,
@@ -63,7 +75,8 @@ impl Intent {
     ) -> Self {
         let releases = AtomicU64::new(0);
         let (record, at, flight) = (Some(record), Some(at), Some(flight));
-        Self { caller, asked, record, grant, at, waits, transfer, releases, _in_flight: flight }
+        let shared = None;
+        Self { caller, asked, record, grant, at, waits, shared, transfer, releases, _in_flight: flight }
     }
 
     /// Who acts.
@@ -84,6 +97,16 @@ impl Intent {
     /// The transfer under which content leaves its jurisdiction.
     pub(crate) fn transfer(&self) -> Option<&str> {
         self.transfer.as_deref()
+    }
+
+    /// Whether a tenant's own people act, or who was let in by the tenant; never an operator or a worker.
+    pub(crate) fn is_tenants(&self, tenant: &TenantId) -> bool {
+        self.caller.tenant() == Some(tenant) || self.shared.is_some() && self.asked.tenant == *tenant
+    }
+
+    /// What lets a stranger in.
+    pub(crate) fn shared(&self) -> Option<Shared> {
+        self.shared
     }
 
     /// The grant under which an operator acts.
@@ -110,7 +133,7 @@ impl Intent {
                 self.asked.resource
             )));
         }
-        if self.caller.tenant().is_some_and(|t| t == &self.asked.tenant) {
+        if self.is_tenants(&self.asked.tenant) {
             return Ok(KeyRelease { intent: self, seals_only: false, bucket, version });
         }
         if self.caller.delivers_to() == Some(&self.asked.tenant) && self.asked.action == "oss:PutObject" {

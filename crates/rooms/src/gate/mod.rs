@@ -32,7 +32,7 @@ pub use caller::{Caller, Origin, Principal};
 pub use count::ContentReads;
 pub(crate) use decision::{Leave, leave, of_verdict, phases, words};
 pub(crate) use intent::InFlight;
-pub use intent::{Intent, KeyRelease};
+pub use intent::{Intent, KeyRelease, Shared};
 pub(crate) use observed::{ObservedEnd, record_observed};
 pub(crate) use recent::RecentNonces;
 pub use refusal::{Refusal, RefusalKind};
@@ -41,6 +41,7 @@ pub(crate) use sweeper::{close_lost, register_instance, sweep};
 use crate::consent::Coverage;
 use crate::house::Counters;
 use crate::trail::{Draft, Kind};
+use crate::vault::Access;
 use crate::{Failure, House, consent, tickets};
 
 /// How an act is treated by the trail.
@@ -131,6 +132,7 @@ pub trait Operation: Send + 'static {
 pub struct Permit {
     caller: Caller,
     asked: Asked,
+    shared: Option<Shared>,
 }
 
 /// A permit that consent and residency do not forbid. Made by the gate only.
@@ -138,6 +140,7 @@ pub struct Permit {
 pub struct Cleared {
     caller: Caller,
     asked: Asked,
+    shared: Option<Shared>,
     grant: Option<Coverage>,
 }
 
@@ -179,17 +182,26 @@ impl House {
     }
 
     async fn authorize(self: &Arc<Self>, caller: Caller, asked: Asked) -> Result<Permit, Failure> {
+        let mut shared = None;
+        let access = match caller.principal() {
+            Principal::System { .. } | Principal::Operator { .. } => None,
+            _ => self.access_of(&asked.tenant, &asked.resource).await?,
+        };
         let no = match caller.principal() {
             _ if !caller::stage_allows(caller.stage(), asked.action) => Some(RefusalKind::SignInUnfinished),
             Principal::System { .. } => None,
             Principal::Operator { roles, .. } => (!caller::role_allows(roles, asked.action))
                 .then(|| RefusalKind::OperatorRole { role: roles.join(", ") }),
-            _ if caller.tenant() != Some(&asked.tenant) => Some(RefusalKind::NotYours),
             _ if caller.is_off_network() => Some(RefusalKind::KeyNetwork),
+            _ if caller.tenant() != Some(&asked.tenant) => {
+                shared = access.as_ref().and_then(|a| decision::shared(&caller, &asked, a, self.now()));
+                let no = if caller.is_anonymous() { RefusalKind::Unsigned } else { RefusalKind::NotYours };
+                shared.is_none().then_some(no)
+            }
             // Taking on a role asks two policies at once, his and the role's: the act does it.
             _ if asked.action.starts_with("sts:AssumeRole") => None,
             Principal::Federated { .. } => Some(RefusalKind::ImplicitDeny { phase: Phase::Identity }),
-            _ => match decision::refuses(&caller, &asked, self.now()) {
+            _ => match decision::refuses(&caller, &asked, access.as_deref(), self.now()) {
                 None => None,
                 Some(RefusalKind::ImplicitDeny { phase: Phase::Identity })
                     if self.has_leave(&caller, &asked).await? =>
@@ -200,19 +212,19 @@ impl House {
             },
         };
         match no {
-            None => Ok(Permit { caller, asked }),
-            Some(kind) => Err(self.refuse(&caller, &asked, kind).await),
+            None => Ok(Permit { caller, asked, shared }),
+            Some(kind) => Err(self.refuse(&caller, &asked, access.as_deref(), kind).await),
         }
     }
 
     async fn clear(self: &Arc<Self>, permit: Permit) -> Result<Cleared, Failure> {
-        let Permit { caller, asked } = permit;
+        let Permit { caller, asked, shared } = permit;
         let Principal::Operator { id, place, .. } = caller.principal() else {
-            return Ok(Cleared { caller, asked, grant: None });
+            return Ok(Cleared { caller, asked, shared, grant: None });
         };
         let (id, place) = (id.clone(), place.clone());
         if asked.touches == Touches::Nothing {
-            return Ok(Cleared { caller, asked, grant: None });
+            return Ok(Cleared { caller, asked, shared, grant: None });
         }
         let open = match asked.ticket.clone() {
             Some(ticket) => {
@@ -224,10 +236,10 @@ impl House {
             None => false,
         };
         if !open {
-            return Err(self.refuse(&caller, &asked, RefusalKind::NoTicket).await);
+            return Err(self.refuse(&caller, &asked, None, RefusalKind::NoTicket).await);
         }
         if asked.touches == Touches::Metadata {
-            return Ok(Cleared { caller, asked, grant: None });
+            return Ok(Cleared { caller, asked, shared, grant: None });
         }
         let now = self.now();
         let (wanted, operator) = (asked.clone(), id);
@@ -243,18 +255,18 @@ impl House {
             })
             .await?;
         match coverage {
-            Ok(grant) => Ok(Cleared { caller, asked, grant: Some(grant) }),
-            Err(no) => Err(self.refuse(&caller, &asked, no).await),
+            Ok(grant) => Ok(Cleared { caller, asked, shared, grant: Some(grant) }),
+            Err(no) => Err(self.refuse(&caller, &asked, None, no).await),
         }
     }
 
     async fn log_intent(self: &Arc<Self>, cleared: Cleared) -> Result<Intent, Failure> {
-        let Cleared { caller, asked, grant } = cleared;
+        let Cleared { caller, asked, shared, grant } = cleared;
         if asked.class == Class::Data && !caller.is_operator() {
             if caller.nonce().is_some_and(|nonce| !self.recent_nonces.is_new(nonce, self.now())) {
                 return Err(Failure::Replayed);
             }
-            return Ok(Intent::data_event(caller, asked));
+            return Ok(Intent::data_event(caller, asked, shared));
         }
         let log = self.log_keys(&asked.tenant).await?;
         let house = Arc::clone(self);
@@ -421,6 +433,13 @@ impl House {
         Failure::Refused(Refusal::recorded(intent.asked(), kind, intent.record()).explained(Some(why)))
     }
 
+    /// A no to a stranger whom the bucket's ACL lets in, but not to this object.
+    pub(crate) fn not_public(&self, intent: &Intent) -> Failure {
+        Counters::add(&self.counters().refusals, 1);
+        let kind = if intent.caller().is_anonymous() { RefusalKind::Unsigned } else { RefusalKind::NotYours };
+        Failure::Refused(Refusal::recorded(intent.asked(), kind, None))
+    }
+
     /// Asks a tenant's caller, within an act, for his right to a further one; a no is recorded.
     pub(crate) async fn ask_further(
         self: &Arc<Self>,
@@ -436,15 +455,25 @@ impl House {
             conditions: Vec::new(),
             ..intent.asked().clone()
         };
-        match decision::refuses(intent.caller(), &asked, self.now()) {
+        match decision::refuses(intent.caller(), &asked, None, self.now()) {
             None => Ok(()),
-            Some(kind) => Err(self.refuse(intent.caller(), &asked, kind).await),
+            Some(kind) => Err(self.refuse(intent.caller(), &asked, None, kind).await),
         }
     }
 
     /// Records a no and answers it. If even the no cannot be recorded, it is a no all the same.
-    async fn refuse(self: &Arc<Self>, caller: &Caller, asked: &Asked, kind: RefusalKind) -> Failure {
+    async fn refuse(
+        self: &Arc<Self>,
+        caller: &Caller,
+        asked: &Asked,
+        access: Option<&Access>,
+        kind: RefusalKind,
+    ) -> Failure {
         Counters::add(&self.counters().refusals, 1);
+        // Anybody can send what is not signed: he must not be able to fill a tenant's log, and there is nobody to name.
+        if caller.is_anonymous() {
+            return Failure::Refused(Refusal::recorded(asked, kind, None));
+        }
         // A tenant's caller who names something of another tenant is recorded in his own tenant's log: the
         // other tenant's log must not tell that something was there.
         let mut asked = asked.clone();
@@ -465,7 +494,7 @@ impl House {
         .await;
         let why = match kind {
             RefusalKind::ImplicitDeny { .. } | RefusalKind::ExplicitDeny { .. } => {
-                decision::explanation(caller, &asked, self.now())
+                decision::explanation(caller, &asked, access, self.now())
             }
             _ => None,
         };

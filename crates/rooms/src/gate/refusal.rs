@@ -21,6 +21,8 @@ pub enum RefusalKind {
     },
     /// The AccessKey may not be used from the caller's network.
     KeyNetwork,
+    /// Nobody signed the request, and what it asks for is not public.
+    Unsigned,
     /// The sign-in is not finished.
     SignInUnfinished,
     /// A policy denies it; which.
@@ -136,6 +138,9 @@ impl std::fmt::Display for Refusal {
                 "the AccessKey may not be used from your network; call from a network that its policy or the account's \
                  names, or ask your administrator"
             ),
+            RefusalKind::Unsigned => {
+                write!(f, "the request is not signed, and this is not public: sign it with an AccessKey")
+            }
             RefusalKind::SignInUnfinished => {
                 write!(
                     f,
@@ -195,6 +200,7 @@ fn code(kind: &RefusalKind) -> &'static str {
         RefusalKind::NotYours => "NotFound",
         RefusalKind::ImplicitDeny { .. } | RefusalKind::ExplicitDeny { .. } => "NoPermission",
         RefusalKind::KeyNetwork => "Forbidden.AccessKeyNetwork",
+        RefusalKind::Unsigned => "NoPermission.Unsigned",
         RefusalKind::SignInUnfinished => "NoPermission.SignInUnfinished",
         RefusalKind::OperatorRole { .. } => "NoPermission.OperatorRole",
         RefusalKind::NoTicket => "NoTicket",

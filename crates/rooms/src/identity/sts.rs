@@ -394,7 +394,7 @@ fn refuses(
     }
     Ok(gate::words(caller, &asked, now, |context| {
         let request = Request { action: "sts:AssumeRole", resource: &resource, context };
-        gate::phases(caller, |phases| {
+        gate::phases(caller, None, |phases| {
             let no = gate::of_verdict(&decide_assume_role(&trust, phases, &request))?;
             Some((no, explain_assume_role(&trust, phases, &request)))
         })

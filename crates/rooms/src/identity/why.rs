@@ -21,6 +21,7 @@ use super::settings::{SecurityPreference, SelfService};
 use super::{policy, role};
 use crate::consent::{self, parameters};
 use crate::gate::{Asked, Caller, Class, Intent, Leave, Operation, Phase, Refusal, Touches, leave};
+use crate::vault::{ACL_NAME, Access};
 use crate::{Failure, House};
 
 /// How many roles a chain may have before its further ends are not followed.
@@ -93,10 +94,12 @@ impl Operation for Why {
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Explanation, Failure> {
         check_action(&self.action)?;
         let now = house.now();
+        let access = house.access_of(&self.tenant, &self.resource).await?;
         house
             .db
             .read(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
+                let own_rules = access.as_ref().and_then(|a| a.set.as_ref());
                 let account = self.tenant.as_str();
                 let prefers = SecurityPreference::load(&mut tx)?;
                 let values: Vec<Vec<&str>> =
@@ -127,7 +130,7 @@ impl Operation for Why {
                     let request =
                         Request { action: &self.action, resource: &self.resource, context: &context };
                     let own = [set];
-                    let phases = Phases { identity: &own, ..Phases::default() };
+                    let phases = Phases { identity: &own, resource: own_rules, ..Phases::default() };
                     let why = match &trust {
                         // An account's root does not take roles on.
                         Some(_) if matches!(subject, Subject::Root { .. }) => {
@@ -239,6 +242,7 @@ impl Operation for WhoCan {
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Vec<Can>, Failure> {
         check_action(&self.action)?;
         let now = house.now();
+        let access = house.access_of(&self.tenant, &self.resource).await?;
         house
             .db
             .read(move |tx| {
@@ -257,6 +261,9 @@ impl Operation for WhoCan {
                         Vec::new()
                     }
                 };
+                if let Some(access) = &access {
+                    hear_bucket(access, &self.action, &self.resource, &mut all);
+                }
                 for (pseudonym, grant, until) in
                     consent::live_for(tx, &self.tenant, &self.action, &self.resource, now)?
                 {
@@ -283,6 +290,39 @@ impl Operation for WhoCan {
                 Ok(all)
             })
             .await
+    }
+}
+
+/// Adds whom the bucket's own rules let in, and what they deny those who are allowed.
+fn hear_bucket(access: &Access, action: &str, resource: &Arn, all: &mut Vec<Can>) {
+    let (mut lets, mut denies) = (Vec::new(), Vec::new());
+    for (name, policy, outside) in &access.rules {
+        for touch in policy.touching(action, resource) {
+            let place = format!("{name}, statement {}", touch.statement);
+            if touch.effect == Effect::Deny {
+                denies.push(format!("{} ({place})", touch.residual.join(" and ")));
+                continue;
+            }
+            let (everybody, mut only_if) = (*name == ACL_NAME, touch.residual);
+            if everybody {
+                only_if.clear();
+            }
+            if !outside {
+                only_if.push("the caller is of this account: public access is blocked".to_owned());
+            }
+            let principal = if everybody { "everybody" } else { "whom the bucket's policy names" };
+            lets.push(Can {
+                principal: principal.to_owned(),
+                path: vec![place],
+                only_if,
+                unless: Vec::new(),
+            });
+        }
+    }
+    all.append(&mut lets);
+    // The account's root is not limited by it.
+    for can in all.iter_mut().filter(|c| c.principal != "root") {
+        can.unless.extend(denies.iter().cloned());
     }
 }
 

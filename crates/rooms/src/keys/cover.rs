@@ -109,6 +109,10 @@ impl House {
         action: &'static str,
     ) -> Result<(), Failure> {
         let tenant: &TenantId = &intent.asked().tenant;
+        if intent.shared().is_some() {
+            // A bucket's rules let him to the object, not to the key.
+            return Err(Failure::Key(KeyProblem::Stranger));
+        }
         if intent.caller().tenant() != Some(tenant) {
             return Ok(());
         }

@@ -102,7 +102,8 @@ impl Operation for DeleteBucket {
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
-        house
+        let name = self.bucket.clone();
+        let done = house
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
@@ -117,7 +118,9 @@ impl Operation for DeleteBucket {
                 }
                 rows::delete_bucket(&mut tx, &self.bucket).map_err(Failure::from)
             })
-            .await
+            .await;
+        house.access.forget(&name);
+        done
     }
 }
 

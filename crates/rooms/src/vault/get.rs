@@ -12,7 +12,7 @@ use super::encryption::cover_of;
 use super::put::raw;
 use super::version::{Marker, Which, shown_id};
 use super::{ObjectInfo, ObjectMeta, object_asked, parts, rows};
-use crate::gate::{Asked, Intent, Operation};
+use crate::gate::{Asked, Intent, Operation, Shared};
 use crate::house::Counters;
 use crate::keys::{Cover, CustomerKey, TenantKey};
 use crate::{Failure, House, Thing};
@@ -76,12 +76,15 @@ impl Operation for GetObject {
 
     async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Content, Failure> {
         // The stream outlives this act, which only a tenant's data event may do: an operator reads in windows.
-        if intent.caller().tenant() != Some(&self.tenant) {
+        if !intent.is_tenants(&self.tenant) {
             return Err(Failure::Conflict("an operator reads an object in windows".into()));
         }
         let row = find(house, &self.tenant, &self.bucket, &self.key, self.which.as_ref()).await?;
         let key = house.tenant_key_version(&self.tenant, row.key_version).await?;
         let info = info_of(&key, &self.bucket, &self.key, &row)?;
+        if info.meta.private && intent.shared() == Some(Shared::Acl) {
+            return Err(house.not_public(intent));
+        }
         let (start, end) = match (self.choose)(&info) {
             Choice::Nothing => {
                 // Who has not the customer's key gets no headers either.

@@ -8,16 +8,19 @@
 //! INVARIANT: no changed byte is given out: a segment is authenticated before it leaves (I7).
 //! Key names are stored in clear, so that listing by prefix is possible; the white paper says so.
 
+mod access;
 mod append;
 mod bucket;
 mod clean;
 mod copy;
+mod cors;
 mod delete;
 mod destroy;
 mod encryption;
 mod get;
 mod lifecycle;
 mod list;
+mod meta;
 mod parts;
 mod put;
 mod quota;
@@ -38,12 +41,15 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub(crate) use access::{ACL_NAME, Access, AccessCache};
+pub use access::{AccessAct, Acl, BucketPolicy, ChangeAccess, GetObjectAcl, Public, SetObjectAcl};
 pub use append::AppendObject;
 use bucket::bucket_asked;
 pub(crate) use bucket::has_bucket;
 pub use bucket::{CreateBucket, DeleteBucket, GetBucket, ListBuckets};
 pub(crate) use clean::clean;
 pub use copy::CopyBody;
+pub use cors::{CorsRule, SetCors};
 pub use delete::DeleteObject;
 pub use destroy::{DESTROY_MAX, DestroyObjects, Destroyed, Destruction, GetDestruction, ListDestructions};
 pub use encryption::{DEFAULT_KEY_ALIAS, Encryption, SetEncryption};
@@ -54,8 +60,8 @@ pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
 pub use quota::{GetTenantUsage, GetUsage, SetQuota, SetTenantQuota, Usage};
 pub use retain::{
-    ChangeWorm, DefaultRetention, GetLock, Lock, LockMode, LockRules, LockWish, MayLock, ObjectAccess,
-    Retention, SetLegalHold, SetLockRules, SetRetention, VersionOf, Worm, WormAct,
+    ChangeWorm, DefaultRetention, GetLock, Lock, LockMode, LockRules, LockWish, MayLock, Retention,
+    SetLegalHold, SetLockRules, SetRetention, VersionOf, Worm, WormAct,
 };
 pub use scrub::{Damage, Scrub, Scrubbed};
 pub use settings::{GetSettings, Setting, Settings};
@@ -163,6 +169,9 @@ pub struct ObjectMeta {
     /// The object of the same bucket that is meant by it, when it is a symbolic link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symlink: Option<String>,
+    /// Whether it stays private where its bucket's ACL lets everybody in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
     /// How it is encrypted, when otherwise than every object is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::get::{find, open_meta};
+use super::meta::not_for_operators;
 use super::version::Versioning;
 use super::{Bucket, Which, bucket_asked, object_asked, rows};
 use crate::consent::parameters;
@@ -288,7 +289,7 @@ pub struct VersionOf {
 }
 
 impl VersionOf {
-    fn asked(&self, action: &'static str, class: Class) -> Asked {
+    pub(super) fn asked(&self, action: &'static str, class: Class) -> Asked {
         let mut asked = object_asked(&self.tenant, &self.bucket, &self.key, action, None);
         asked.class = class;
         asked.touches = Touches::Metadata;
@@ -318,7 +319,7 @@ impl Operation for GetLock {
 
     async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Lock, Failure> {
         let VersionOf { tenant, bucket, key, which } = self.of;
-        only_tenant(intent, &tenant)?;
+        not_for_operators(intent, &tenant)?;
         let row = find(house, &tenant, &bucket, &key, which.as_ref()).await?;
         let opener = house.tenant_key_version(&tenant, row.key_version).await?;
         let lock = open_meta(&opener, &bucket, &row.version, &row.sealed_meta)?.lock;
@@ -329,13 +330,6 @@ impl Operation for GetLock {
             }
         }
         Ok(lock)
-    }
-}
-
-fn only_tenant(intent: &Intent, tenant: &TenantId) -> Result<(), Failure> {
-    match intent.caller().tenant() == Some(tenant) {
-        true => Ok(()),
-        false => Err(Failure::Conflict("only the tenant sets and reads what holds its objects".into())),
     }
 }
 
@@ -380,25 +374,24 @@ impl Operation for SetRetention {
             check_until(wanted.until, now)?;
         }
         let (wanted, bypass) = (self.retention, self.bypass);
-        house
-            .change_lock(intent, self.of, move |lock| {
-                let old = lock.retention.filter(|r| now < r.until);
-                if let Some(old) = old {
-                    let shorter = wanted.is_none_or(|w| w.until < old.until);
-                    let softer = old.mode == LockMode::Compliance
-                        && wanted.is_none_or(|w| w.mode != LockMode::Compliance);
-                    let passed = bypass && old.mode == LockMode::Governance;
-                    if (shorter || softer) && !passed {
-                        let (until, mode) = (old.until.iso(), old.mode.word());
-                        return Err(Failure::Retained(format!(
-                            "the version is retained until {until} ({mode}); that can be made longer, not shorter or softer"
-                        )));
-                    }
+        let change = move |lock: &mut Lock| {
+            let old = lock.retention.filter(|r| now < r.until);
+            if let Some(old) = old {
+                let shorter = wanted.is_none_or(|w| w.until < old.until);
+                let softer =
+                    old.mode == LockMode::Compliance && wanted.is_none_or(|w| w.mode != LockMode::Compliance);
+                let passed = bypass && old.mode == LockMode::Governance;
+                if (shorter || softer) && !passed {
+                    let (until, mode) = (old.until.iso(), old.mode.word());
+                    return Err(Failure::Retained(format!(
+                        "the version is retained until {until} ({mode}); that can be made longer, not shorter or softer"
+                    )));
                 }
-                lock.retention = wanted;
-                Ok(())
-            })
-            .await
+            }
+            lock.retention = wanted;
+            Ok(())
+        };
+        change_lock(house, intent, self.of, change).await
     }
 }
 
@@ -413,74 +406,23 @@ impl Operation for SetLegalHold {
 
     async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<(), Failure> {
         let hold = self.hold;
-        house
-            .change_lock(intent, self.of, move |lock| {
-                lock.legal_hold = hold;
-                Ok(())
-            })
-            .await
+        let change = move |lock: &mut Lock| {
+            lock.legal_hold = hold;
+            Ok(())
+        };
+        change_lock(house, intent, self.of, change).await
     }
 }
 
-impl House {
-    /// Changes a version's lock; begins anew when its metadata were changed meanwhile.
-    async fn change_lock(
-        &self,
-        intent: &Intent,
-        of: VersionOf,
-        change: impl Fn(&mut Lock) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let VersionOf { tenant, bucket, key, which } = of;
-        only_tenant(intent, &tenant)?;
-        for _ in 0..TRIES {
-            let row = find(self, &tenant, &bucket, &key, which.as_ref()).await?;
-            let opener = self.tenant_key_version(&tenant, row.key_version).await?;
-            let mut meta = open_meta(&opener, &bucket, &row.version, &row.sealed_meta)?;
-            change(&mut meta.lock)?;
-            let plain = serde_json::to_vec(&meta).map_err(|e| Failure::Bug(e.to_string()))?;
-            let sealed = opener.seal_metadata(&bucket, &row.version, &plain);
-            let (t, b) = (tenant.clone(), bucket.clone());
-            let done = self
-                .db
-                .write(move |tx| {
-                    let mut tx = tx.tenant(&t);
-                    if rows::bucket(&mut tx, &b)?.is_none_or(|b| b.settings.lock.is_none()) {
-                        return Err(not_on());
-                    }
-                    rows::replace_meta(&mut tx, &row, &sealed).map_err(Failure::from)
-                })
-                .await?;
-            if done {
-                return Ok(());
-            }
-        }
-        Err(Failure::Unavailable("the object is written all the time; try again".into()))
-    }
-}
-
-/// How often a change is tried against writers.
-const TRIES: u32 = 8;
-
-/// Who may use a version: its account, as each. With `set` that it stays so; there is nothing else that could be set.
-#[derive(Clone, Debug)]
-pub struct ObjectAccess {
-    /// Of what.
-    pub of: VersionOf,
-    /// Whether it is set, not read.
-    pub set: bool,
-}
-
-impl Operation for ObjectAccess {
-    type Output = ();
-
-    fn asks(&self) -> Asked {
-        self.of.asked(if self.set { "oss:PutObjectAcl" } else { "oss:GetObjectAcl" }, Class::Data)
-    }
-
-    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
-        let VersionOf { tenant, bucket, key, which } = self.of;
-        find(house, &tenant, &bucket, &key, which.as_ref()).await.map(drop)
-    }
+/// Changes what holds a version.
+async fn change_lock(
+    house: &House,
+    intent: &Intent,
+    of: VersionOf,
+    change: impl Fn(&mut Lock) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let holds = |bucket: &Bucket| bucket.settings.lock.as_ref().map(drop).ok_or_else(not_on);
+    house.change_meta(intent, of, holds, |meta| change(&mut meta.lock)).await
 }
 
 /// Asks whether the caller may lock what he writes, or pass over governance.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bailee_types::{BucketName, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::access::{Acl, BucketPolicy, Public};
 use super::bucket::known;
+use super::cors::CorsRule;
 use super::encryption::Encryption;
 use super::retain::{LockRules, Worm};
 use super::{Bucket, bucket_asked, rows};
@@ -25,9 +27,25 @@ pub struct Settings {
     /// How new objects are encrypted, when otherwise than every object is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// Who besides the account's people may use it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub acl: Acl,
+    /// What else says who may use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<BucketPolicy>,
+    /// What of it may be public.
+    #[serde(skip_serializing_if = "is_default")]
+    pub public: Public,
+    /// Which pages of which origins may call it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cors: Vec<CorsRule>,
     /// Bytes that may lie here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<u64>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl House {
@@ -39,7 +57,9 @@ impl House {
         change: impl Fn(&mut Bucket, Timestamp) -> Result<T, Failure> + Send + Sync + 'static,
     ) -> Result<T, Failure> {
         let (tenant, bucket, now) = (tenant.clone(), bucket.clone(), self.now());
-        self.db
+        let name = bucket.clone();
+        let done = self
+            .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&tenant);
                 for _ in 0..TRIES {
@@ -54,7 +74,10 @@ impl House {
                 }
                 Err(Failure::Unavailable("the bucket's settings are changed all the time; try again".into()))
             })
-            .await
+            .await;
+        // Also when it failed: an answer that was lost on the way may have been stored.
+        self.access.forget(&name);
+        done
     }
 }
 
@@ -69,10 +92,16 @@ pub enum Setting {
     Worm,
     /// How new objects are encrypted.
     Encryption,
-    /// Who may use it: its account, as each bucket.
-    Access,
-    /// That it stays so; there is nothing else that could be set.
-    SetAccess,
+    /// Its ACL.
+    Acl,
+    /// Its policy.
+    Policy,
+    /// Whether its policy is public.
+    PolicyStatus,
+    /// What may be public.
+    Public,
+    /// Which pages may call it.
+    Cors,
 }
 
 /// Reads one of a bucket's settings.
@@ -94,8 +123,11 @@ impl Operation for GetSettings {
             Setting::Lock => "oss:GetBucketObjectWormConfiguration",
             Setting::Worm => "oss:GetBucketWorm",
             Setting::Encryption => "oss:GetBucketEncryption",
-            Setting::Access => "oss:GetBucketAcl",
-            Setting::SetAccess => "oss:PutBucketAcl",
+            Setting::Acl => "oss:GetBucketAcl",
+            Setting::Policy => "oss:GetBucketPolicy",
+            Setting::PolicyStatus => "oss:GetBucketPolicyStatus",
+            Setting::Cors => "oss:GetBucketCors",
+            Setting::Public => "oss:GetBucketPublicAccessBlock",
         };
         bucket_asked(&self.tenant, &self.bucket, action)
     }

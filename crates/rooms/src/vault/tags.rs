@@ -7,7 +7,9 @@ use bailee_types::{BucketName, ObjectKey, TenantId};
 use serde_json::json;
 
 use super::get::{find, open_meta};
-use super::{Which, bucket_asked, object_asked, rows};
+use super::meta::not_for_operators;
+use super::retain::VersionOf;
+use super::{ObjectMeta, Which, bucket_asked, object_asked, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::{Failure, House, Thing};
@@ -111,11 +113,7 @@ impl Operation for GetTags {
                 })
                 .await;
         };
-        if intent.caller().tenant() != Some(&tenant) {
-            return Err(Failure::Conflict(
-                "tags tell of content; an operator reads them with the object".into(),
-            ));
-        }
+        not_for_operators(intent, &tenant)?;
         let row = find(house, &tenant, &bucket, &key, which.as_ref()).await?;
         let opener = house.tenant_key_version(&tenant, row.key_version).await?;
         Ok(open_meta(&opener, &bucket, &row.version, &row.sealed_meta)?.tags)
@@ -152,29 +150,13 @@ impl Operation for SetTags {
                 .await;
         };
         check_tags(&self.tags, OBJECT_TAGS_MAX)?;
-        if intent.caller().tenant() != Some(&tenant) {
-            return Err(Failure::Conflict("only the tenant tags its objects".into()));
-        }
-        // Somebody may write the object, or tag it, meanwhile: then what was read does not count.
-        for _ in 0..TRIES {
-            let row = find(house, &tenant, &bucket, &key, which.as_ref()).await?;
-            let opener = house.tenant_key_version(&tenant, row.key_version).await?;
-            let mut meta = open_meta(&opener, &bucket, &row.version, &row.sealed_meta)?;
-            meta.tags.clone_from(&self.tags);
-            let plain = serde_json::to_vec(&meta).map_err(|e| Failure::Bug(e.to_string()))?;
-            let sealed = opener.seal_metadata(&bucket, &row.version, &plain);
-            let id = tenant.clone();
-            let done = house
-                .db
-                .write(move |tx| {
-                    rows::replace_meta(&mut tx.tenant(&id), &row, &sealed).map_err(Failure::from)
-                })
-                .await?;
-            if done {
-                return Ok(());
-            }
-        }
-        Err(Failure::Unavailable("the object is written all the time; try again".into()))
+        let of = VersionOf { tenant, bucket, key, which };
+        let tags = self.tags;
+        let change = |meta: &mut ObjectMeta| {
+            meta.tags.clone_from(&tags);
+            Ok(())
+        };
+        house.change_meta(intent, of, |_| Ok(()), change).await
     }
 }
 
@@ -197,6 +179,3 @@ impl Operation for MayTag {
         Ok(())
     }
 }
-
-/// How often a change of tags is tried against writers.
-const TRIES: u32 = 8;

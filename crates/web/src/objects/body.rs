@@ -32,25 +32,52 @@ pub(super) struct Found {
     pub(super) digests: Option<Digests>,
 }
 
+/// Where content comes from.
+pub(super) enum Source {
+    /// The body of a request.
+    Http(Incoming),
+    /// The file of a form, and how many bytes it may have, at least and at most.
+    Form { file: multer::Field<'static>, bytes: (u64, u64) },
+}
+
+impl Source {
+    /// What comes next: none at the end, nothing for what is no content.
+    async fn next(&mut self) -> Option<Result<Option<Bytes>, ()>> {
+        match self {
+            Self::Http(incoming) => {
+                Some(incoming.frame().await?.map(|frame| frame.into_data().ok()).map_err(drop))
+            }
+            Self::Form { file, .. } => match file.chunk().await {
+                Ok(Some(piece)) => Some(Ok(Some(piece))),
+                Ok(None) => None,
+                Err(_) => Some(Err(())),
+            },
+        }
+    }
+}
+
 /// An object's content on its way in.
 pub(super) struct Upload {
-    incoming: Incoming,
+    source: Source,
     decoder: Option<ChunkDecoder>,
     pending: std::collections::VecDeque<Bytes>,
     sums: Option<Checksums>,
     found: Arc<Mutex<Found>>,
+    /// Bytes of content so far.
+    taken: u64,
     ended: bool,
 }
 
 impl Upload {
     pub(super) fn new(
-        incoming: Incoming,
+        source: Source,
         decoder: Option<ChunkDecoder>,
         sums: Checksums,
     ) -> (Self, Arc<Mutex<Found>>) {
         let found = Arc::new(Mutex::new(Found::default()));
         let upload = Self {
-            incoming,
+            source,
+            taken: 0,
             decoder,
             pending: std::collections::VecDeque::new(),
             sums: Some(sums),
@@ -77,16 +104,25 @@ impl Upload {
             if self.ended {
                 return None;
             }
-            let frame = match tokio::time::timeout(IDLE, self.incoming.frame()).await {
+            let data = match tokio::time::timeout(IDLE, self.source.next()).await {
                 Err(_) => return Some(Err(cut("The body stopped arriving."))),
-                Ok(Some(Err(_))) => return Some(Err(cut("The connection broke before the body ended."))),
+                Ok(Some(Err(()))) => return Some(Err(cut("The connection broke before the body ended."))),
                 Ok(None) => {
                     self.ended = true;
                     continue;
                 }
-                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Ok(None))) => continue,
+                Ok(Some(Ok(Some(data)))) => data,
             };
-            let Ok(data) = frame.into_data() else { continue };
+            if let Source::Form { bytes: (_, max), .. } = &self.source {
+                self.taken += data.len() as u64;
+                if self.taken > *max {
+                    return Some(Err(ObjectError::because(
+                        Code::EntityTooLarge,
+                        "The file is larger than the form's policy allows.",
+                    )));
+                }
+            }
             match &mut self.decoder {
                 None => return Some(Ok(data)),
                 Some(decoder) => match decoder.push(data) {
@@ -119,6 +155,14 @@ impl Body for Upload {
 
     fn finish(&mut self) -> Result<BodyDigests, String> {
         let checked = (|| {
+            if let Source::Form { bytes: (min, _), .. } = &self.source
+                && self.taken < *min
+            {
+                return Err(ObjectError::because(
+                    Code::InvalidArgument,
+                    "The file is smaller than the form's policy allows.",
+                ));
+            }
             let mut sums = self.sums.take().ok_or_else(|| ObjectError::new(Code::InternalError))?;
             if let Some(decoder) = self.decoder.take() {
                 sums.trailers(&decoder.finish()?)?;

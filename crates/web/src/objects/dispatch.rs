@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailee_rooms::gate::{Caller, Operation};
+use bailee_rooms::gate::{Caller, Operation, Origin};
 use bailee_rooms::vault::{
-    AppendObject, Choice, Content, CreateBucket, DeleteBucket, GetBucket, GetObject, GetSettings,
-    ListBuckets, ListObjects, Listed, LockRules, ObjectAccess, ObjectInfo, ObjectMeta, ObjectPage, PutObject,
-    SetLockRules, SetVersioning, Setting, VersionOf, Versioning,
+    Acl, AppendObject, Choice, Content, CreateBucket, DeleteBucket, GetBucket, GetObject, ListBuckets,
+    ListObjects, Listed, LockRules, ObjectInfo, ObjectMeta, ObjectPage, PutObject, SetLockRules,
+    SetVersioning, Versioning,
 };
 use bailee_types::{BucketName, ObjectKey, RequestId, TenantId};
-use bailee_wire::object::auth::Verified;
+use bailee_wire::object::auth::{Payload, Scheme, Verified};
 use bailee_wire::object::reply::{self, BucketRow, Deleted, Gone, ListedObject, ObjectFacts, Owner, Page};
 use bailee_wire::object::{
-    BatchDelete, BucketSettings, Checksums, ChunkDecoder, Claims, Code, ContentHeaders, Described, Dialect,
-    Digests, Head, Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
+    BatchDelete, BucketSettings, CannedAcl, Checksums, ChunkDecoder, Claims, Code, ContentHeaders, Described,
+    Dialect, Digests, Head, Listing, ObjectError, ObjectRequest, Reply, Span, StorageClass, XML_BYTES_MAX,
 };
 use futures_util::{StreamExt, stream};
 use http::Response;
@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use parking_lot::Mutex;
 
 use super::answer::of_failure;
-use super::body::{Answer, Upload, collect};
+use super::body::{Answer, Found, Source, Upload, collect};
 use super::encryption::{customer_key, kept, of_object, told};
 use super::retain::{Named, lock_headers, lock_of};
 use super::version::which;
@@ -46,7 +46,8 @@ pub(super) async fn run(
     request: ObjectRequest,
     body: Incoming,
 ) -> Result<Response<Answer>, ObjectError> {
-    let Some(tenant) = cx.caller.tenant().cloned() else { return Err(ObjectError::new(Code::AccessDenied)) };
+    let own = matches!(request, ObjectRequest::CreateBucket { .. });
+    let tenant = cx.whose(request.bucket().filter(|_| !own)).await?;
     let reply = match request {
         ObjectRequest::GetObject(get) => return cx.get(tenant, *get, false).await,
         ObjectRequest::HeadObject(get) => return cx.get(tenant, *get, true).await,
@@ -59,6 +60,9 @@ pub(super) async fn run(
         ObjectRequest::ListParts(list) => cx.list_parts(tenant, list).await?,
         ObjectRequest::ListUploads(list) => cx.list_uploads(tenant, list).await?,
         ObjectRequest::PutObject(put) => cx.put(tenant, *put, None, body).await?,
+        ObjectRequest::Policy { bucket, act } => cx.policy(tenant, bucket, act, head, body).await?,
+        ObjectRequest::PolicyStatus { bucket } => cx.policy_status(tenant, bucket).await?,
+        ObjectRequest::Cors { bucket, act } => cx.cors(tenant, bucket, act, head, body).await?,
         ObjectRequest::GetObjectMeta { bucket, key, version } => {
             cx.meta(tenant, bucket, key, version).await?
         }
@@ -82,9 +86,8 @@ pub(super) async fn run(
             cx.get_symlink(tenant, Named { bucket, key, version }).await?
         }
         ObjectRequest::Acl { bucket, object, set } => cx.acl(tenant, (bucket, object), set).await?,
-        ObjectRequest::PublicAccessBlock { bucket } => {
-            cx.perform(GetSettings { tenant, bucket, setting: Setting::Access }).await?;
-            reply::public_access_block(cx.dialect)
+        ObjectRequest::PublicAccessBlock { bucket, act } => {
+            cx.public_access(tenant, bucket, act, head, body).await?
         }
         ObjectRequest::Stat { bucket } => cx.stat(tenant, bucket).await?,
         ObjectRequest::Quota { bucket, act, old } => cx.quota(tenant, bucket, (act, old), head, body).await?,
@@ -103,8 +106,8 @@ pub(super) async fn run(
             cx.delete_batch(tenant, bucket, (encoding_url, bypass), head, body).await?
         }
         ObjectRequest::ListBuckets(list) => cx.list_buckets(tenant, &list).await?,
-        ObjectRequest::CreateBucket { bucket, storage_class, locks } => {
-            cx.create_bucket(tenant, bucket, (storage_class, locks), head, body).await?
+        ObjectRequest::CreateBucket { bucket, storage_class, locks, acl } => {
+            cx.create_bucket(tenant, bucket, (storage_class, locks, acl), head, body).await?
         }
         ObjectRequest::HeadBucket { bucket } => {
             let found = cx.perform(GetBucket { tenant, bucket }).await?;
@@ -120,7 +123,9 @@ pub(super) async fn run(
         }
         ObjectRequest::GetBucketInfo { bucket } => {
             let found = cx.perform(GetBucket { tenant: tenant.clone(), bucket }).await?;
-            reply::bucket_info(&cx.row(&found), cx.owner(&tenant))
+            let settings = &found.settings;
+            let acl = settings.acl.word();
+            reply::bucket_info(&cx.row(&found), cx.owner(&tenant), acl, settings.public.is_blocked())
         }
         ObjectRequest::ListObjectsV1(list) => {
             let after = list.marker.clone().unwrap_or_default();
@@ -137,7 +142,36 @@ pub(super) async fn run(
     Ok(Answer::complete(reply.stamped(cx.dialect, cx.request_id.as_str(), HOST_ID)))
 }
 
+impl<'a> Cx<'a> {
+    /// Who sent no signature.
+    pub(super) fn anonymous(
+        objects: &'a Arc<Objects>,
+        origin: Origin,
+        dialect: Dialect,
+        request_id: &'a RequestId,
+    ) -> Self {
+        let unsigned =
+            Verified { scheme: Scheme::SigV4, access_key_id: String::new(), payload: Payload::Unsigned };
+        Self { objects, caller: Caller::anonymous(origin), dialect, request_id, verified: unsigned }
+    }
+}
+
 impl Cx<'_> {
+    /// Whose resources a request is about: the caller's, or those of an account whose bucket lets in others.
+    pub(super) async fn whose(&self, bucket: Option<&BucketName>) -> Result<TenantId, ObjectError> {
+        let shared = match bucket {
+            Some(bucket) => self.objects.house().shared_bucket(bucket).await.map_err(of_failure)?,
+            None => None,
+        };
+        shared.or_else(|| self.caller.tenant().cloned()).ok_or_else(|| {
+            // The same whether there is such a bucket or not.
+            ObjectError::because(
+                Code::AccessDenied,
+                "The request is not signed, and this is not public: sign it with an AccessKey.",
+            )
+        })
+    }
+
     pub(super) async fn perform<O: Operation>(&self, op: O) -> Result<O::Output, ObjectError> {
         self.objects.house().perform(self.caller.clone(), op).await.map_err(of_failure)
     }
@@ -257,7 +291,7 @@ impl Cx<'_> {
         self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
         let lock = lock_of(&put.lock);
         self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
-        let (upload, found) = self.upload(incoming, &put.claims, put.content_length)?;
+        let (upload, found) = self.upload(Source::Http(incoming), &put.claims, put.content_length)?;
         let op = AppendObject {
             tenant,
             bucket: put.bucket,
@@ -265,6 +299,7 @@ impl Cx<'_> {
             position,
             meta: ObjectMeta {
                 lock,
+                private: put.private,
                 encryption: put.encryption.map(kept),
                 ..meta_of(Described {
                     content_type: put.content_type,
@@ -282,26 +317,6 @@ impl Cx<'_> {
         };
         let reply = Reply::appended(done.size, &done.meta.md5, done.meta.crc64);
         Ok(told(reply, self.dialect, &done.meta, None))
-    }
-
-    /// Who may use it is its account, always: policies and roles of the account say which of its people.
-    async fn acl(
-        &self,
-        tenant: TenantId,
-        (bucket, object): (BucketName, Option<(ObjectKey, Option<String>)>),
-        set: bool,
-    ) -> Result<Reply, ObjectError> {
-        match object {
-            Some((key, version)) => {
-                let of = VersionOf { tenant: tenant.clone(), bucket, key, which: which(version)? };
-                self.perform(ObjectAccess { of, set }).await?;
-            }
-            None => {
-                let setting = if set { Setting::SetAccess } else { Setting::Access };
-                self.perform(GetSettings { tenant: tenant.clone(), bucket, setting }).await?;
-            }
-        }
-        Ok(if set { Reply::empty(200) } else { reply::acl(self.dialect, self.owner(&tenant)) })
     }
 
     async fn get_symlink(&self, tenant: TenantId, named: Named) -> Result<Reply, ObjectError> {
@@ -347,14 +362,25 @@ impl Cx<'_> {
         symlink: Option<ObjectKey>,
         incoming: Incoming,
     ) -> Result<Reply, ObjectError> {
-        refuse_others(put.storage_class)?;
         if symlink.is_some() && put.content_length.is_some_and(|n| n > 0) {
             return Err(ObjectError::because(Code::InvalidRequest, "A symbolic link has no content."));
         }
+        let upload = self.upload(Source::Http(incoming), &put.claims, put.content_length)?;
+        Ok(self.put_body(tenant, put, symlink, upload).await?.0)
+    }
+
+    /// Writes an object whose body is at hand; answers its MD5 as well.
+    pub(super) async fn put_body(
+        &self,
+        tenant: TenantId,
+        put: wire::PutObject,
+        symlink: Option<ObjectKey>,
+        (upload, found): (Upload, Arc<Mutex<Found>>),
+    ) -> Result<(Reply, String), ObjectError> {
+        refuse_others(put.storage_class)?;
         self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
         let lock = lock_of(&put.lock);
         self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
-        let (upload, found) = self.upload(incoming, &put.claims, put.content_length)?;
         let op = PutObject {
             customer_key: customer_key(put.customer_key.as_ref())?,
             tenant,
@@ -362,6 +388,7 @@ impl Cx<'_> {
             key: put.key,
             meta: ObjectMeta {
                 lock,
+                private: put.private,
                 symlink: symlink.map(|target| target.to_string()),
                 encryption: put.encryption.map(kept),
                 ..meta_of(Described {
@@ -389,16 +416,16 @@ impl Cx<'_> {
         });
         let reply = reply::put_object(self.dialect, &digests);
         let reply = told(reply, self.dialect, &meta, put.customer_key.as_ref());
-        Ok(reply.of_version(self.dialect, done.shown.as_deref(), false))
+        Ok((reply.of_version(self.dialect, done.shown.as_deref(), false), meta.md5))
     }
 
     /// A body on its way in, decoded and checked against what is claimed of it.
     pub(super) fn upload(
         &self,
-        incoming: Incoming,
+        source: Source,
         claims: &Claims,
         content_length: Option<u64>,
-    ) -> Result<(Upload, Arc<Mutex<super::body::Found>>), ObjectError> {
+    ) -> Result<(Upload, Arc<Mutex<Found>>), ObjectError> {
         let payload = &self.verified.payload;
         let decoder = if payload.is_chunked() {
             let len = content_length.ok_or_else(|| ObjectError::new(Code::MissingContentLength))?;
@@ -406,7 +433,7 @@ impl Cx<'_> {
         } else {
             None
         };
-        Ok(Upload::new(incoming, decoder, Checksums::new(claims, payload)))
+        Ok(Upload::new(source, decoder, Checksums::new(claims, payload)))
     }
 
     pub(super) async fn body_of(&self, head: &Head<'_>, body: Incoming) -> Result<bytes::Bytes, ObjectError> {
@@ -427,7 +454,7 @@ impl Cx<'_> {
         &self,
         tenant: TenantId,
         bucket: BucketName,
-        (storage_class, locks): (Option<StorageClass>, bool),
+        (storage_class, locks, acl): (Option<StorageClass>, bool, Option<CannedAcl>),
         head: &Head<'_>,
         body: Incoming,
     ) -> Result<Reply, ObjectError> {
@@ -435,6 +462,13 @@ impl Cx<'_> {
         let settings = BucketSettings::parse(&body, self.dialect)?;
         if storage_class.or(settings.storage_class).is_some_and(|c| c != StorageClass::Standard) {
             return Err(ObjectError::not_offered("storage classes other than Standard"));
+        }
+        if acl.is_some_and(|acl| super::access::kept(acl) != Acl::Private) {
+            return Err(ObjectError::because(
+                Code::AccessDenied,
+                "A new bucket blocks public access. Make it without a public ACL, unblock it (`?publicAccessBlock`), then \
+                 set the ACL.",
+            ));
         }
         let op = CreateBucket { tenant: tenant.clone(), bucket: bucket.clone(), region: settings.location };
         self.perform(op).await?;

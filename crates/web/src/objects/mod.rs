@@ -3,11 +3,13 @@
 //! Every answer is in the caller's dialect, errors included. Bodies stream in both directions in constant memory.
 //! INVARIANT: nothing of a body is kept unless its length, chunk signatures and checksums all held.
 
+mod access;
 mod answer;
 mod body;
 mod destroy;
 mod dispatch;
 mod encryption;
+mod form;
 mod lifecycle;
 mod quota;
 mod retain;
@@ -22,7 +24,7 @@ use bailee_rooms::gate::Origin;
 use bailee_rooms::identity::Presented;
 use bailee_types::RequestId;
 use bailee_wire::object::auth::{self, SigningKeyCache, Terms};
-use bailee_wire::object::{Code, Dialect, Head, Hosts, ObjectError, ObjectRequest};
+use bailee_wire::object::{Code, Dialect, Head, Hosts, ObjectError, ObjectRequest, Target};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -89,8 +91,9 @@ async fn handle(objects: &Arc<Objects>, request: Request<Incoming>, peer: Socket
     let dialect = Dialect::detect(&parts);
     let request_id = RequestId::random();
     let is_head = parts.method == http::Method::HEAD;
-    let answered = respond(objects, &parts, body, dialect, &request_id, peer).await;
-    let response = match answered {
+    let mut page = None;
+    let answered = respond(objects, &parts, body, dialect, &request_id, peer, &mut page).await;
+    let mut response = match answered {
         Ok(response) => response,
         Err(error) => {
             if error.status(dialect) >= 500 && error.code() != Code::NotImplemented {
@@ -99,6 +102,9 @@ async fn handle(objects: &Arc<Objects>, request: Request<Incoming>, peer: Socket
             Answer::complete(error.render(dialect, request_id.as_str(), HOST_ID, is_head))
         }
     };
+    if let Some(headers) = page {
+        response.headers_mut().extend(headers);
+    }
     objects.traffic.count_object(response.status().as_u16());
     response
 }
@@ -110,20 +116,31 @@ async fn respond(
     dialect: Dialect,
     request_id: &RequestId,
     peer: SocketAddr,
+    page: &mut Option<http::HeaderMap>,
 ) -> Result<Response<Answer>, ObjectError> {
     let head = Head::read(parts, dialect, &objects.hosts)?;
-    let auth::Auth::Signed(signed) = auth::parse(&head)? else {
-        return Err(ObjectError::because(
-            Code::AccessDenied,
-            "The request is not signed. Nothing here is public: sign it with an AccessKey of the bucket's tenant.",
-        ));
-    };
+    *page = objects.cors_headers(parts, head.target()).await;
+    if parts.method == http::Method::OPTIONS {
+        let reply = access::preflight(parts, page.as_ref(), dialect, request_id.as_str())?;
+        return Ok(Answer::complete(reply));
+    }
     let origin = Origin {
         source_ip: peer.ip().to_string(),
         user_agent: crate::origin::user_agent(&parts.headers),
         request_id: request_id.to_string(),
         channel: "ApiCall",
         secure: objects.secure,
+    };
+    let signed = match auth::parse(&head)? {
+        auth::Auth::Signed(signed) => signed,
+        auth::Auth::Anonymous => {
+            if let (Target::Bucket(bucket), Some(boundary)) = (head.target(), form::boundary(parts)) {
+                return form::post(objects, bucket, boundary, body, origin, request_id).await;
+            }
+            let request = ObjectRequest::parse(&head)?;
+            let cx = dispatch::Cx::anonymous(objects, origin, dialect, request_id);
+            return dispatch::run(cx, &head, request, body).await;
+        }
     };
     let presented = Presented {
         access_key_id: signed.access_key_id(),

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::HOST_ID;
 use super::answer::of_failure;
-use super::body::{Answer, slow};
+use super::body::{Answer, Source, slow};
 use super::dispatch::{Cx, link_target, meta_of, no_target, refuse_others};
 use super::encryption::{customer_key, kept, told};
 use super::retain::lock_of;
@@ -104,11 +104,11 @@ impl Cx<'_> {
         refuse_others(copy.storage_class)?;
         let permit = self.copy_permit()?;
         let of = TagsOf {
-            tenant: tenant.clone(),
+            tenant: self.whose(Some(&copy.source.bucket)).await?,
             bucket: copy.source.bucket.clone(),
             object: Some((copy.source.key.clone(), super::version::which(copy.source.version.clone())?)),
         };
-        let content = self.source(&tenant, copy.source, None).await?;
+        let content = self.source(&of.tenant, copy.source, None).await?;
         let from = Some(content.info.version_id()).filter(|_| !content.info.is_null);
         let source = &content.info.meta;
         let mut meta = match copy.described {
@@ -131,6 +131,7 @@ impl Cx<'_> {
         self.may_tag(&tenant, &copy.bucket, &copy.key, !meta.tags.is_empty()).await?;
         // What holds the source does not hold its copy.
         meta.lock = lock_of(&copy.lock);
+        meta.private = copy.private;
         // Nor is it encrypted like it, but as the copy says, or its bucket.
         meta.encryption = copy.encryption.map(kept);
         self.may_lock(&tenant, (&copy.bucket, &copy.key), &meta.lock).await?;
@@ -169,7 +170,7 @@ impl Cx<'_> {
         let lock = lock_of(&create.lock);
         self.may_lock(&tenant, (&create.bucket, &create.key), &lock).await?;
         let encryption = create.encryption.take().map(kept);
-        let meta = ObjectMeta { lock, encryption, ..meta_of(described) };
+        let meta = ObjectMeta { lock, encryption, private: create.private, ..meta_of(described) };
         let op = CreateUpload {
             customer_key: customer_key(create.customer_key.as_ref())?,
             tenant,
@@ -193,7 +194,7 @@ impl Cx<'_> {
         part: wire::UploadPart,
         incoming: Incoming,
     ) -> Result<Reply, ObjectError> {
-        let (upload, found) = self.upload(incoming, &part.claims, part.content_length)?;
+        let (upload, found) = self.upload(Source::Http(incoming), &part.claims, part.content_length)?;
         let op = PutPart {
             customer_key: customer_key(part.customer_key.as_ref())?,
             tenant,
@@ -223,7 +224,8 @@ impl Cx<'_> {
         part: wire::UploadPartCopy,
     ) -> Result<Response<Answer>, ObjectError> {
         let permit = self.copy_permit()?;
-        let content = self.source(&tenant, part.source, part.range).await?;
+        let from = self.whose(Some(&part.source.bucket)).await?;
+        let content = self.source(&from, part.source, part.range).await?;
         let put = PutPart {
             customer_key: customer_key(part.customer_key.as_ref())?,
             tenant,

@@ -23,6 +23,7 @@ pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
         | Failure::Conflict(_)
         | Failure::BucketState(_)
         | Failure::Retained(_)
+        | Failure::PublicBlocked(_)
         | Failure::Quota { .. }
         | Failure::Append(_)
         | Failure::InUse { .. }
@@ -84,6 +85,7 @@ pub(super) fn refusal(lang: Lang, refusal: &Refusal) -> String {
             "此 AccessKey 不允许从您的网络使用；请从其策略或账号策略所列的网络调用，或联系您的管理员"
                 .to_owned()
         }
+        RefusalKind::Unsigned => "请求未签名，而该内容并非公开：请使用 AccessKey 签名".to_owned(),
         RefusalKind::SignInUnfinished => "登录尚未完成；请先出示第二因素或设置新口令".to_owned(),
         RefusalKind::ImplicitDeny { .. } => {
             format!("您的策略均未允许对 `{object}` 执行 `{action}`；请联系您的管理员")

@@ -198,7 +198,7 @@ pub(super) fn inside(
                 b { (s.alias) } span.mono { (s.tenant) }
             },
         ),
-        Principal::Federated { .. } | Principal::System { .. } => (false, html! {}),
+        Principal::Anonymous | Principal::Federated { .. } | Principal::System { .. } => (false, html! {}),
     };
     let body = html! {
         div.app.desk[desk] {

@@ -111,6 +111,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/data/{bucket}", get(objects::list))
         .route("/console/data/{bucket}/read", post(objects::read))
         .route("/console/data/{bucket}/delete", post(objects::delete))
+        .route("/console/data/{bucket}/block", post(objects::block))
         .route("/console/data/{bucket}/destroy", post(destructions::destroy))
         .route("/console/destructions", get(destructions::list))
         .route("/console/destructions/{record}", get(destructions::one))

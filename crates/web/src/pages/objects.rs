@@ -7,7 +7,8 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::vault::{
-    Choice, DeleteObject, GetObject, GetUsage, ListBuckets, ListObjects, Listed, ObjectInfo, ObjectPage,
+    AccessAct, Acl, Bucket, ChangeAccess, Choice, DeleteObject, GetObject, GetSettings, GetUsage,
+    ListBuckets, ListObjects, Listed, ObjectInfo, ObjectPage, Public, Setting,
 };
 use bailee_types::{BucketName, ObjectKey};
 use bytes::Bytes;
@@ -61,6 +62,9 @@ pub(super) async fn list(
         Err(e) => return failure::page(&s.visit, &e),
     };
     let base = format!("/console/data/{bucket}");
+    // Who may not know its rules sees its objects all the same.
+    let op = GetSettings { tenant: s.who.id.clone(), bucket: bucket.clone(), setting: Setting::Policy };
+    let access = s.visit.site.house.perform(s.caller.clone(), op).await.ok();
     let act = |info: &ObjectInfo| {
         html! {
             form method="post" action={ (base) "/read" } { (csrf(&s.visit)) input type="hidden" name="key" value=(info.key); button.btn.slim { (t("Download", "下载")) } }
@@ -72,9 +76,57 @@ pub(super) async fn list(
         p.crumb { a href="/console/data" { (t("Data", "数据")) } " / " (bucket) }
         div.title { div { h1 { (bucket) } } }
         (table(&s.visit, &base, &q, &page, &act))
+        @if let Some(there) = &access { (who(&s.visit, &base, there)) }
         (super::destructions::form(&s.visit, &bucket, q.get("prefix").map(String::as_str).unwrap_or_default()))
     };
     inside(&s.visit, StatusCode::OK, bucket.as_str(), Some(Here::Data), &main)
+}
+
+/// Who besides the account's people may use a bucket.
+fn who(visit: &Visit, base: &str, bucket: &Bucket) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let settings = &bucket.settings;
+    let public = settings.public;
+    let crowd = settings.policy.as_ref().is_some_and(|p| p.is_public().unwrap_or(true));
+    let acl = match settings.acl {
+        _ if !public.acl => t("The account's people only.", "仅本账号人员。"),
+        Acl::Private => t("The account's people only.", "仅本账号人员。"),
+        Acl::PublicRead => t(
+            "Everybody may read and list every object that is not private itself.",
+            "任何人都可以读取和列出未单独设为私有的对象。",
+        ),
+        Acl::PublicReadWrite => {
+            t("Everybody may read, list, write and delete.", "任何人都可以读取、列出、写入和删除。")
+        }
+    };
+    html! {
+        div.card.pad #access { h2 { (t("Who may use it", "谁可以使用")) }
+            p { b { "ACL" } " " (acl) }
+            @match &settings.policy {
+                None => p { (t("The bucket has no policy.", "该存储桶没有策略。")) },
+                Some(policy) => {
+                    p { @if crowd && public.policy { b { (t("Its policy lets everybody in whom its conditions fit.", "其策略允许所有符合条件的人访问。")) } }
+                        @else if crowd { (t("Its policy would let everybody in; it is blocked, and holds for the account's people only.", "其策略会允许所有人访问；现已阻止，仅对本账号人员有效。")) }
+                        @else { (t("Its policy names whom it lets in.", "其策略指明了可以访问的人。")) } }
+                    details { summary { (t("The policy", "策略")) } pre { (policy.text()) } }
+                },
+            }
+            @if public.is_blocked() { p { (t("Public access is blocked.", "已阻止公共访问。")) } }
+            @else { form method="post" action={ (base) "/block" } { (csrf(visit)) p { (t("Public access is not blocked.", "未阻止公共访问。")) " " button.btn.slim.stop { (t("Block it", "阻止")) } } } }
+        }
+    }
+}
+
+pub(super) async fn block(Path(bucket): Path<String>, p: Posted<Tenant>) -> Response {
+    let visit = &p.signed.visit;
+    let Ok(bucket) = BucketName::parse(&bucket) else { return failure::missing(visit) };
+    let to = format!("/console/data/{bucket}#access");
+    let op =
+        ChangeAccess { tenant: p.signed.who.id.clone(), bucket, act: AccessAct::Public(Public::default()) };
+    match visit.site.house.perform(p.signed.caller.clone(), op).await {
+        Ok(()) => Redirect::to(&to).into_response(),
+        Err(e) => failure::page(visit, &e),
+    }
 }
 
 /// The operation behind a page of a bucket.

@@ -206,6 +206,7 @@ fn key(problem: &KeyProblem) -> String {
         KeyProblem::Token => "导入令牌不属于该密钥".to_owned(),
         KeyProblem::TokenExpired => "导入令牌已过期；请重新获取导入参数".to_owned(),
         KeyProblem::Ciphertext => "密文无法解开：已被改动，或加密上下文不同".to_owned(),
+        KeyProblem::Stranger => "该对象由 KMS 密钥加密，只有本账号的人员可以使用该密钥".to_owned(),
         KeyProblem::Customer => "客户密钥与写入该对象时所用的不同".to_owned(),
     }
 }

@@ -90,6 +90,14 @@ codes! {
     SymlinkToSymlink: "InvalidRequest" 400, "InvalidTargetType" 400, "0100-00000053", "The target of the symbolic link is a symbolic link.";
     /// A bucket or an account holds what it may.
     QuotaExceeded: "QuotaExceeded" 403, "QuotaExceeded" 403, "0100-00000050", "What may be stored is stored.";
+    /// A bucket has no policy.
+    NoBucketPolicy: "NoSuchBucketPolicy" 404, "NoSuchBucketPolicy" 404, "0100-00000054", "The bucket policy does not exist.";
+    /// A policy is not understood.
+    MalformedPolicy: "MalformedPolicy" 400, "InvalidPolicyDocument" 400, "0100-00000055", "The policy is not understood.";
+    /// A bucket lets no pages of other origins call it.
+    NoCors: "NoSuchCORSConfiguration" 404, "NoSuchCORSConfiguration" 404, "0100-00000056", "The CORS configuration does not exist.";
+    /// No rule lets the page's origin do what it asks for.
+    CorsForbidden: "AccessForbidden" 403, "AccessForbidden" 403, "0100-00000057", "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.";
     /// A bucket has no quota.
     NoQuota: "NoSuchQuotaConfiguration" 404, "NoSuchQuotaConfiguration" 404, "0100-00000051", "The bucket has no storage quota.";
     /// A bucket says nothing of encryption.

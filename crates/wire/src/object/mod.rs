@@ -34,6 +34,7 @@ mod chunk;
 mod dialect;
 pub(crate) mod encode;
 mod error;
+mod form;
 mod head;
 mod range;
 pub mod reply;
@@ -44,15 +45,17 @@ pub use checksum::{Algorithm, Checksums, Claims, Digests};
 pub use chunk::{ChunkContext, ChunkDecoder, Trailers};
 pub use dialect::Dialect;
 pub use error::{Code, ObjectError};
+pub use form::{FORM_BYTES_MAX, FORM_FIELDS_MAX, Form};
 pub use head::{Head, Hosts, Target};
 pub use range::{ByteRange, Span};
 pub use reply::Reply;
 pub use request::{
-    BatchDelete, BucketSettings, CompleteUpload, Conditions, ContentHeaders, CopyObject, CopySource,
-    CreateUpload, CustomerKey, Described, Encryption, GetObject, LifecycleRule, LifecycleRules, ListBuckets,
-    ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing, LockHeaders, LockSettings,
-    LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject, StorageClass, TagAct, TagList,
-    TagSet, UploadOf, UploadPart, UploadPartCopy, VersioningSettings, WormRequest, continuation_token,
-    quota_bytes, read_legal_hold, read_retention, worm_days,
+    BatchDelete, BucketSettings, CannedAcl, CompleteUpload, Conditions, ContentHeaders, CopyObject,
+    CopySource, CorsRule, CreateUpload, CustomerKey, Described, Encryption, GetObject, LifecycleRule,
+    LifecycleRules, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing,
+    LockHeaders, LockSettings, LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject,
+    StorageClass, TagAct, TagList, TagSet, UploadOf, UploadPart, UploadPartCopy, VersioningSettings,
+    WormRequest, continuation_token, cors_rules, public_access_block, quota_bytes, read_legal_hold,
+    read_retention, worm_days,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

@@ -49,6 +49,14 @@ impl Xml {
         self.close("Grantee");
     }
 
+    /// Everybody, as S3 writes it.
+    pub(super) fn everybody(&mut self) {
+        self.0
+            .push_str("<Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\">");
+        self.text("URI", "http://acs.amazonaws.com/groups/global/AllUsers");
+        self.close("Grantee");
+    }
+
     /// `<name>text</name>`, escaped.
     pub(super) fn text(&mut self, name: &str, text: &str) {
         self.open(name);

@@ -169,6 +169,9 @@ pub enum KeyProblem {
     /// The customer's key is not the one that was used.
     #[error("the customer key is not the one that the object was written with")]
     Customer,
+    /// The object is under a key of KMS, and its rules let somebody in who has no right to the key.
+    #[error("the object is under a key of KMS, which only the account's own people use")]
+    Stranger,
 }
 
 /// Reads a public key to which a data key is exported: SubjectPublicKeyInfo DER of the kind that `spec` names.

@@ -143,7 +143,9 @@ impl Kms<'_> {
                     KeyProblem::Material => (400, "InvalidKeyMaterial"),
                     KeyProblem::Token => (400, "InvalidImportToken"),
                     KeyProblem::TokenExpired => (400, "ExpiredImportToken"),
-                    KeyProblem::Ciphertext | KeyProblem::Customer => (400, "InvalidParameter"),
+                    KeyProblem::Ciphertext | KeyProblem::Customer | KeyProblem::Stranger => {
+                        (400, "InvalidParameter")
+                    }
                 };
                 RpcError::new(status, code, text)
             }

@@ -10,6 +10,7 @@
 //! INVARIANT: a security token is data here. OSS V1 may send it unsigned, so the server must bind a token to its
 //! AccessKey id before it believes either.
 
+mod form;
 mod keys;
 mod legacy;
 mod modern;
@@ -17,6 +18,7 @@ mod modern;
 use bailee_types::{SecretText, Timestamp};
 use subtle::ConstantTimeEq;
 
+pub use form::SignedForm;
 pub use keys::SigningKeyCache;
 
 use super::chunk::ChunkContext;

@@ -162,7 +162,7 @@ pub fn location(dialect: Dialect, region: &str) -> Reply {
 }
 
 /// The answer to GetBucketInfo (OSS).
-pub fn bucket_info(row: &BucketRow<'_>, owner: Owner<'_>) -> Reply {
+pub fn bucket_info(row: &BucketRow<'_>, owner: Owner<'_>, acl: &str, blocks_public: bool) -> Reply {
     let mut xml = Xml::document();
     xml.open("BucketInfo");
     xml.open("Bucket");
@@ -171,8 +171,9 @@ pub fn bucket_info(row: &BucketRow<'_>, owner: Owner<'_>) -> Reply {
     xml.text("Comment", "");
     write_owner(&mut xml, owner);
     xml.open("AccessControlList");
-    xml.text("Grant", "private");
+    xml.text("Grant", acl);
     xml.close("AccessControlList");
+    xml.plain("BlockPublicAccess", blocks_public);
     xml.close("Bucket");
     xml.close("BucketInfo");
     Reply::xml(xml)

@@ -7,6 +7,7 @@
 //! INVARIANT: fields are parsed at this edge; buckets and keys are valid, numbers are within limits, header values
 //! that will be sent back hold no control characters.
 
+mod access;
 mod encryption;
 mod get;
 mod lifecycle;
@@ -23,6 +24,7 @@ use std::borrow::Cow;
 use bailee_types::{BucketName, ObjectKey};
 use http::Method;
 
+pub use access::{CannedAcl, CorsRule, cors_rules, public_access_block};
 pub use encryption::{CustomerKey, Encryption};
 pub use get::{Conditions, GetObject, Overrides, TagList};
 pub use lifecycle::{LifecycleRule, LifecycleRules};
@@ -60,6 +62,8 @@ pub enum ObjectRequest {
         storage_class: Option<StorageClass>,
         /// Whether it retains single versions from the beginning.
         locks: bool,
+        /// The ACL that a header names.
+        acl: Option<CannedAcl>,
     },
     /// `HEAD /bucket`.
     HeadBucket {
@@ -141,19 +145,40 @@ pub enum ObjectRequest {
         /// Which version; the current one when missing.
         version: Option<String>,
     },
-    /// `GET` or `PUT` of `?acl`, on a bucket or an object. What is set is `private`: anything else is not offered.
+    /// `GET` or `PUT` of `?acl`, on a bucket or an object. What is set is a canned one; of an object `private` or `default`.
     Acl {
         /// The bucket.
         bucket: BucketName,
         /// The object and its version, when it is one's.
         object: Option<(ObjectKey, Option<String>)>,
-        /// Whether it is set.
-        set: bool,
+        /// What is set; none: it is read.
+        set: Option<CannedAcl>,
     },
-    /// `GET /bucket?publicAccessBlock`: nothing here is public.
+    /// `GET`, `PUT` or `DELETE` of `/bucket?publicAccessBlock`; the body of a PUT is read by [`public_access_block`].
     PublicAccessBlock {
         /// The bucket.
         bucket: BucketName,
+        /// What is done.
+        act: TagAct,
+    },
+    /// `GET`, `PUT` or `DELETE` of `/bucket?policy`; the body of a PUT is the document.
+    Policy {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is done.
+        act: TagAct,
+    },
+    /// `GET /bucket?policyStatus`.
+    PolicyStatus {
+        /// The bucket.
+        bucket: BucketName,
+    },
+    /// `GET`, `PUT` or `DELETE` of `/bucket?cors`; the body of a PUT is read by [`cors_rules`].
+    Cors {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is done.
+        act: TagAct,
     },
     /// `GET /bucket?stat` (OSS).
     Stat {
@@ -454,6 +479,23 @@ impl ObjectRequest {
         }
     }
 
+    /// Reads what a form asks for: the head of [`super::Form::put_head`]. How long the file is, it does not say.
+    ///
+    /// # Errors
+    /// As [`ObjectRequest::parse`].
+    pub fn of_form(head: &Head<'_>) -> Result<PutObject, ObjectError> {
+        if let Some(name) = unusual(head)? {
+            return Err(ObjectError::not_offered(&name));
+        }
+        if upload::copies(head) {
+            return Err(ObjectError::not_offered("forms with a source to copy"));
+        }
+        match &head.target {
+            Target::Object(bucket, key) => put::of_form(head, bucket.clone(), key.clone()),
+            _ => Err(ObjectError::new(Code::InvalidRequest)),
+        }
+    }
+
     /// The operation's name, e.g. `GetObject`; what is not offered is `NotOffered`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -487,11 +529,26 @@ impl ObjectRequest {
             Self::Append { .. } => "AppendObject",
             Self::PutSymlink { .. } => "PutSymlink",
             Self::GetSymlink { .. } => "GetSymlink",
-            Self::Acl { object: None, set: false, .. } => "GetBucketAcl",
+            Self::Acl { object: None, set: None, .. } => "GetBucketAcl",
             Self::Acl { object: None, .. } => "PutBucketAcl",
-            Self::Acl { set: false, .. } => "GetObjectAcl",
+            Self::Acl { set: None, .. } => "GetObjectAcl",
             Self::Acl { .. } => "PutObjectAcl",
-            Self::PublicAccessBlock { .. } => "GetPublicAccessBlock",
+            Self::PublicAccessBlock { act, .. } => match act {
+                TagAct::Get => "GetPublicAccessBlock",
+                TagAct::Put => "PutPublicAccessBlock",
+                TagAct::Delete => "DeletePublicAccessBlock",
+            },
+            Self::Policy { act, .. } => match act {
+                TagAct::Get => "GetBucketPolicy",
+                TagAct::Put => "PutBucketPolicy",
+                TagAct::Delete => "DeleteBucketPolicy",
+            },
+            Self::PolicyStatus { .. } => "GetBucketPolicyStatus",
+            Self::Cors { act, .. } => match act {
+                TagAct::Get => "GetBucketCors",
+                TagAct::Put => "PutBucketCors",
+                TagAct::Delete => "DeleteBucketCors",
+            },
             Self::Stat { .. } => "GetBucketStat",
             Self::Quota { act, .. } => match act {
                 TagAct::Get => "GetBucketStorageQuota",
@@ -556,7 +613,10 @@ impl ObjectRequest {
             | Self::Destroy { bucket, .. }
             | Self::Stat { bucket }
             | Self::Acl { bucket, .. }
-            | Self::PublicAccessBlock { bucket }
+            | Self::PublicAccessBlock { bucket, .. }
+            | Self::Policy { bucket, .. }
+            | Self::PolicyStatus { bucket }
+            | Self::Cors { bucket, .. }
             | Self::Quota { bucket, .. }
             | Self::Lock { bucket, .. }
             | Self::Lifecycle { bucket, .. }
@@ -610,6 +670,13 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
     if let (["acl"], Some(act @ (TagAct::Get | TagAct::Put))) = (sub, TagAct::of(method)) {
         return acl(head, bucket, None, act == TagAct::Put);
     }
+    if let ([what @ ("publicAccessBlock" | "policy" | "cors")], Some(act)) = (sub, TagAct::of(method)) {
+        return Ok(match *what {
+            "policy" => ObjectRequest::Policy { bucket, act },
+            "cors" => ObjectRequest::Cors { bucket, act },
+            _ => ObjectRequest::PublicAccessBlock { bucket, act },
+        });
+    }
     if let (["encryption"], Some(act)) = (sub, TagAct::of(method)) {
         return Ok(ObjectRequest::Encryption { bucket, act });
     }
@@ -644,7 +711,7 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
         (&Method::GET, ["versions"]) => ObjectRequest::ListVersions(version::list(head, bucket)?),
         (&Method::GET, ["uploads"]) => ObjectRequest::ListUploads(upload::uploads(head, bucket)?),
         (&Method::GET, ["location"]) => ObjectRequest::GetBucketLocation { bucket },
-        (&Method::GET, ["publicAccessBlock"]) => ObjectRequest::PublicAccessBlock { bucket },
+        (&Method::GET, ["policyStatus"]) => ObjectRequest::PolicyStatus { bucket },
         (&Method::GET, ["stat"]) if head.dialect == Dialect::Oss => ObjectRequest::Stat { bucket },
         (&Method::GET, ["bucketInfo"]) if head.dialect == Dialect::Oss => {
             ObjectRequest::GetBucketInfo { bucket }
@@ -653,6 +720,7 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
             bucket,
             storage_class: put::storage_class(head)?,
             locks: locks_from_the_start(head)?,
+            acl: access::canned(head)?,
         },
         (&Method::HEAD, []) => ObjectRequest::HeadBucket { bucket },
         (&Method::DELETE, []) => ObjectRequest::DeleteBucket { bucket },
@@ -769,16 +837,13 @@ fn acl(
     object: Option<(ObjectKey, Option<String>)>,
     set: bool,
 ) -> Result<ObjectRequest, ObjectError> {
-    let prefix = head.words().prefix;
-    let canned = |name: &str| {
-        Ok::<_, ObjectError>(head.header(&format!("{prefix}{name}"))?.is_some_and(|v| !v.is_empty()))
-    };
-    if set && !canned("acl")? && !canned("object-acl")? {
+    let canned = access::canned(head)?;
+    if set && canned.is_none() {
         return Ok(ObjectRequest::NotOffered {
             name: Cow::Borrowed("an ACL other than a canned one in a header"),
         });
     }
-    Ok(ObjectRequest::Acl { bucket, object, set })
+    Ok(ObjectRequest::Acl { bucket, object, set: canned.filter(|_| set) })
 }
 
 /// Whether a sub-resource is a version's legal hold, or its retention.
@@ -876,10 +941,14 @@ fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
         }
         if matches!(rest, "acl" | "object-acl") {
             let value = head.header(name.as_str())?.unwrap_or_default();
-            if !matches!(
-                value,
-                "" | "private" | "default" | "bucket-owner-full-control" | "bucket-owner-read"
-            ) {
+            // Of a single object nothing can be said but that it stays private: its bucket's ACL or policy opens it.
+            let on_bucket = matches!(head.target, Target::Bucket(_));
+            let known = match CannedAcl::parse(value) {
+                Some(CannedAcl::PublicRead | CannedAcl::PublicReadWrite) => on_bucket,
+                Some(_) => true,
+                None => value.is_empty(),
+            };
+            if !known {
                 return Ok(Some(Cow::Owned(format!("{name}: {}", super::encode::shown(value)))));
             }
         }

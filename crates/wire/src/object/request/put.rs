@@ -33,6 +33,8 @@ pub struct PutObject {
     pub metadata: Vec<(String, String)>,
     /// Tags.
     pub tags: TagSet,
+    /// Whether it stays private where its bucket's ACL lets everybody in.
+    pub private: bool,
     /// What shall hold it.
     pub lock: super::LockHeaders,
     /// The storage class asked for.
@@ -112,17 +114,23 @@ impl StorageClass {
 }
 
 pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<PutObject, ObjectError> {
+    Ok(PutObject { content_length: length(head)?, ..of_form(head, bucket, key)? })
+}
+
+/// All but how long the body is.
+pub(super) fn of_form(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<PutObject, ObjectError> {
     let (if_absent, if_match) = conditions(head)?;
     let (content_type, headers) = content_headers(head)?;
     Ok(PutObject {
         bucket,
         key,
-        content_length: length(head)?,
+        content_length: None,
         content_type,
         headers,
         metadata: metadata(head)?,
         tags: super::tags::header(head)?.unwrap_or_default(),
         lock: super::retain::headers(head)?,
+        private: super::access::stays_private(head)?,
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
         customer_key: customer_key(head, false)?,

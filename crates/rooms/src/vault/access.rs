@@ -1,0 +1,394 @@
+//! Who besides the account's own people may use a bucket: its ACL, its policy, and whether anything may be public.
+//!
+//! The gate asks here for every act on a bucket. Nothing is public unless its owner first says that it may be.
+//! INVARIANT: while public access is blocked, a public ACL or policy lets nobody in from outside.
+//! INVARIANT: a policy that cannot be read lets nobody do anything (fail closed).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bailee_policy::{Kind, Policy, PolicySet, is_s3, of_s3};
+use bailee_types::{Arn, BucketName, TenantId, Timestamp};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::cors::CorsRule;
+use super::get::{find, open_meta};
+use super::meta::not_for_operators;
+use super::retain::VersionOf;
+use super::{Bucket, bucket_asked, rows};
+use crate::consent::parameters;
+use crate::gate::{Asked, Class, Intent, Operation};
+use crate::identity::still_fresh;
+use crate::{Failure, House};
+
+/// What decisions call the ACL, as if it were a policy.
+pub(crate) const ACL_NAME: &str = "the bucket's ACL";
+/// What they call the policy.
+const POLICY_NAME: &str = "the bucket's policy";
+/// Bytes of a policy that are told in the log word for word; of a longer one its digest is.
+const TOLD_MAX: usize = 4096;
+/// Buckets that are remembered.
+const CACHED_MAX: usize = 4096;
+
+/// A canned ACL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acl {
+    /// The account's own people, as their policies say.
+    #[default]
+    Private,
+    /// Everybody reads and lists.
+    PublicRead,
+    /// Everybody reads, lists, writes and deletes.
+    PublicReadWrite,
+}
+
+impl Acl {
+    /// Its name on the wire, in both dialects.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::PublicRead => "public-read",
+            Self::PublicReadWrite => "public-read-write",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Private, Self::PublicRead, Self::PublicReadWrite].into_iter().find(|a| a.word() == word)
+    }
+
+    fn actions(self) -> &'static [&'static str] {
+        match self {
+            Self::Private => &[],
+            Self::PublicRead => &["oss:GetObject", "oss:ListObjects"],
+            Self::PublicReadWrite => {
+                &["oss:GetObject", "oss:ListObjects", "oss:PutObject", "oss:DeleteObject"]
+            }
+        }
+    }
+}
+
+/// A bucket's policy: the document as its owner wrote it, and in RAM's words where he wrote it in S3's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketPolicy {
+    text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ram: Option<String>,
+}
+
+impl BucketPolicy {
+    /// Reads a document, in RAM's words (`"Version": "1"`) or IAM's (`2012-10-17`).
+    ///
+    /// # Errors
+    /// What of it is not understood.
+    pub fn parse(text: String) -> Result<Self, Failure> {
+        let wrong =
+            |e: bailee_policy::PolicyError| Failure::invalid("Policy", format!("is not understood: {e}"));
+        let ram = if is_s3(&text) { Some(of_s3(&text).map_err(wrong)?) } else { None };
+        Policy::parse_as(Kind::Bucket, ram.as_deref().unwrap_or(&text)).map_err(wrong)?;
+        Ok(Self { text, ram })
+    }
+
+    /// The document as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn read(&self) -> Result<Policy, Failure> {
+        Policy::parse_as(Kind::Bucket, self.ram.as_deref().unwrap_or(&self.text))
+            .map_err(|e| Failure::Damaged(format!("a bucket's policy cannot be read: {e}")))
+    }
+
+    /// Whether it lets crowds in.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_public(&self) -> Result<bool, Failure> {
+        Ok(self.read()?.is_public())
+    }
+}
+
+/// What of public access a bucket's owner allows. Nothing, until he does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Public {
+    /// ACLs that let everybody in.
+    pub acl: bool,
+    /// Policies that let crowds in.
+    pub policy: bool,
+}
+
+impl Public {
+    /// Whether all of it is blocked.
+    pub fn is_blocked(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a bucket's own rules say, compiled.
+pub(crate) struct Access {
+    pub(crate) tenant: TenantId,
+    /// The policy and the ACL; for the account's own people as for others.
+    pub(crate) set: Option<PolicySet>,
+    /// The same without what is public and blocked.
+    pub(crate) outside: Option<PolicySet>,
+    /// Each rule by its name, and whether it lets in anybody from outside.
+    pub(crate) rules: Vec<(&'static str, Arc<Policy>, bool)>,
+    /// Which pages may call the bucket.
+    cors: Arc<[CorsRule]>,
+    read_at: Timestamp,
+}
+
+/// What is remembered of buckets.
+#[derive(Default)]
+pub(crate) struct AccessCache(RwLock<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    buckets: HashMap<BucketName, Arc<Access>>,
+    /// Grows whenever something is forgotten: what was read before is not remembered after.
+    changes: u64,
+}
+
+impl AccessCache {
+    pub(super) fn forget(&self, bucket: &BucketName) {
+        let mut there = self.0.write();
+        there.changes += 1;
+        there.buckets.remove(bucket);
+    }
+}
+
+/// The policy that an ACL is.
+fn acl_policy(acl: Acl, tenant: &TenantId, bucket: &BucketName) -> Result<Option<Policy>, Failure> {
+    if acl == Acl::Private {
+        return Ok(None);
+    }
+    let on = format!("acs:oss:*:{tenant}:{bucket}");
+    let document = json!({ "Version": "1", "Statement": [{
+        "Effect": "Allow", "Principal": ["*"], "Action": acl.actions(), "Resource": [on, format!("{on}/*")],
+    }] });
+    Policy::parse_as(Kind::Bucket, &document.to_string()).map(Some).map_err(|e| Failure::Bug(e.to_string()))
+}
+
+fn compile(tenant: TenantId, bucket: &Bucket, read_at: Timestamp) -> Result<Access, Failure> {
+    let Bucket { name, settings, .. } = bucket;
+    let policy = settings.policy.as_ref().map(BucketPolicy::read).transpose()?.map(Arc::new);
+    let acl = acl_policy(settings.acl, &tenant, name)?.map(Arc::new);
+    let public = settings.public;
+    // The account's own people are not the public: a policy that names everybody names them, blocked or not.
+    let rules: Vec<_> = policy
+        .map(|p| (POLICY_NAME, Arc::clone(&p), public.policy || !p.is_public()))
+        .into_iter()
+        .chain(acl.filter(|_| public.acl).map(|acl| (ACL_NAME, acl, true)))
+        .collect();
+    let of = |wanted: &dyn Fn(bool) -> bool| {
+        let list: Vec<_> = rules
+            .iter()
+            .filter(|(_, _, outside)| wanted(*outside))
+            .map(|(name, policy, _)| ((*name).to_owned(), Arc::clone(policy)))
+            .collect();
+        (!list.is_empty()).then(|| PolicySet::compile(list))
+    };
+    let cors = settings.cors.clone().into();
+    Ok(Access { tenant, set: of(&|_| true), outside: of(&|outside| outside), rules, cors, read_at })
+}
+
+/// The bucket that an act on object storage is about.
+fn bucket_of(resource: &Arn) -> Option<BucketName> {
+    let relative = resource.relative();
+    let name = relative.split_once('/').map_or(relative, |(bucket, _)| bucket);
+    (resource.service() == "oss").then(|| BucketName::parse(name).ok())?
+}
+
+impl House {
+    /// What a bucket's own rules say; none when there is no such bucket.
+    async fn access(&self, bucket: &BucketName) -> Result<Option<Arc<Access>>, Failure> {
+        let now = self.now();
+        let changes = {
+            let there = self.access.0.read();
+            match there.buckets.get(bucket) {
+                Some(found) if still_fresh(found.read_at, now) => return Ok(Some(Arc::clone(found))),
+                _ => there.changes,
+            }
+        };
+        let name = bucket.clone();
+        let found = self
+            .db
+            .read(move |tx| {
+                let Some(tenant) = rows::bucket_owner(tx, &name)? else { return Ok(None) };
+                let there = rows::bucket(&mut tx.tenant(&tenant), &name)?;
+                Ok::<_, Failure>(there.map(|there| (tenant, there)))
+            })
+            .await?;
+        let Some((tenant, there)) = found else { return Ok(None) };
+        let access = Arc::new(compile(tenant, &there, now)?);
+        let mut remembered = self.access.0.write();
+        if remembered.changes == changes {
+            if remembered.buckets.len() >= CACHED_MAX {
+                remembered.buckets.clear();
+            }
+            remembered.buckets.insert(bucket.clone(), Arc::clone(&access));
+        }
+        Ok(Some(access))
+    }
+
+    /// The rules of the bucket that an act is about, if it is about one of this tenant's.
+    pub(crate) async fn access_of(
+        &self,
+        tenant: &TenantId,
+        resource: &Arn,
+    ) -> Result<Option<Arc<Access>>, Failure> {
+        match bucket_of(resource) {
+            None => Ok(None),
+            Some(bucket) => Ok(self.access(&bucket).await?.filter(|a| a.tenant == *tenant)),
+        }
+    }
+
+    /// Which pages may call a bucket; of one that is not there, none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn cors_rules(&self, bucket: &BucketName) -> Result<Arc<[CorsRule]>, Failure> {
+        Ok(self.access(bucket).await?.map_or_else(|| Arc::from([]), |a| Arc::clone(&a.cors)))
+    }
+
+    /// Whose a bucket is, where it lets in anybody but its account's people. Of any other bucket strangers learn nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn shared_bucket(&self, bucket: &BucketName) -> Result<Option<TenantId>, Failure> {
+        Ok(self.access(bucket).await?.filter(|a| a.outside.is_some()).map(|a| a.tenant.clone()))
+    }
+}
+
+/// What is changed about who may use a bucket.
+#[derive(Clone, Debug)]
+pub enum AccessAct {
+    /// Its ACL.
+    Acl(Acl),
+    /// Its policy; none deletes it.
+    Policy(Option<BucketPolicy>),
+    /// What may be public.
+    Public(Public),
+}
+
+/// Changes who may use a bucket.
+#[derive(Clone, Debug)]
+pub struct ChangeAccess {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// What is changed.
+    pub act: AccessAct,
+}
+
+impl Operation for ChangeAccess {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        let (action, told) = match &self.act {
+            AccessAct::Acl(acl) => ("oss:PutBucketAcl", json!({ "acl": acl.word() })),
+            AccessAct::Policy(None) => ("oss:DeleteBucketPolicy", json!({})),
+            AccessAct::Policy(Some(policy)) => {
+                let digest = hex::encode(Sha256::digest(&policy.text));
+                let short = (policy.text.len() <= TOLD_MAX).then_some(&policy.text);
+                ("oss:PutBucketPolicy", json!({ "policy": short, "policySha256": digest }))
+            }
+            AccessAct::Public(public) => (
+                "oss:PutBucketPublicAccessBlock",
+                json!({ "blockPublicAcls": !public.acl, "blockPublicPolicy": !public.policy }),
+            ),
+        };
+        let mut asked = bucket_asked(&self.tenant, &self.bucket, action);
+        asked.class = Class::Management { write: true };
+        asked.parameters.extend(parameters(told));
+        asked
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
+        let public = match &self.act {
+            AccessAct::Policy(Some(policy)) => policy.is_public()?,
+            _ => false,
+        };
+        let act = self.act;
+        house
+            .change_bucket(&self.tenant, &self.bucket, move |bucket, _| {
+                let settings = &mut bucket.settings;
+                match &act {
+                    AccessAct::Acl(acl) if *acl != Acl::Private && !settings.public.acl => {
+                        return Err(Failure::PublicBlocked("an ACL"));
+                    }
+                    AccessAct::Acl(acl) => settings.acl = *acl,
+                    AccessAct::Policy(Some(_)) if public && !settings.public.policy => {
+                        return Err(Failure::PublicBlocked("a policy"));
+                    }
+                    AccessAct::Policy(policy) => settings.policy.clone_from(policy),
+                    AccessAct::Public(public) => settings.public = *public,
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Whether an object stays private where its bucket's ACL lets everybody in.
+#[derive(Clone, Debug)]
+pub struct GetObjectAcl {
+    /// Of what.
+    pub of: VersionOf,
+}
+
+impl Operation for GetObjectAcl {
+    type Output = bool;
+
+    fn asks(&self) -> Asked {
+        self.of.asked("oss:GetObjectAcl", Class::Data)
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<bool, Failure> {
+        let VersionOf { tenant, bucket, key, which } = self.of;
+        not_for_operators(intent, &tenant)?;
+        let row = find(house, &tenant, &bucket, &key, which.as_ref()).await?;
+        let opener = house.tenant_key_version(&tenant, row.key_version).await?;
+        Ok(open_meta(&opener, &bucket, &row.version, &row.sealed_meta)?.private)
+    }
+}
+
+/// Sets whether an object stays private where its bucket's ACL lets everybody in.
+#[derive(Clone, Debug)]
+pub struct SetObjectAcl {
+    /// Of what.
+    pub of: VersionOf,
+    /// Whether it stays so; else it is as its bucket.
+    pub private: bool,
+}
+
+impl Operation for SetObjectAcl {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        let mut asked = self.of.asked("oss:PutObjectAcl", Class::Management { write: true });
+        let acl = if self.private { "private" } else { "default" };
+        asked.parameters.insert("acl".into(), acl.into());
+        asked
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<(), Failure> {
+        house
+            .change_meta(
+                intent,
+                self.of,
+                |_| Ok(()),
+                |meta| {
+                    meta.private = self.private;
+                    Ok(())
+                },
+            )
+            .await
+    }
+}
