@@ -35,7 +35,7 @@ def test_rules_come_back_as_they_were_set(s3):
     put(dated)
     assert len(get()) == 1 and get()[0]["ID"], "a rule without a name gets one"
     for bad, wanted in (
-        ({**RULE, "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}, ("NotImplemented", 501)),
+        ({**RULE, "Transitions": [{"Days": 1, "StorageClass": "WARM"}]}, ("InvalidStorageClass", 400)),
         ({**RULE, "Expiration": {"Days": 0}}, ("InvalidArgument", 400)),
         ({**RULE, "Expiration": {"Date": datetime.datetime(2030, 1, 1, 5, tzinfo=datetime.timezone.utc)}}, ("InvalidArgument", 400)),
         ({"ID": "none", "Status": "Enabled", "Filter": {"Prefix": ""}}, ("MalformedXML", 400)),

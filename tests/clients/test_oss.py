@@ -113,7 +113,6 @@ def test_what_is_not_offered_says_so_and_changes_nothing(bucket):
     attempts = {
         "put_object_acl": lambda: bucket.put_object_acl("o", oss2.OBJECT_ACL_PUBLIC_READ),
         "put_with_acl": lambda: bucket.put_object("open", b"x", headers={"x-oss-object-acl": "public-read"}),
-        "archive": lambda: bucket.put_object("cold", b"x", headers={"x-oss-storage-class": "Archive"}),
         "callback": lambda: bucket.put_object("called", b"x", headers={"x-oss-callback": "e30="}),
     }
     for name, attempt in attempts.items():

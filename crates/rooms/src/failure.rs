@@ -278,6 +278,9 @@ pub enum Failure {
         /// Bytes that there would be.
         used: u64,
     },
+    /// An object's storage type does not allow it.
+    #[error("{0}")]
+    ObjectState(String),
     /// Public access to the bucket is blocked, and this would let everybody in.
     #[error(
         "{0} that lets everybody in needs public access, which is blocked; unblock it first (`?publicAccessBlock`)"
@@ -343,6 +346,7 @@ impl Failure {
             Self::InUse { .. } => "DeleteConflict",
             Self::Conflict(_) | Self::BucketState(_) => "Conflict",
             Self::Retained(_) => "Retained",
+            Self::ObjectState(_) => "ObjectState",
             Self::PublicBlocked(_) => "PublicAccessBlocked",
             Self::Quota { .. } => "QuotaExceeded",
             Self::Append(_) => "Conflict",

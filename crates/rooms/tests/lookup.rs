@@ -32,7 +32,7 @@ async fn busy(t: &TestHouse, acme: &TestTenant, acts: usize) {
             house.perform(root.clone(), open).await.unwrap();
             if n % 100 == 7 {
                 let name = BucketName::parse(&format!("acme-{n}")).unwrap();
-                let create = CreateBucket { tenant, bucket: name, region: None };
+                let create = CreateBucket { tenant, bucket: name, region: None, tier: None };
                 house.perform(root, create).await.unwrap();
             }
         });

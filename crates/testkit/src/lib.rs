@@ -220,7 +220,7 @@ pub fn key(name: &str) -> ObjectKey {
 impl TestTenant {
     /// Makes a bucket.
     pub async fn make_bucket(&self, t: &TestHouse, name: &str) {
-        let create = CreateBucket { tenant: self.id.clone(), bucket: bucket(name), region: None };
+        let create = CreateBucket { tenant: self.id.clone(), bucket: bucket(name), region: None, tier: None };
         t.house.perform(self.root.clone(), create).await.unwrap();
     }
 

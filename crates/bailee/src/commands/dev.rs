@@ -241,7 +241,7 @@ async fn seed(house: &Arc<House>) -> Result<Sample, Stop> {
             let bucket_name = BucketName::parse(bucket).map_err(|e| bad(&e))?;
             if !buckets.iter().any(|b| b == bucket) {
                 let create =
-                    CreateBucket { tenant: tenant.clone(), bucket: bucket_name.clone(), region: None };
+                    CreateBucket { tenant: tenant.clone(), bucket: bucket_name.clone(), region: None, tier: None };
                 house.perform(root.clone(), create).await?;
                 buckets.push((*bucket).to_owned());
             }

@@ -64,11 +64,18 @@ impl Operation for AppendObject {
                 if !meta.appendable {
                     return Err(Failure::Append(None));
                 }
+                if meta.tier().is_archive() {
+                    return Err(Failure::ObjectState("what is archived is not appended to".into()));
+                }
                 (row.version.clone(), meta)
             }
             None => {
                 super::check_tags(&self.meta.tags, super::OBJECT_TAGS_MAX)?;
                 self.meta.lock = there.lock_for(&self.meta.lock, now)?;
+                self.meta.tier = there.tier_for(self.meta.tier);
+                if self.meta.tier().is_archive() {
+                    return Err(Failure::ObjectState("what is archived is not appended to".into()));
+                }
                 (ObjectVersionId::random(), ObjectMeta { appendable: true, ..self.meta.clone() })
             }
         };

@@ -6,7 +6,7 @@ use bailee_store::{StoreError, TenantTx};
 use bailee_types::{Arn, BucketName, RegionId, TenantId, TicketId};
 use serde_json::json;
 
-use super::{Bucket, rows};
+use super::{Bucket, Settings, Tier, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::{Failure, House, Thing};
@@ -22,6 +22,8 @@ pub struct CreateBucket {
     pub bucket: BucketName,
     /// The region asked for; none means the house's.
     pub region: Option<String>,
+    /// The storage type of objects that do not say one.
+    pub tier: Option<Tier>,
 }
 
 /// Deletes an empty bucket.
@@ -86,6 +88,8 @@ impl Operation for CreateBucket {
                         });
                     }
                     rows::insert_bucket(&mut tx, &self.bucket, &region, now)?;
+                    let settings = Settings { tier: self.tier, ..Settings::default() };
+                    rows::replace_settings(&mut tx, &self.bucket, &Settings::default(), &settings)?;
                 }
                 rows::bucket(&mut tx.tenant(&self.tenant), &self.bucket)?
                     .ok_or_else(|| Failure::Bug("a new bucket is missing".into()))

@@ -98,6 +98,7 @@ impl Operation for GetObject {
             Choice::Bytes { start, end } if start <= end && end <= info.size => (start, end),
             Choice::Bytes { .. } => return Err(Failure::Bug("a range lies outside its object".into())),
         };
+        info.meta.check_at_hand(&self.key, house.now())?;
         let cover = cover_of(&info.meta, self.customer_key.as_ref())?;
         let what = (&row, &info.meta, &cover);
         let opened = open(house, intent, &self.tenant, &self.bucket, &self.key, what).await?;

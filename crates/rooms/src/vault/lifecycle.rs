@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::get::open_meta;
 use super::list::successor;
 use super::retain::Guard;
+use super::tier::Tier;
 use super::version::Versioning;
 use super::{Which, bucket_asked, rows};
 use crate::consent::parameters;
@@ -67,6 +68,25 @@ pub struct Rule {
     pub noncurrent_kept: Option<u32>,
     /// Days after which uploads under way are given up.
     pub abort_days: Option<u32>,
+    /// When current versions move to another storage type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<Move>,
+    /// Days after which former versions do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noncurrent_moves: Vec<(u32, Tier)>,
+}
+
+/// When current versions move to another storage type: one of the three is said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// To which.
+    pub to: Tier,
+    /// Days after they were written.
+    pub days: Option<u32>,
+    /// Milliseconds since 1970 from which on.
+    pub date_ms: Option<i64>,
+    /// Those from before this instant (milliseconds since 1970).
+    pub created_before_ms: Option<i64>,
 }
 
 /// Rules of a bucket.
@@ -100,6 +120,8 @@ pub enum Ends {
     Marker,
     /// An upload under way is given up.
     Upload,
+    /// A version moves to another storage type. Nothing of it ends.
+    Moves(Tier),
 }
 
 impl Ends {
@@ -110,6 +132,11 @@ impl Ends {
             Self::Former => "former version",
             Self::Marker => "delete marker",
             Self::Upload => "upload",
+            Self::Moves(Tier::Standard) => "moves to Standard",
+            Self::Moves(Tier::InfrequentAccess) => "moves to IA",
+            Self::Moves(Tier::Archive) => "moves to Archive",
+            Self::Moves(Tier::ColdArchive) => "moves to ColdArchive",
+            Self::Moves(Tier::DeepColdArchive) => "moves to DeepColdArchive",
         }
     }
 }
@@ -180,11 +207,35 @@ impl Rule {
 
     /// Since when a current version that was written then is due.
     fn current_due(&self, written: Timestamp) -> Option<Timestamp> {
-        let by_days = self.days.map(|days| midnight_after(written, days));
-        let by_date = self.date_ms.map(Timestamp::from_ms);
-        let by_age = self.created_before_ms.map(Timestamp::from_ms).filter(|before| written < *before);
-        [by_days, by_date, by_age].into_iter().flatten().min()
+        earliest(written, (self.days, self.date_ms, self.created_before_ms))
     }
+
+    /// The storage types that a version which is due by this rule moves to, each with since when.
+    fn moves_due(&self, written: Timestamp, replaced: Option<Timestamp>) -> Vec<(Timestamp, Tier)> {
+        match replaced {
+            None => self
+                .moves
+                .iter()
+                .filter_map(|m| Some((earliest(written, (m.days, m.date_ms, m.created_before_ms))?, m.to)))
+                .collect(),
+            Some(replaced) => self
+                .noncurrent_moves
+                .iter()
+                .map(|(days, to)| (midnight_after(replaced, *days), *to))
+                .collect(),
+        }
+    }
+}
+
+/// The earliest of days after something was written, a date, and that it is older than one.
+fn earliest(
+    written: Timestamp,
+    (days, date_ms, before_ms): (Option<u32>, Option<i64>, Option<i64>),
+) -> Option<Timestamp> {
+    let by_days = days.map(|days| midnight_after(written, days));
+    let by_date = date_ms.map(Timestamp::from_ms);
+    let by_age = before_ms.map(Timestamp::from_ms).filter(|before| written < *before);
+    [by_days, by_date, by_age].into_iter().flatten().min()
 }
 
 /// The first midnight of UTC that is so many days after an instant.
@@ -307,7 +358,7 @@ impl Operation for ApplyLifecycle {
                         let Some(there) = rows::bucket(&mut tx, &bucket)? else { return Ok(gone) };
                         let guard = there.guard(&opener, now);
                         for due in batch {
-                            if end(&mut tx, &bucket, there.versioning, &due, &guard)? {
+                            if end(&mut tx, &bucket, there.versioning, &due, (&guard, &opener))? {
                                 gone.push(due);
                             }
                         }
@@ -318,7 +369,9 @@ impl Operation for ApplyLifecycle {
                 for due in gone {
                     *done.counts.entry(due.ends).or_default() += 1;
                     *done.by_rule.entry(due.rule.clone()).or_default() += 1;
-                    done.bytes += due.size;
+                    if !matches!(due.ends, Ends::Moves(_)) {
+                        done.bytes += due.size;
+                    }
                     if done.first.len() < NAMED_MAX {
                         done.first.push(due);
                     }
@@ -350,11 +403,36 @@ fn end(
     bucket: &BucketName,
     versioning: Versioning,
     due: &Due,
-    guard: &Guard,
+    (guard, opener): (&Guard, &TenantKey),
 ) -> Result<bool, Failure> {
+    if let Ends::Moves(tier) = due.ends {
+        return move_one(tx, bucket, due, tier, opener);
+    }
     let done = end_one(tx, bucket, versioning, due, guard);
     // It was put under retention since it was found due.
     if let Err(Failure::Retained(_)) = done { Ok(false) } else { done }
+}
+
+/// Moves a version to another storage type: its metadata are sealed anew, and no byte of its content is touched. That is allowed
+/// under retention.
+fn move_one(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    due: &Due,
+    tier: Tier,
+    opener: &TenantKey,
+) -> Result<bool, Failure> {
+    let id = bailee_types::ObjectVersionId::parse(&due.id).map_err(|e| Failure::Bug(e.to_string()))?;
+    let which = Which::Stored(id);
+    let Some(row) = rows::object(tx, bucket, &due.key, Some(&which), false)? else { return Ok(false) };
+    let mut meta = open_meta(opener, bucket, &row.version, &row.sealed_meta)?;
+    if row.modified_at != due.written_at || meta.tier() >= tier {
+        return Ok(false);
+    }
+    meta.tier = Some(tier);
+    meta.restored_until = None;
+    let plain = serde_json::to_vec(&meta).map_err(|e| Failure::Bug(e.to_string()))?;
+    Ok(rows::replace_meta(tx, &row, &opener.seal_metadata(bucket, &row.version, &plain))?)
 }
 
 fn end_one(
@@ -396,6 +474,7 @@ fn end_one(
             rows::delete_upload(tx, bucket, &due.key, &due.id)?;
             Ok(true)
         }
+        Ends::Moves(_) => Err(Failure::Bug("a move ends nothing".into())),
     }
 }
 
@@ -517,7 +596,9 @@ impl Search {
             if row.marker {
                 self.marker = self.due(&row, Ends::Marker, |rule| rule.expired_markers.then_some(written))?;
             } else {
-                found.extend(self.due(&row, Ends::Expires, |rule| rule.current_due(written))?);
+                let due = self.due(&row, Ends::Expires, |rule| rule.current_due(written))?;
+                let due = due.map_or_else(|| self.moves(&row, None), |due| Ok(Some(due)))?;
+                found.extend(due);
             }
             return Ok(());
         }
@@ -526,11 +607,39 @@ impl Search {
         let Some((_, newer, formers)) = self.on.as_mut() else { return Ok(()) };
         let (replaced, before) = (*newer, *formers);
         (*newer, *formers) = (written, before + 1);
-        found.extend(self.due(&row, Ends::Former, |rule| {
+        let due = self.due(&row, Ends::Former, |rule| {
             let days = rule.noncurrent_days.filter(|_| before >= rule.noncurrent_kept.unwrap_or(0))?;
             Some(midnight_after(replaced, days))
-        })?);
+        })?;
+        let due = due.map_or_else(|| self.moves(&row, Some(replaced)), |due| Ok(Some(due)))?;
+        found.extend(due);
         Ok(())
+    }
+
+    /// Whether a version moves, and to the coldest of what is due.
+    fn moves(&self, row: &rows::VersionRow, replaced: Option<Timestamp>) -> Result<Option<Due>, Failure> {
+        let written = row.row.modified_at;
+        let mut due: Vec<_> = Vec::new();
+        for rule in self.rules.iter().filter(|r| !row.marker && r.matches(row.key.as_str(), row.row.size)) {
+            let all = rule.moves_due(written, replaced);
+            due.extend(all.into_iter().filter(|(since, _)| *since <= self.at).map(|(s, t)| (t, s, rule)));
+        }
+        if due.is_empty() {
+            return Ok(None);
+        }
+        let meta = open_meta(&self.key, &self.bucket, &row.row.version, &row.row.sealed_meta)?;
+        due.retain(|(tier, _, rule)| {
+            *tier > meta.tier() && rule.tags.iter().all(|(key, value)| meta.tags.get(key) == Some(value))
+        });
+        Ok(due.into_iter().max_by_key(|(tier, ..)| *tier).map(|(tier, since, rule)| Due {
+            key: row.key.clone(),
+            ends: Ends::Moves(tier),
+            id: row.row.version.to_string(),
+            size: row.row.size,
+            written_at: written,
+            rule: rule.id.clone(),
+            since,
+        }))
     }
 
     fn due(

@@ -29,6 +29,7 @@ mod rows;
 mod scrub;
 mod settings;
 mod tags;
+mod tier;
 mod upload;
 mod version;
 mod window;
@@ -55,7 +56,9 @@ pub use destroy::{DESTROY_MAX, DestroyObjects, Destroyed, Destruction, GetDestru
 pub use encryption::{DEFAULT_KEY_ALIAS, Encryption, SetEncryption};
 pub use get::{Choice, Content, GetObject};
 pub(crate) use lifecycle::live;
-pub use lifecycle::{Applied, ApplyLifecycle, Due, Ends, ExplainLifecycle, GetLifecycle, Rule, SetLifecycle};
+pub use lifecycle::{
+    Applied, ApplyLifecycle, Due, Ends, ExplainLifecycle, GetLifecycle, Move, Rule, SetLifecycle,
+};
 pub use list::{ListObjects, Listed, ObjectPage};
 pub use put::{PutDone, PutObject};
 pub use quota::{GetTenantUsage, GetUsage, SetQuota, SetTenantQuota, Usage};
@@ -66,6 +69,7 @@ pub use retain::{
 pub use scrub::{Damage, Scrub, Scrubbed};
 pub use settings::{GetSettings, Setting, Settings};
 pub use tags::{BUCKET_TAGS_MAX, GetTags, MayTag, OBJECT_TAGS_MAX, SetTags, Tags, TagsOf, check_tags};
+pub use tier::{RESTORE_DAYS_MAX, RestoreObject, Tier};
 pub use upload::{
     AbortUpload, CompleteUpload, CreateUpload, ListParts, ListUploads, PARTS_MAX, Part, PartPage, PutPart,
     Upload, UploadPage,
@@ -172,6 +176,12 @@ pub struct ObjectMeta {
     /// Whether it stays private where its bucket's ACL lets everybody in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private: bool,
+    /// Its storage type, when it was said or is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    /// Until when it is restored, when it is archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_until: Option<Timestamp>,
     /// How it is encrypted, when otherwise than every object is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,

@@ -81,6 +81,7 @@ impl Operation for PutObject {
             })
             .await?;
         self.meta.lock = there.lock_for(&self.meta.lock, house.now())?;
+        self.meta.tier = there.tier_for(self.meta.tier);
         let version = ObjectVersionId::random();
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
         let cover = decide(house, &self.tenant, &there, &mut self.meta, self.customer_key.as_ref()).await?;

@@ -10,6 +10,7 @@ use super::bucket::known;
 use super::cors::CorsRule;
 use super::encryption::Encryption;
 use super::retain::{LockRules, Worm};
+use super::tier::Tier;
 use super::{Bucket, bucket_asked, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::{Failure, House};
@@ -39,6 +40,9 @@ pub struct Settings {
     /// Which pages of which origins may call it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cors: Vec<CorsRule>,
+    /// The storage type of objects that do not say one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
     /// Bytes that may lie here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<u64>,

@@ -80,6 +80,7 @@ impl Operation for ReadObject {
         if self.start > info.size {
             return Err(Failure::Precondition("the object became shorter while it was read"));
         }
+        info.meta.check_at_hand(&self.key, house.now())?;
         let end = info.size.min(self.start.saturating_add(WINDOW_LEN));
         let cover = cover_of(&info.meta, None)?;
         let what = (&row, &info.meta, &cover);

@@ -85,6 +85,7 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
             ObjectError::new(Code::PositionNotEqual).with_own_header("next-append-position", end.to_string())
         }
         Failure::Quota { .. } => ObjectError::because(Code::QuotaExceeded, sentence(&text)),
+        Failure::ObjectState(_) => ObjectError::because(Code::ObjectState, sentence(&text)),
         Failure::PublicBlocked(_) => ObjectError::because(Code::AccessDenied, sentence(&text)),
         Failure::Retained(_) => ObjectError::because(Code::ObjectImmutable, sentence(&text)),
         Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),

@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use super::answer::of_failure;
 use super::body::{Answer, Found, Source, Upload, collect};
 use super::encryption::{customer_key, kept, of_object, told};
+use super::lifecycle::{class_of, tier_of};
 use super::retain::{Named, lock_headers, lock_of};
 use super::version::which;
 use super::{HOST_ID, Objects};
@@ -88,6 +89,9 @@ pub(super) async fn run(
         ObjectRequest::Acl { bucket, object, set } => cx.acl(tenant, (bucket, object), set).await?,
         ObjectRequest::PublicAccessBlock { bucket, act } => {
             cx.public_access(tenant, bucket, act, head, body).await?
+        }
+        ObjectRequest::Restore { bucket, key, version } => {
+            cx.restore(tenant, Named { bucket, key, version }, head, body).await?
         }
         ObjectRequest::Stat { bucket } => cx.stat(tenant, bucket).await?,
         ObjectRequest::Quota { bucket, act, old } => cx.quota(tenant, bucket, (act, old), head, body).await?,
@@ -185,7 +189,7 @@ impl Cx<'_> {
             name: &bucket.name,
             created_at: bucket.created_at,
             region: bucket.region.as_str(),
-            storage_class: StorageClass::Standard,
+            storage_class: class_of(bucket.settings.tier.unwrap_or_default()),
             extranet_endpoint: self.objects.endpoint(),
             intranet_endpoint: self.objects.endpoint(),
         }
@@ -215,6 +219,7 @@ impl Cx<'_> {
         };
         let kept = Kept::of(&content.info);
         let mut facts = kept.facts(&content.info);
+        facts.restored_until = content.info.meta.restored(self.objects.house().now());
         if linked {
             facts.kind = reply::ObjectKind::Symlink;
         }
@@ -287,7 +292,6 @@ impl Cx<'_> {
         (put, position): (wire::PutObject, u64),
         incoming: Incoming,
     ) -> Result<Reply, ObjectError> {
-        refuse_others(put.storage_class)?;
         self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
         let lock = lock_of(&put.lock);
         self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
@@ -300,6 +304,7 @@ impl Cx<'_> {
             meta: ObjectMeta {
                 lock,
                 private: put.private,
+                tier: put.storage_class.map(tier_of),
                 encryption: put.encryption.map(kept),
                 ..meta_of(Described {
                     content_type: put.content_type,
@@ -377,7 +382,6 @@ impl Cx<'_> {
         symlink: Option<ObjectKey>,
         (upload, found): (Upload, Arc<Mutex<Found>>),
     ) -> Result<(Reply, String), ObjectError> {
-        refuse_others(put.storage_class)?;
         self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
         let lock = lock_of(&put.lock);
         self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
@@ -389,6 +393,7 @@ impl Cx<'_> {
             meta: ObjectMeta {
                 lock,
                 private: put.private,
+                tier: put.storage_class.map(tier_of),
                 symlink: symlink.map(|target| target.to_string()),
                 encryption: put.encryption.map(kept),
                 ..meta_of(Described {
@@ -460,9 +465,6 @@ impl Cx<'_> {
     ) -> Result<Reply, ObjectError> {
         let body = self.body_of(head, body).await?;
         let settings = BucketSettings::parse(&body, self.dialect)?;
-        if storage_class.or(settings.storage_class).is_some_and(|c| c != StorageClass::Standard) {
-            return Err(ObjectError::not_offered("storage classes other than Standard"));
-        }
         if acl.is_some_and(|acl| super::access::kept(acl) != Acl::Private) {
             return Err(ObjectError::because(
                 Code::AccessDenied,
@@ -470,7 +472,12 @@ impl Cx<'_> {
                  set the ACL.",
             ));
         }
-        let op = CreateBucket { tenant: tenant.clone(), bucket: bucket.clone(), region: settings.location };
+        let op = CreateBucket {
+            tenant: tenant.clone(),
+            bucket: bucket.clone(),
+            region: settings.location,
+            tier: storage_class.or(settings.storage_class).map(tier_of),
+        };
         self.perform(op).await?;
         if locks {
             let (tenant, bucket) = (tenant, bucket.clone());
@@ -554,14 +561,6 @@ impl Cx<'_> {
     }
 }
 
-/// Refuses what the vault does not offer yet, rather than to store it otherwise than was asked.
-pub(super) fn refuse_others(class: Option<StorageClass>) -> Result<(), ObjectError> {
-    if class.is_some_and(|c| c != StorageClass::Standard) {
-        return Err(ObjectError::not_offered("storage classes other than Standard"));
-    }
-    Ok(())
-}
-
 /// What the wire says of an object, as it is kept.
 pub(super) fn meta_of(described: Described) -> ObjectMeta {
     let mut headers = BTreeMap::new();
@@ -619,7 +618,7 @@ fn shown(page: &ObjectPage) -> Page<'_> {
                 modified_at: info.modified_at,
                 md5_hex: &info.meta.md5,
                 size: info.size,
-                storage_class: StorageClass::Standard,
+                storage_class: class_of(info.meta.tier()),
                 kind: kind(info),
             }),
         }
@@ -659,7 +658,8 @@ impl Kept {
             content_type: Some(info.meta.content_type.as_str()).filter(|t| !t.is_empty()),
             headers: &self.headers,
             metadata: &self.user,
-            storage_class: StorageClass::Standard,
+            storage_class: class_of(info.meta.tier()),
+            restored_until: None,
             kind: kind(info),
             encryption: self.encryption.as_ref(),
             checksum: None,

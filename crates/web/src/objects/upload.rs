@@ -17,8 +17,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::HOST_ID;
 use super::answer::of_failure;
 use super::body::{Answer, Source, slow};
-use super::dispatch::{Cx, link_target, meta_of, no_target, refuse_others};
+use super::dispatch::{Cx, link_target, meta_of, no_target};
 use super::encryption::{customer_key, kept, told};
+use super::lifecycle::tier_of;
 use super::retain::lock_of;
 
 /// Bytes that each part but the last must have.
@@ -101,7 +102,6 @@ impl Cx<'_> {
         tenant: TenantId,
         copy: wire::CopyObject,
     ) -> Result<Response<Answer>, ObjectError> {
-        refuse_others(copy.storage_class)?;
         let permit = self.copy_permit()?;
         let of = TagsOf {
             tenant: self.whose(Some(&copy.source.bucket)).await?,
@@ -132,6 +132,8 @@ impl Cx<'_> {
         // What holds the source does not hold its copy.
         meta.lock = lock_of(&copy.lock);
         meta.private = copy.private;
+        // A copy is at hand, unless it says otherwise.
+        (meta.tier, meta.restored_until) = (copy.storage_class.map(tier_of), None);
         // Nor is it encrypted like it, but as the copy says, or its bucket.
         meta.encryption = copy.encryption.map(kept);
         self.may_lock(&tenant, (&copy.bucket, &copy.key), &meta.lock).await?;
@@ -164,13 +166,18 @@ impl Cx<'_> {
         tenant: TenantId,
         mut create: wire::CreateUpload,
     ) -> Result<Reply, ObjectError> {
-        refuse_others(create.storage_class)?;
         let described = std::mem::take(&mut create.described);
         self.may_tag(&tenant, &create.bucket, &create.key, !described.tags.0.is_empty()).await?;
         let lock = lock_of(&create.lock);
         self.may_lock(&tenant, (&create.bucket, &create.key), &lock).await?;
         let encryption = create.encryption.take().map(kept);
-        let meta = ObjectMeta { lock, encryption, private: create.private, ..meta_of(described) };
+        let meta = ObjectMeta {
+            lock,
+            encryption,
+            private: create.private,
+            tier: create.storage_class.map(tier_of),
+            ..meta_of(described)
+        };
         let op = CreateUpload {
             customer_key: customer_key(create.customer_key.as_ref())?,
             tenant,

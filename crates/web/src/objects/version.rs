@@ -12,6 +12,7 @@ use bailee_wire::object::{
 use hyper::body::Incoming;
 
 use super::dispatch::Cx;
+use super::lifecycle::class_of;
 use super::retain::Named;
 
 /// The version that a request names.
@@ -150,6 +151,7 @@ impl Cx<'_> {
                 id: &version.id,
                 latest: version.latest,
                 modified_at: version.info.modified_at,
+                storage_class: class_of(version.info.meta.tier()),
                 content,
             });
         }

@@ -24,6 +24,7 @@ pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
         | Failure::BucketState(_)
         | Failure::Retained(_)
         | Failure::PublicBlocked(_)
+        | Failure::ObjectState(_)
         | Failure::Quota { .. }
         | Failure::Append(_)
         | Failure::InUse { .. }

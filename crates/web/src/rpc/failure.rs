@@ -103,6 +103,7 @@ pub(super) fn of_room(failure: Failure) -> RpcError {
         | Failure::BucketState(_)
         | Failure::Retained(_)
         | Failure::PublicBlocked(_)
+        | Failure::ObjectState(_)
         | Failure::Quota { .. }
         | Failure::Append(_)
         | Failure::Precondition(_) => RpcError::new(409, "OperationConflict", text),

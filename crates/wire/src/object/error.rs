@@ -90,6 +90,8 @@ codes! {
     SymlinkToSymlink: "InvalidRequest" 400, "InvalidTargetType" 400, "0100-00000053", "The target of the symbolic link is a symbolic link.";
     /// A bucket or an account holds what it may.
     QuotaExceeded: "QuotaExceeded" 403, "QuotaExceeded" 403, "0100-00000050", "What may be stored is stored.";
+    /// An object is archived, or is not.
+    ObjectState: "InvalidObjectState" 403, "InvalidObjectState" 403, "0100-00000058", "The operation is not valid for the object's storage class.";
     /// A bucket has no policy.
     NoBucketPolicy: "NoSuchBucketPolicy" 404, "NoSuchBucketPolicy" 404, "0100-00000054", "The bucket policy does not exist.";
     /// A policy is not understood.

@@ -54,8 +54,8 @@ pub use request::{
     CopySource, CorsRule, CreateUpload, CustomerKey, Described, Encryption, GetObject, LifecycleRule,
     LifecycleRules, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing,
     LockHeaders, LockSettings, LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject,
-    StorageClass, TagAct, TagList, TagSet, UploadOf, UploadPart, UploadPartCopy, VersioningSettings,
-    WormRequest, continuation_token, cors_rules, public_access_block, quota_bytes, read_legal_hold,
-    read_retention, worm_days,
+    StorageClass, TagAct, TagList, TagSet, Transition, UploadOf, UploadPart, UploadPartCopy,
+    VersioningSettings, WormRequest, continuation_token, cors_rules, public_access_block, quota_bytes,
+    read_legal_hold, read_retention, restore_days, worm_days,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

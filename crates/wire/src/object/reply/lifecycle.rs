@@ -41,6 +41,26 @@ pub fn lifecycle(dialect: Dialect, rules: &[LifecycleRule]) -> Reply {
             }
             xml.close("NoncurrentVersionExpiration");
         }
+        for t in &rule.transitions {
+            xml.open("Transition");
+            if let Some(days) = t.days {
+                xml.plain("Days", days);
+            }
+            if let Some(at) = t.date {
+                xml.text("Date", &iso(at));
+            }
+            if let Some(at) = t.created_before {
+                xml.text("CreatedBeforeDate", &iso(at));
+            }
+            xml.text("StorageClass", t.to.name(dialect));
+            xml.close("Transition");
+        }
+        for (days, to) in &rule.noncurrent_transitions {
+            xml.open("NoncurrentVersionTransition");
+            xml.plain("NoncurrentDays", days);
+            xml.text("StorageClass", to.name(dialect));
+            xml.close("NoncurrentVersionTransition");
+        }
         if let Some(days) = rule.abort_days {
             let (outer, inner) = match dialect {
                 Dialect::Oss => ("AbortMultipartUpload", "Days"),

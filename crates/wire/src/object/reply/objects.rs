@@ -8,6 +8,11 @@ use crate::object::dialect::Dialect;
 use crate::object::range::Span;
 use crate::object::request::{ContentHeaders, Encryption, Overrides, StorageClass};
 
+/// Until when an archived object can be read.
+fn restored(until: Timestamp) -> String {
+    format!("ongoing-request=\"false\", expiry-date=\"{}\"", http_date(until))
+}
+
 const TYPE_DEFAULT: &str = "application/octet-stream";
 
 /// What is stored about an object.
@@ -29,6 +34,8 @@ pub struct ObjectFacts<'a> {
     pub metadata: &'a [(String, String)],
     /// Its storage class.
     pub storage_class: StorageClass,
+    /// Until when it is restored, if it is.
+    pub restored_until: Option<Timestamp>,
     /// What kind of object it is.
     pub kind: super::ObjectKind,
     /// The encryption to show.
@@ -74,8 +81,14 @@ pub fn object(dialect: Dialect, facts: &ObjectFacts<'_>, span: Option<Span>, ove
             }
             reply.push("x-oss-hash-crc64ecma", facts.crc64ecma.to_string());
             reply.push("x-oss-storage-class", facts.storage_class.name(dialect));
+            if let Some(until) = facts.restored_until {
+                reply.push("x-oss-restore", restored(until));
+            }
         }
         Dialect::S3 => {
+            if let Some(until) = facts.restored_until {
+                reply.push("x-amz-restore", restored(until));
+            }
             if facts.storage_class != StorageClass::Standard {
                 reply.push("x-amz-storage-class", facts.storage_class.name(dialect));
             }

@@ -11,6 +11,8 @@ use crate::object::xml::Xml;
 /// One version or delete marker in a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListedVersion<'a> {
+    /// Its storage class.
+    pub storage_class: StorageClass,
     /// The key.
     pub key: &'a str,
     /// The version's id.
@@ -83,7 +85,7 @@ pub fn versions(
                 xml.text("Type", kind.word());
             }
             xml.plain("Size", size);
-            xml.text("StorageClass", StorageClass::Standard.name(dialect));
+            xml.text("StorageClass", version.storage_class.name(dialect));
         }
         write_owner(&mut xml, owner);
         xml.close(element);

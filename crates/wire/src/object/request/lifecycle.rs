@@ -1,9 +1,11 @@
 //! Lifecycle rules, in the words of both dialects.
 //!
-//! Refuses, rather than to drop in silence: transitions to other storage classes, and whatever else it does not know.
+//! Refuses, rather than to drop in silence, whatever it does not know.
 
 use bailee_types::Timestamp;
 
+use super::put::StorageClass;
+use crate::object::dialect::Dialect;
 use crate::object::error::{Code, ObjectError};
 use crate::object::xml::{malformed, walk};
 
@@ -40,6 +42,83 @@ pub struct LifecycleRule {
     pub noncurrent_kept: Option<u32>,
     /// Days after which uploads under way are given up.
     pub abort_days: Option<u32>,
+    /// When current versions move to another storage class.
+    pub transitions: Vec<Transition>,
+    /// Days after which former versions do.
+    pub noncurrent_transitions: Vec<(u32, StorageClass)>,
+}
+
+/// When current versions move to another storage class: one of the three is said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transition {
+    /// To which.
+    pub to: StorageClass,
+    /// Days after they were written.
+    pub days: Option<u32>,
+    /// An instant (midnight UTC) from which on.
+    pub date: Option<Timestamp>,
+    /// Those from before this instant (OSS).
+    pub created_before: Option<Timestamp>,
+}
+
+/// What of a transition was read so far.
+#[derive(Default)]
+struct Half {
+    to: Option<StorageClass>,
+    days: Option<u32>,
+    date: Option<Timestamp>,
+    created_before: Option<Timestamp>,
+}
+
+impl Half {
+    /// A member of a Transition; false when it is none.
+    fn read(&mut self, member: &str, text: &str) -> Result<bool, ObjectError> {
+        match member {
+            "StorageClass" => self.to = Some(colder(text)?),
+            "Days" | "NoncurrentDays" => self.days = Some(days(text)?),
+            "Date" => self.date = Some(midnight(text)?),
+            "CreatedBeforeDate" => self.created_before = Some(midnight(text)?),
+            // OSS: by the last access, which is not kept here.
+            "IsAccessTime" | "ReturnToStdWhenVisit" if text.trim() == "false" => {}
+            "IsAccessTime" | "ReturnToStdWhenVisit" => {
+                return Err(ObjectError::not_offered("lifecycle rules by the last access"));
+            }
+            // Small objects move as others do.
+            "AllowSmallFile" if matches!(text.trim(), "true" | "false") => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn current(self) -> Result<Transition, ObjectError> {
+        let (Some(to), when) = (self.to, (self.days, self.date, self.created_before)) else {
+            return Err(malformed("a Transition needs a StorageClass"));
+        };
+        match when {
+            (Some(_), None, None) | (None, Some(_), None) | (None, None, Some(_)) => {
+                Ok(Transition { to, days: self.days, date: self.date, created_before: self.created_before })
+            }
+            _ => Err(malformed("a Transition needs Days, or a date, and not both")),
+        }
+    }
+
+    fn former(self) -> Result<(u32, StorageClass), ObjectError> {
+        match (self.days, self.to) {
+            (Some(days), Some(to)) if self.date.is_none() && self.created_before.is_none() => Ok((days, to)),
+            _ => Err(malformed("a NoncurrentVersionTransition needs NoncurrentDays and a StorageClass")),
+        }
+    }
+}
+
+/// A class of either dialect, but not the warmest: nothing moves there by itself.
+fn colder(text: &str) -> Result<StorageClass, ObjectError> {
+    let text = text.trim();
+    let class =
+        StorageClass::parse(Dialect::Oss, text).or_else(|_| StorageClass::parse(Dialect::S3, text))?;
+    if class == StorageClass::Standard {
+        return Err(malformed("nothing moves to the class Standard"));
+    }
+    Ok(class)
 }
 
 /// The body of a PutBucketLifecycle.
@@ -72,10 +151,11 @@ impl LifecycleRules {
     /// Reads `<LifecycleConfiguration><Rule>…`.
     ///
     /// # Errors
-    /// `MalformedXml`, `InvalidArgument` for days and dates, `NotImplemented` for transitions.
+    /// `MalformedXml`, `InvalidArgument` for days and dates, `InvalidStorageClass`, `NotImplemented` for rules by the last access.
     pub fn parse(body: &[u8]) -> Result<Self, ObjectError> {
         let mut out = Self::default();
         let mut rule = LifecycleRule::default();
+        let mut half = Half::default();
         let mut status = None;
         let (mut tag_key, mut tag_value): (Option<String>, Option<String>) = (None, None);
         walk(body, |path, text| {
@@ -131,8 +211,11 @@ impl LifecycleRules {
                     | "AbortIncompleteMultipartUpload"
                     | "AbortMultipartUpload",
                 ] => {}
-                ["Rule", "Transition" | "NoncurrentVersionTransition", ..] => {
-                    return Err(ObjectError::not_offered("lifecycle rules with transitions"));
+                ["Rule", "Transition" | "NoncurrentVersionTransition", member]
+                    if half.read(member, text)? => {}
+                ["Rule", "Transition"] => rule.transitions.push(std::mem::take(&mut half).current()?),
+                ["Rule", "NoncurrentVersionTransition"] => {
+                    rule.noncurrent_transitions.push(std::mem::take(&mut half).former()?);
                 }
                 ["Rule"] if path.len() > 2 => {}
                 ["Rule"] => {
@@ -165,6 +248,8 @@ impl LifecycleRule {
             || self.expired_markers
             || self.noncurrent_days.is_some()
             || self.abort_days.is_some()
+            || !self.transitions.is_empty()
+            || !self.noncurrent_transitions.is_empty()
     }
 }
 
@@ -223,7 +308,20 @@ mod tests {
             ("<Expiration><Days>0</Days></Expiration>", Code::InvalidArgument),
             ("<Expiration><Days>x</Days></Expiration>", Code::InvalidArgument),
             ("<Expiration><Date>2026-01-01T00:00:01Z</Date></Expiration>", Code::InvalidArgument),
-            ("<Transition><Days>1</Days></Transition>", Code::NotImplemented),
+            ("<Transition><Days>1</Days></Transition>", Code::MalformedXml),
+            ("<Transition><StorageClass>IA</StorageClass></Transition>", Code::MalformedXml),
+            (
+                "<Transition><Days>1</Days><StorageClass>STANDARD</StorageClass></Transition>",
+                Code::MalformedXml,
+            ),
+            (
+                "<Transition><Days>1</Days><StorageClass>WARM</StorageClass></Transition>",
+                Code::InvalidStorageClass,
+            ),
+            (
+                "<Transition><Days>1</Days><StorageClass>IA</StorageClass><IsAccessTime>true</IsAccessTime></Transition>",
+                Code::NotImplemented,
+            ),
             ("<Expiration><Days>1</Days></Expiration><Other/>", Code::MalformedXml),
             (
                 "<Filter><Tag><Key>k</Key></Tag></Filter><Expiration><Days>1</Days></Expiration>",

@@ -14,6 +14,7 @@ mod lifecycle;
 mod list;
 mod put;
 mod quota;
+mod restore;
 mod retain;
 mod tags;
 mod upload;
@@ -27,12 +28,13 @@ use http::Method;
 pub use access::{CannedAcl, CorsRule, cors_rules, public_access_block};
 pub use encryption::{CustomerKey, Encryption};
 pub use get::{Conditions, GetObject, Overrides, TagList};
-pub use lifecycle::{LifecycleRule, LifecycleRules};
+pub use lifecycle::{LifecycleRule, LifecycleRules, Transition};
 pub use list::{
     BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
 };
 pub use put::{ContentHeaders, OBJECT_BYTES_MAX, PutObject, StorageClass};
 pub use quota::quota_bytes;
+pub use restore::restore_days;
 pub(super) use retain::words as lock_words;
 pub use retain::{
     LockHeaders, LockSettings, LockTerm, WormRequest, legal_hold as read_legal_hold,
@@ -212,6 +214,15 @@ pub enum ObjectRequest {
         record: Option<u64>,
         /// Page size, at most 1,000.
         rows_max: u32,
+    },
+    /// `POST /bucket/key?restore`; the body is read by [`restore_days`].
+    Restore {
+        /// The bucket.
+        bucket: BucketName,
+        /// The object.
+        key: ObjectKey,
+        /// Which version; the current one when missing.
+        version: Option<String>,
     },
     /// `GET`, `PUT` or `DELETE` of `/bucket?encryption`; the body of a PUT is read by [`Encryption::parse`].
     Encryption {
@@ -549,6 +560,7 @@ impl ObjectRequest {
                 TagAct::Put => "PutBucketCors",
                 TagAct::Delete => "DeleteBucketCors",
             },
+            Self::Restore { .. } => "RestoreObject",
             Self::Stat { .. } => "GetBucketStat",
             Self::Quota { act, .. } => match act {
                 TagAct::Get => "GetBucketStorageQuota",
@@ -612,6 +624,7 @@ impl ObjectRequest {
             | Self::Encryption { bucket, .. }
             | Self::Destroy { bucket, .. }
             | Self::Stat { bucket }
+            | Self::Restore { bucket, .. }
             | Self::Acl { bucket, .. }
             | Self::PublicAccessBlock { bucket, .. }
             | Self::Policy { bucket, .. }
@@ -644,7 +657,7 @@ impl ObjectRequest {
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::PutObject(put) | Self::Append { put, .. } | Self::PutSymlink { put, .. } => Some(&put.key),
-            Self::GetSymlink { key, .. } => Some(key),
+            Self::GetSymlink { key, .. } | Self::Restore { key, .. } => Some(key),
             Self::GetObject(get) | Self::HeadObject(get) => Some(&get.key),
             Self::GetObjectMeta { key, .. } | Self::DeleteObject { key, .. } | Self::Lock { key, .. } => {
                 Some(key)
@@ -744,6 +757,7 @@ fn on_object(
     // These say which version they mean; for others it is not offered.
     let tags = sub.contains(&"tagging")
         || sub.contains(&"acl")
+        || sub.contains(&"restore")
         || sub.iter().any(|s| lock_of(head.dialect, s).is_some());
     let reads = tags || matches!(method, &Method::GET | &Method::HEAD | &Method::DELETE);
     let sub: Vec<&str> = sub.iter().copied().filter(|s| !(reads && *s == "versionId")).collect();
@@ -783,6 +797,7 @@ fn on_object(
         (&Method::GET, ["symlink"]) if head.dialect == Dialect::Oss => {
             ObjectRequest::GetSymlink { bucket, key, version }
         }
+        (&Method::POST, ["restore"]) => ObjectRequest::Restore { bucket, key, version },
         (&Method::POST, ["uploads"]) => {
             ObjectRequest::CreateUpload(Box::new(upload::create(head, bucket, key)?))
         }
