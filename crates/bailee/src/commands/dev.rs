@@ -240,8 +240,12 @@ async fn seed(house: &Arc<House>) -> Result<Sample, Stop> {
         for (_, bucket, key, text) in DOCUMENTS.iter().filter(|d| d.0 == alias) {
             let bucket_name = BucketName::parse(bucket).map_err(|e| bad(&e))?;
             if !buckets.iter().any(|b| b == bucket) {
-                let create =
-                    CreateBucket { tenant: tenant.clone(), bucket: bucket_name.clone(), region: None, tier: None };
+                let create = CreateBucket {
+                    tenant: tenant.clone(),
+                    bucket: bucket_name.clone(),
+                    region: None,
+                    tier: None,
+                };
                 house.perform(root.clone(), create).await?;
                 buckets.push((*bucket).to_owned());
             }

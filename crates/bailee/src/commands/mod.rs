@@ -18,6 +18,7 @@ mod resolve;
 mod root;
 mod serve;
 mod sinks;
+mod takeout;
 mod tenant;
 mod trail;
 mod vault;
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     /// Keys that tenants use through KMS: list, uses, do what is due.
     #[command(subcommand)]
     Kms(kms::Kms),
+    Takeout(takeout::Takeout),
     #[command(subcommand)]
     Residency(residency::Residency),
     #[command(subcommand)]
@@ -106,6 +108,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Collect(c) => collect::run(&common, *c),
         Command::Vault(c) => vault::run(&common, c),
         Command::Kms(c) => kms::run(&common, c),
+        Command::Takeout(c) => takeout::run(&common, c),
         Command::Residency(c) => residency::run(&common, c),
         Command::Root(c) => root::run(&common, c),
         Command::Completions { shell } => {

@@ -31,6 +31,7 @@
 pub mod auth;
 mod checksum;
 mod chunk;
+pub mod client;
 mod dialect;
 pub(crate) mod encode;
 mod error;

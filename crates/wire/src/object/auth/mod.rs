@@ -20,6 +20,7 @@ use subtle::ConstantTimeEq;
 
 pub use form::SignedForm;
 pub use keys::SigningKeyCache;
+pub(super) use modern::oss_v4_signature;
 
 use super::chunk::ChunkContext;
 use super::dialect::Dialect;

@@ -224,6 +224,21 @@ pub(super) fn verify(
     payload(head.dialect, hash, key, proof, scope)
 }
 
+/// The signature of a canonical request in OSS's words.
+pub(in crate::object) fn oss_v4_signature(
+    secret: &SecretText,
+    (access_key_id, region): (&str, &str),
+    date: &str,
+    canonical: &[u8],
+) -> String {
+    let words = Dialect::Oss.words();
+    let day = date.get(..8).unwrap_or_default();
+    let scope = format!("{day}/{region}/{}/{}", words.service, words.terminator);
+    let text = format!("{}\n{date}\n{scope}\n{}", words.algorithm, hex::encode(sha256(canonical)));
+    let key = derive(secret, Scope { dialect: Dialect::Oss, access_key_id, date: day, region });
+    hex::encode(hmac_sha256(key.as_slice(), text.as_bytes()))
+}
+
 fn in_time(signed: &Signed, proof: &Proof, terms: &Terms<'_>) -> Result<(), ObjectError> {
     let Some(seconds) = proof.expires else { return within_skew(signed.date, terms.now) };
     if signed.date > terms.now.plus_ms(SKEW_MS_MAX) {
