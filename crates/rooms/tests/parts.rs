@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bailee_rooms::consent::Decision;
 use bailee_rooms::vault::{
-    AbortUpload, CompleteUpload, CopyBody, CreateUpload, DeleteObject, ListUploads, ObjectMeta, PutObject,
-    PutPart, Scrub, WholeBody,
+    AbortUpload, CompleteUpload, CopyBody, CreateUpload, DeleteObject, ListUploads, ObjectMeta, PARTS_MAX,
+    PutObject, PutPart, Scrub, WholeBody,
 };
 use bailee_rooms::{Failure, Thing};
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
@@ -248,5 +248,34 @@ fn an_operator_reads_an_object_of_parts_in_windows_and_orphans_are_told_from_par
             uploads_max: 10,
         };
         assert!(matches!(t.house.perform(lin, list).await, Err(Failure::Refused(_))));
+    });
+}
+
+/// As many parts as there may be, in any order and at the same time.
+#[test]
+fn ten_thousand_parts_in_any_order() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        acme.make_bucket(&t, BUCKET).await;
+        let upload = begin(&t, &acme, "many").await;
+        let content = |n: u32| Bytes::from(n.to_be_bytes().repeat(3));
+        // 7,919 is prime: each number once, far from order.
+        let numbers = (0..PARTS_MAX).map(|n| n * 7_919 % PARTS_MAX + 1);
+        let mut work = futures_util::stream::iter(numbers.map(|n| {
+            let put = part(&acme, "many", &upload, n, &content(n));
+            t.house.perform(acme.root.clone(), put)
+        }))
+        .buffer_unordered(64);
+        while let Some(done) = work.next().await {
+            done.unwrap();
+        }
+        let beyond = part(&acme, "many", &upload, PARTS_MAX + 1, &content(0));
+        assert!(matches!(t.house.perform(acme.root.clone(), beyond).await, Err(Failure::Invalid { .. })));
+        t.house.perform(acme.root.clone(), whole(&acme, "many", &upload)).await.unwrap();
+        let wanted: Vec<u8> = (1..=PARTS_MAX).flat_map(|n| content(n).to_vec()).collect();
+        assert_eq!(read(&t, &acme, "many").await.unwrap(), wanted);
+        let scrub = Scrub { tenant: None, bucket: None, progress: Box::new(|_| {}) };
+        let done = t.house.perform(t.house.system_caller("test"), scrub).await.unwrap();
+        assert_eq!(done.damaged_in_all, 0);
     });
 }

@@ -1,0 +1,218 @@
+//! A bucket's own rules against the whole house, on each engine: who gets in, who stays out, what is recorded, other servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use bailee_rooms::gate::{Caller, RefusalKind};
+use bailee_rooms::vault::{
+    AccessAct, Acl, BucketPolicy, ChangeAccess, Choice, DeleteObject, GetObject, ObjectMeta, Public,
+    PutObject, SetObjectAcl, VersionOf, WholeBody,
+};
+use bailee_rooms::{Failure, House};
+use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine, origin};
+use bailee_types::TenantId;
+use bytes::Bytes;
+
+const BUCKET: &str = "acme-shared";
+
+async fn change(t: &TestHouse, acme: &TestTenant, act: AccessAct) -> Result<(), Failure> {
+    let op = ChangeAccess { tenant: acme.id.clone(), bucket: bucket(BUCKET), act };
+    t.house.perform(acme.root.clone(), op).await
+}
+
+fn all_open() -> AccessAct {
+    AccessAct::Public(Public { acl: true, policy: true })
+}
+
+fn policy(action: &str, principal: &str) -> AccessAct {
+    let text = format!(
+        r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Action":"{action}","Principal":["{principal}"],"Resource":"*"}}]}}"#
+    );
+    AccessAct::Policy(Some(BucketPolicy::parse(text).unwrap()))
+}
+
+async fn get(house: &Arc<House>, who: &Caller, acme: &TestTenant, name: &str) -> Result<Bytes, Failure> {
+    let op = GetObject {
+        customer_key: None,
+        tenant: acme.id.clone(),
+        bucket: bucket(BUCKET),
+        key: key(name),
+        which: None,
+        choose: Box::new(|info| Choice::Bytes { start: 0, end: info.size }),
+    };
+    house.perform(who.clone(), op).await.map(|c| c.first)
+}
+
+async fn put(house: &Arc<House>, who: &Caller, acme: &TestTenant, name: &str) -> Result<(), Failure> {
+    let op = PutObject {
+        customer_key: None,
+        tenant: acme.id.clone(),
+        bucket: bucket(BUCKET),
+        key: key(name),
+        meta: ObjectMeta::default(),
+        len: None,
+        must_be_new: false,
+        must_have_md5: None,
+        body: Box::new(WholeBody::new(Bytes::from_static(b"theirs"))),
+    };
+    house.perform(who.clone(), op).await.map(drop)
+}
+
+fn kind(result: Result<impl std::fmt::Debug, Failure>) -> RefusalKind {
+    match result {
+        Err(Failure::Refused(refusal)) => refusal.kind().clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The record of a no, in whichever log.
+fn record(result: Result<impl std::fmt::Debug, Failure>) -> Option<u64> {
+    match result {
+        Err(Failure::Refused(refusal)) => refusal.record(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The record of a no in a tenant's own log: how much stands there.
+async fn end_of_log(t: &TestHouse, of: &TestTenant) -> u64 {
+    let op = ChangeAccess { tenant: TenantId::provider(), bucket: bucket(BUCKET), act: all_open() };
+    record(t.house.perform(of.root.clone(), op).await).unwrap()
+}
+
+#[test]
+fn strangers_get_in_by_the_bucket_s_rules_alone_and_to_objects_alone() {
+    on_each_engine(async |t| {
+        let (acme, globex) = (t.tenant("acme").await, t.tenant("globex").await);
+        acme.make_bucket(&t, BUCKET).await;
+        acme.put(&t, BUCKET, "a", "content").await;
+        let (nobody, theirs) = (Caller::anonymous(origin()), globex.root.clone());
+        let read = async |who: &Caller| get(&t.house, who, &acme, "a").await;
+        assert_eq!(kind(read(&nobody).await), RefusalKind::Unsigned);
+        assert_eq!(kind(read(&theirs).await), RefusalKind::NotYours);
+        assert!(matches!(
+            change(&t, &acme, AccessAct::Acl(Acl::PublicRead)).await,
+            Err(Failure::PublicBlocked(_))
+        ));
+        assert!(matches!(change(&t, &acme, policy("oss:*", "*")).await, Err(Failure::PublicBlocked(_))));
+
+        // One account, by name.
+        change(&t, &acme, policy("oss:*", globex.id.as_str())).await.unwrap();
+        assert_eq!(read(&theirs).await.unwrap(), "content");
+        assert_eq!(kind(read(&nobody).await), RefusalKind::Unsigned);
+        put(&t.house, &theirs, &acme, "b").await.unwrap();
+        assert_eq!(get(&t.house, &acme.root, &acme, "b").await.unwrap(), "theirs");
+        // `oss:*` is not enough for what stands in the log as management, nor for another bucket.
+        let act = ChangeAccess { tenant: acme.id.clone(), bucket: bucket(BUCKET), act: all_open() };
+        assert_eq!(kind(t.house.perform(theirs.clone(), act).await), RefusalKind::NotYours);
+        let of = VersionOf { tenant: acme.id.clone(), bucket: bucket(BUCKET), key: key("a"), which: None };
+        let act = SetObjectAcl { of, private: true };
+        assert_eq!(kind(t.house.perform(theirs.clone(), act).await), RefusalKind::NotYours);
+
+        // Everybody, by ACL; but for what is private itself.
+        change(&t, &acme, AccessAct::Policy(None)).await.unwrap();
+        assert_eq!(kind(read(&theirs).await), RefusalKind::NotYours);
+        change(&t, &acme, all_open()).await.unwrap();
+        change(&t, &acme, AccessAct::Acl(Acl::PublicRead)).await.unwrap();
+        assert_eq!(read(&nobody).await.unwrap(), "content");
+        assert_eq!(kind(put(&t.house, &nobody, &acme, "c").await), RefusalKind::Unsigned);
+        let of = VersionOf { tenant: acme.id.clone(), bucket: bucket(BUCKET), key: key("a"), which: None };
+        t.house.perform(acme.root.clone(), SetObjectAcl { of, private: true }).await.unwrap();
+        assert_eq!(kind(read(&nobody).await), RefusalKind::Unsigned);
+        assert_eq!(kind(read(&theirs).await), RefusalKind::NotYours);
+        assert_eq!(read(&acme.root).await.unwrap(), "content");
+        change(&t, &acme, AccessAct::Acl(Acl::PublicReadWrite)).await.unwrap();
+        put(&t.house, &nobody, &acme, "c").await.unwrap();
+        let op = DeleteObject { tenant: acme.id.clone(), bucket: bucket(BUCKET), key: key("c") };
+        t.house.perform(nobody.clone(), op).await.unwrap();
+
+        // An operator is let in by a consent and by nothing else.
+        let operator = t.operator("op-lin", "support", "CN").await;
+        let ticket = acme.ticket(&t).await;
+        let read_of = acme.read_of(&ticket, (BUCKET, "b"));
+        assert!(matches!(
+            kind(t.house.perform(operator, read_of).await.map(drop)),
+            RefusalKind::NoConsent(_)
+        ));
+    });
+}
+
+#[test]
+fn what_strangers_are_refused_fills_nobody_s_log_but_their_own() {
+    on_each_engine(async |t| {
+        let (acme, globex) = (t.tenant("acme").await, t.tenant("globex").await);
+        acme.make_bucket(&t, BUCKET).await;
+        acme.put(&t, BUCKET, "a", "content").await;
+        let (ours, theirs) = (end_of_log(&t, &acme).await, end_of_log(&t, &globex).await);
+        let nobody = Caller::anonymous(origin());
+        for _ in 0..20 {
+            assert_eq!(record(get(&t.house, &nobody, &acme, "a").await), None);
+        }
+        assert_eq!(record(get(&t.house, &globex.root, &acme, "a").await), Some(theirs + 1));
+        assert_eq!(end_of_log(&t, &acme).await, ours + 1);
+    });
+}
+
+#[test]
+fn a_change_holds_at_once_here_and_within_seconds_elsewhere_and_damage_closes() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        acme.make_bucket(&t, BUCKET).await;
+        acme.put(&t, BUCKET, "a", "content").await;
+        let second = t.second();
+        let nobody = Caller::anonymous(origin());
+        change(&t, &acme, all_open()).await.unwrap();
+        change(&t, &acme, policy("oss:GetObject", "*")).await.unwrap();
+        for house in [&t.house, &second.house] {
+            assert_eq!(get(house, &nobody, &acme, "a").await.unwrap(), "content");
+        }
+        change(&t, &acme, AccessAct::Public(Public::default())).await.unwrap();
+        assert!(get(&t.house, &nobody, &acme, "a").await.is_err());
+        second.clock.advance_ms(5_001);
+        assert!(get(&second.house, &nobody, &acme, "a").await.is_err());
+        // Blocked, it holds for the account's own people all the same.
+        assert_eq!(get(&t.house, &acme.root, &acme, "a").await.unwrap(), "content");
+
+        // Somebody writes a policy into the database that is none: nobody does anything by it, the owner neither.
+        t.change("UPDATE bucket SET settings = '{\"policy\":{\"text\":\"{}\"},\"public\":{\"acl\":true,\"policy\":true}}'");
+        t.clock.advance_ms(5_001);
+        for who in [&nobody, &acme.root] {
+            let no = get(&t.house, who, &acme, "a").await.unwrap_err();
+            assert!(matches!(no, Failure::Damaged(_)), "{no}");
+        }
+    });
+}
+
+/// Whatever changes race with reads: after the answer that it is closed, nobody from outside gets in.
+#[test]
+fn reads_race_a_closing() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        acme.make_bucket(&t, BUCKET).await;
+        acme.put(&t, BUCKET, "a", "content").await;
+        change(&t, &acme, all_open()).await.unwrap();
+        for _ in 0..20 {
+            change(&t, &acme, AccessAct::Acl(Acl::PublicRead)).await.unwrap();
+            let readers: Vec<_> = (0..8)
+                .map(|_| {
+                    let (house, acme) = (Arc::clone(&t.house), acme.clone());
+                    tokio::spawn(async move {
+                        let nobody = Caller::anonymous(origin());
+                        for _ in 0..5 {
+                            let _ = get(&house, &nobody, &acme, "a").await;
+                        }
+                    })
+                })
+                .collect();
+            change(&t, &acme, AccessAct::Acl(Acl::Private)).await.unwrap();
+            let nobody = Caller::anonymous(origin());
+            assert!(
+                get(&t.house, &nobody, &acme, "a").await.is_err(),
+                "a read that began before is remembered"
+            );
+            for reader in readers {
+                reader.await.unwrap();
+            }
+            assert!(get(&t.house, &nobody, &acme, "a").await.is_err());
+        }
+    });
+}
