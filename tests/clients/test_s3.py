@@ -163,8 +163,8 @@ def test_a_presigned_address_opens_one_object_for_its_time(s3, bucket):
 def test_what_is_not_offered_says_so_and_changes_nothing(s3, bucket):
     s3.put_object(Bucket=bucket, Key="o", Body=b"x")
     attempts = {
-        "put_bucket_logging": lambda: s3.put_bucket_logging(
-            Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": {"TargetBucket": bucket, "TargetPrefix": "log/"}}
+        "put_bucket_website": lambda: s3.put_bucket_website(
+            Bucket=bucket, WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}}
         ),
         "put_object_grant": lambda: s3.put_object_acl(Bucket=bucket, Key="o", GrantRead='id="1"'),
         "put_object_acl": lambda: s3.put_object_acl(Bucket=bucket, Key="o", ACL="public-read"),

@@ -122,6 +122,7 @@ pub struct House {
     pub(crate) known_heads: trail::KnownHeads,
     pub(crate) in_flight: InFlight,
     pub(crate) access: vault::AccessCache,
+    pub(crate) gathered: vault::Gathered,
     pub(crate) recent_nonces: crate::gate::RecentNonces,
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) relying_party: std::sync::OnceLock<bailee_federation::passkey::RelyingParty>,
@@ -227,6 +228,7 @@ impl House {
             known_heads: trail::KnownHeads::new(&config.data),
             in_flight: InFlight::default(),
             access: vault::AccessCache::default(),
+            gathered: vault::Gathered::default(),
             recent_nonces: crate::gate::RecentNonces::default(),
             outside: Arc::clone(&config.outside),
             relying_party: std::sync::OnceLock::new(),
@@ -255,9 +257,10 @@ impl House {
         let retention = tokio::spawn(trail::keep_retention(Arc::clone(self), stop.clone()));
         let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop.clone()));
         let lifecycle = tokio::spawn(vault::live(Arc::clone(self), stop.clone()));
+        let logs = tokio::spawn(vault::write_logs(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in
-            [keeper, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner, lifecycle]
+            [keeper, logs, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner, lifecycle]
         {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");

@@ -121,6 +121,7 @@ impl Bound {
             let (house, stopped) = (Arc::clone(&house), stopped.clone());
             async move { house.run_workers(stopped).await }
         });
+        let last = Arc::clone(&house);
         let server = tokio::spawn(bailee_web::serve(house, self.console, self.objects, options, stopped));
         tokio::select! {
             _ = self.term.recv() => {}
@@ -130,6 +131,7 @@ impl Bound {
         let _ = stop.send(true);
         // The listeners end before the workers' last checkpoint could miss a record of theirs; both are bounded.
         let _ = server.await;
+        last.write_access_logs().await;
         let _ = workers.await;
         Ok(())
     }

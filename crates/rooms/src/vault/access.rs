@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::cors::CorsRule;
 use super::get::{find, open_meta};
+use super::logging::Logging;
 use super::meta::not_for_operators;
 use super::retain::VersionOf;
 use super::{Bucket, bucket_asked, rows};
@@ -140,6 +141,8 @@ pub(crate) struct Access {
     pub(crate) rules: Vec<(&'static str, Arc<Policy>, bool)>,
     /// Which pages may call the bucket.
     cors: Arc<[CorsRule]>,
+    /// Where its access log goes.
+    pub(super) logging: Option<Logging>,
     read_at: Timestamp,
 }
 
@@ -194,7 +197,8 @@ fn compile(tenant: TenantId, bucket: &Bucket, read_at: Timestamp) -> Result<Acce
         (!list.is_empty()).then(|| PolicySet::compile(list))
     };
     let cors = settings.cors.clone().into();
-    Ok(Access { tenant, set: of(&|_| true), outside: of(&|outside| outside), rules, cors, read_at })
+    let logging = settings.logging.clone();
+    Ok(Access { tenant, set: of(&|_| true), outside: of(&|outside| outside), rules, cors, logging, read_at })
 }
 
 /// The bucket that an act on object storage is about.
@@ -206,7 +210,7 @@ fn bucket_of(resource: &Arn) -> Option<BucketName> {
 
 impl House {
     /// What a bucket's own rules say; none when there is no such bucket.
-    async fn access(&self, bucket: &BucketName) -> Result<Option<Arc<Access>>, Failure> {
+    pub(super) async fn access(&self, bucket: &BucketName) -> Result<Option<Arc<Access>>, Failure> {
         let now = self.now();
         let changes = {
             let there = self.access.0.read();

@@ -20,6 +20,7 @@ mod encryption;
 mod get;
 mod lifecycle;
 mod list;
+mod logging;
 mod meta;
 mod parts;
 mod put;
@@ -60,6 +61,8 @@ pub use lifecycle::{
     Applied, ApplyLifecycle, Due, Ends, ExplainLifecycle, GetLifecycle, Move, Rule, SetLifecycle,
 };
 pub use list::{ListObjects, Listed, ObjectPage};
+pub(crate) use logging::{Gathered, write_logs};
+pub use logging::{Logging, SetLogging};
 pub use put::{PutDone, PutObject};
 pub use quota::{GetTenantUsage, GetUsage, SetQuota, SetTenantQuota, Usage};
 pub use retain::{

@@ -9,6 +9,7 @@ use super::access::{Acl, BucketPolicy, Public};
 use super::bucket::known;
 use super::cors::CorsRule;
 use super::encryption::Encryption;
+use super::logging::Logging;
 use super::retain::{LockRules, Worm};
 use super::tier::Tier;
 use super::{Bucket, bucket_asked, rows};
@@ -40,6 +41,9 @@ pub struct Settings {
     /// Which pages of which origins may call it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cors: Vec<CorsRule>,
+    /// Where its access log goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Logging>,
     /// The storage type of objects that do not say one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
@@ -106,6 +110,8 @@ pub enum Setting {
     Public,
     /// Which pages may call it.
     Cors,
+    /// Where its access log goes.
+    Logging,
 }
 
 /// Reads one of a bucket's settings.
@@ -130,6 +136,7 @@ impl Operation for GetSettings {
             Setting::Acl => "oss:GetBucketAcl",
             Setting::Policy => "oss:GetBucketPolicy",
             Setting::PolicyStatus => "oss:GetBucketPolicyStatus",
+            Setting::Logging => "oss:GetBucketLogging",
             Setting::Cors => "oss:GetBucketCors",
             Setting::Public => "oss:GetBucketPublicAccessBlock",
         };

@@ -1,13 +1,13 @@
 //! Who may use a bucket, over the wire: ACLs, policies, public access, pages of other origins.
 
 use bailee_rooms::vault::{
-    AccessAct, Acl, BucketPolicy, ChangeAccess, CorsRule, GetObjectAcl, GetSettings, Public, SetCors,
-    SetObjectAcl, Setting, VersionOf,
+    AccessAct, Acl, BucketPolicy, ChangeAccess, CorsRule, GetObjectAcl, GetSettings, Logging, Public,
+    SetCors, SetLogging, SetObjectAcl, Setting, VersionOf,
 };
 use bailee_types::{BucketName, ObjectKey, TenantId};
 use bailee_wire::object::{
     self as wire, CannedAcl, Code, Dialect, Head, ObjectError, Reply, TagAct, Target, cors_rules,
-    public_access_block, reply,
+    logging_target, public_access_block, reply,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -127,6 +127,28 @@ impl Cx<'_> {
         let there = self.perform(GetSettings { tenant, bucket, setting: Setting::PolicyStatus }).await?;
         let policy = there.settings.policy.ok_or_else(|| ObjectError::new(Code::NoBucketPolicy))?;
         Ok(reply::policy_status(policy.is_public().map_err(of_failure)?))
+    }
+
+    pub(super) async fn logging(
+        &self,
+        tenant: TenantId,
+        bucket: BucketName,
+        act: TagAct,
+        head: &Head<'_>,
+        body: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        let to = match act {
+            TagAct::Get => {
+                let there = self.perform(GetSettings { tenant, bucket, setting: Setting::Logging }).await?;
+                let to = there.settings.logging.as_ref();
+                return Ok(reply::logging(to.map(|to| (to.target.as_str(), to.prefix.as_str()))));
+            }
+            TagAct::Put => logging_target(&self.body_of(head, body).await?)?
+                .map(|(target, prefix)| Logging { target, prefix, s3: self.dialect == Dialect::S3 }),
+            TagAct::Delete => None,
+        };
+        self.perform(SetLogging { tenant, bucket, to }).await?;
+        Ok(if act == TagAct::Delete { Reply::no_content() } else { Reply::empty(200) })
     }
 
     pub(super) async fn cors(

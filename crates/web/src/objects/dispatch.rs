@@ -62,6 +62,7 @@ pub(super) async fn run(
         ObjectRequest::ListUploads(list) => cx.list_uploads(tenant, list).await?,
         ObjectRequest::PutObject(put) => cx.put(tenant, *put, None, body).await?,
         ObjectRequest::Policy { bucket, act } => cx.policy(tenant, bucket, act, head, body).await?,
+        ObjectRequest::Logging { bucket, act } => cx.logging(tenant, bucket, act, head, body).await?,
         ObjectRequest::PolicyStatus { bucket } => cx.policy_status(tenant, bucket).await?,
         ObjectRequest::Cors { bucket, act } => cx.cors(tenant, bucket, act, head, body).await?,
         ObjectRequest::GetObjectMeta { bucket, key, version } => {

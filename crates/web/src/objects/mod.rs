@@ -11,6 +11,7 @@ mod dispatch;
 mod encryption;
 mod form;
 mod lifecycle;
+mod logs;
 mod quota;
 mod retain;
 mod upload;
@@ -18,6 +19,7 @@ mod version;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bailee_rooms::House;
 use bailee_rooms::gate::Origin;
@@ -31,6 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use self::body::Answer;
+use self::logs::{Ended, Seen};
 use crate::traffic::Traffic;
 
 const HOST_ID: &str = "bailee";
@@ -91,19 +94,38 @@ async fn handle(objects: &Arc<Objects>, request: Request<Incoming>, peer: Socket
     let dialect = Dialect::detect(&parts);
     let request_id = RequestId::random();
     let is_head = parts.method == http::Method::HEAD;
-    let mut page = None;
-    let answered = respond(objects, &parts, body, dialect, &request_id, peer, &mut page).await;
+    let (begun, at, mut seen) = (Instant::now(), objects.house.now(), Seen::default());
+    let answered = respond(objects, &parts, body, dialect, &request_id, peer, &mut seen).await;
+    let mut code = None;
     let mut response = match answered {
         Ok(response) => response,
         Err(error) => {
+            code = Some(error.code());
             if error.status(dialect) >= 500 && error.code() != Code::NotImplemented {
                 tracing::error!(request.id = %request_id, "an object request failed: {error}");
             }
             Answer::complete(error.render(dialect, request_id.as_str(), HOST_ID, is_head))
         }
     };
-    if let Some(headers) = page {
+    if let Some(headers) = seen.page.take() {
         response.headers_mut().extend(headers);
+    }
+    if let Some(Target::Bucket(bucket) | Target::Object(bucket, _)) = &seen.target
+        && let Ok(Some((owner, to))) = objects.house.logging_of(bucket).await
+    {
+        let ended = Ended {
+            parts: &parts,
+            peer,
+            request_id: request_id.as_str(),
+            status: response.status().as_u16(),
+            code,
+            answer: response.headers(),
+            at,
+            begun,
+            secure: objects.secure,
+        };
+        let line = logs::line(&to, &owner, bucket, &seen, &ended);
+        objects.house.note_access(&owner, bucket, &to, &line);
     }
     objects.traffic.count_object(response.status().as_u16());
     response
@@ -116,12 +138,13 @@ async fn respond(
     dialect: Dialect,
     request_id: &RequestId,
     peer: SocketAddr,
-    page: &mut Option<http::HeaderMap>,
+    seen: &mut Seen,
 ) -> Result<Response<Answer>, ObjectError> {
     let head = Head::read(parts, dialect, &objects.hosts)?;
-    *page = objects.cors_headers(parts, head.target()).await;
+    seen.target = Some(head.target().clone());
+    seen.page = objects.cors_headers(parts, head.target()).await;
     if parts.method == http::Method::OPTIONS {
-        let reply = access::preflight(parts, page.as_ref(), dialect, request_id.as_str())?;
+        let reply = access::preflight(parts, seen.page.as_ref(), dialect, request_id.as_str())?;
         return Ok(Answer::complete(reply));
     }
     let origin = Origin {
@@ -135,9 +158,11 @@ async fn respond(
         auth::Auth::Signed(signed) => signed,
         auth::Auth::Anonymous => {
             if let (Target::Bucket(bucket), Some(boundary)) = (head.target(), form::boundary(parts)) {
+                seen.operation = Some("PostObject");
                 return form::post(objects, bucket, boundary, body, origin, request_id).await;
             }
             let request = ObjectRequest::parse(&head)?;
+            seen.operation = Some(request.name());
             let cx = dispatch::Cx::anonymous(objects, origin, dialect, request_id);
             return dispatch::run(cx, &head, request, body).await;
         }
@@ -155,7 +180,11 @@ async fn respond(
         .authenticate(presented, origin, |secret| signed.verify(&head, secret, &terms))
         .await
         .map_err(answer::auth_error)?;
+    seen.requester = caller.arn();
+    seen.access_key = Some(signed.access_key_id().to_owned());
+    (seen.scheme, seen.is_presigned) = (Some(signed.scheme().word()), signed.scheme().is_presigned());
     let request = ObjectRequest::parse(&head)?;
+    seen.operation = Some(request.name());
     let cx = dispatch::Cx { objects, caller, dialect, request_id, verified };
     let reply = dispatch::run(cx, &head, request, body).await?;
     Ok(reply)

@@ -56,7 +56,7 @@ pub use request::{
     LifecycleRules, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing,
     LockHeaders, LockSettings, LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject,
     StorageClass, TagAct, TagList, TagSet, Transition, UploadOf, UploadPart, UploadPartCopy,
-    VersioningSettings, WormRequest, continuation_token, cors_rules, public_access_block, quota_bytes,
-    read_legal_hold, read_retention, restore_days, worm_days,
+    VersioningSettings, WormRequest, continuation_token, cors_rules, logging_target, public_access_block,
+    quota_bytes, read_legal_hold, read_retention, restore_days, worm_days,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

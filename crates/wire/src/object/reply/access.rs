@@ -71,6 +71,20 @@ pub fn policy(document: &str) -> Reply {
     reply
 }
 
+/// The answer to GetBucketLogging: target and prefix.
+pub fn logging(to: Option<(&str, &str)>) -> Reply {
+    let mut xml = Xml::document();
+    xml.open("BucketLoggingStatus");
+    if let Some((target, prefix)) = to {
+        xml.open("LoggingEnabled");
+        xml.text("TargetBucket", target);
+        xml.text("TargetPrefix", prefix);
+        xml.close("LoggingEnabled");
+    }
+    xml.close("BucketLoggingStatus");
+    Reply::xml(xml)
+}
+
 /// The answer to GetBucketCors.
 pub fn cors(dialect: Dialect, rules: &[CorsRule]) -> Reply {
     let mut xml = Xml::document();

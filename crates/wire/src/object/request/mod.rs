@@ -12,6 +12,7 @@ mod encryption;
 mod get;
 mod lifecycle;
 mod list;
+mod logging;
 mod put;
 mod quota;
 mod restore;
@@ -32,6 +33,7 @@ pub use lifecycle::{LifecycleRule, LifecycleRules, Transition};
 pub use list::{
     BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
 };
+pub use logging::logging_target;
 pub use put::{ContentHeaders, OBJECT_BYTES_MAX, PutObject, StorageClass};
 pub use quota::quota_bytes;
 pub use restore::restore_days;
@@ -165,6 +167,13 @@ pub enum ObjectRequest {
     },
     /// `GET`, `PUT` or `DELETE` of `/bucket?policy`; the body of a PUT is the document.
     Policy {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is done.
+        act: TagAct,
+    },
+    /// `GET`, `PUT` or `DELETE` of `/bucket?logging`; the body of a PUT is read by [`logging_target`].
+    Logging {
         /// The bucket.
         bucket: BucketName,
         /// What is done.
@@ -555,6 +564,11 @@ impl ObjectRequest {
                 TagAct::Delete => "DeleteBucketPolicy",
             },
             Self::PolicyStatus { .. } => "GetBucketPolicyStatus",
+            Self::Logging { act, .. } => match act {
+                TagAct::Get => "GetBucketLogging",
+                TagAct::Put => "PutBucketLogging",
+                TagAct::Delete => "DeleteBucketLogging",
+            },
             Self::Cors { act, .. } => match act {
                 TagAct::Get => "GetBucketCors",
                 TagAct::Put => "PutBucketCors",
@@ -630,6 +644,7 @@ impl ObjectRequest {
             | Self::Policy { bucket, .. }
             | Self::PolicyStatus { bucket }
             | Self::Cors { bucket, .. }
+            | Self::Logging { bucket, .. }
             | Self::Quota { bucket, .. }
             | Self::Lock { bucket, .. }
             | Self::Lifecycle { bucket, .. }
@@ -683,10 +698,13 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
     if let (["acl"], Some(act @ (TagAct::Get | TagAct::Put))) = (sub, TagAct::of(method)) {
         return acl(head, bucket, None, act == TagAct::Put);
     }
-    if let ([what @ ("publicAccessBlock" | "policy" | "cors")], Some(act)) = (sub, TagAct::of(method)) {
+    if let ([what @ ("publicAccessBlock" | "policy" | "cors" | "logging")], Some(act)) =
+        (sub, TagAct::of(method))
+    {
         return Ok(match *what {
             "policy" => ObjectRequest::Policy { bucket, act },
             "cors" => ObjectRequest::Cors { bucket, act },
+            "logging" => ObjectRequest::Logging { bucket, act },
             _ => ObjectRequest::PublicAccessBlock { bucket, act },
         });
     }
