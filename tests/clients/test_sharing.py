@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import hmac
 import json
-import urllib.parse
+import zlib
 
 import alibabacloud_oss_v2 as oss
 import oss2
@@ -350,6 +350,10 @@ def test_a_form_of_boto3(shared, s3, bucket, chance):
     keys = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert keys == ["secret", "site/index.html", "up/a b.txt"], "nothing of what was refused is kept"
     assert got_is(s3, bucket, content)
+    with_sum = s3.generate_presigned_post(bucket, "sum", Fields={"x-amz-checksum-crc32": "AAAAAA=="}, Conditions=[["starts-with", "$x-amz-checksum-crc32", ""]])
+    assert post(shared, bucket, with_sum["fields"])[0] == 400, "a checksum that a form claims is compared"
+    right = {**with_sum["fields"], "x-amz-checksum-crc32": base64.b64encode(zlib.crc32(b"content").to_bytes(4, "big")).decode()}
+    assert post(shared, bucket, right)[0] == 204
     # For another's bucket the same form opens nothing.
     s3_client(shared, "globex").create_bucket(Bucket="p-form-of-globex")
     other = s3.generate_presigned_post("p-form-of-globex", "x")

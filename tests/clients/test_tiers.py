@@ -87,6 +87,10 @@ def test_osss_words_and_a_bucket_with_a_class(shared):
     bucket.create_bucket(input=oss2.models.BucketCreateConfig(oss2.BUCKET_STORAGE_CLASS_IA))
     assert bucket.get_bucket_info().storage_class == "IA"
     bucket.put_object("usual", b"usual")
+    upload = bucket.init_multipart_upload("parts").upload_id
+    bucket.complete_multipart_upload("parts", upload, [oss2.models.PartInfo(1, bucket.upload_part("parts", upload, 1, b"p").etag)])
+    assert bucket.head_object("parts").headers["x-oss-storage-class"] == "IA"
+    bucket.delete_object("parts")
     bucket.put_object("cold", b"cold", headers={"x-oss-storage-class": "ColdArchive"})
     bucket.put_object("warm", b"warm", headers={"x-oss-storage-class": "Standard"})
     assert {o.key: o.storage_class for o in bucket.list_objects().object_list} == {"usual": "IA", "cold": "ColdArchive", "warm": "Standard"}

@@ -474,10 +474,10 @@ impl House {
         if caller.is_anonymous() {
             return Failure::Refused(Refusal::recorded(asked, kind, None));
         }
-        // A tenant's caller who names something of another tenant is recorded in his own tenant's log: the
-        // other tenant's log must not tell that something was there.
+        // A tenant's caller who names something of another tenant is recorded in his own tenant's log, whatever the no: the
+        // other tenant's log must not tell that something was there, and is not for strangers to fill.
         let mut asked = asked.clone();
-        if let (RefusalKind::NotYours, Some(tenant)) = (&kind, caller.tenant()) {
+        if let Some(tenant) = caller.tenant() {
             asked.tenant = tenant.clone();
         }
         let index = async {

@@ -373,6 +373,7 @@ impl Operation for CompleteUpload {
         meta.lock.retention = meta.lock.retention.filter(|term| house.now() < term.until);
         let place = house.known_bucket(&self.tenant, &self.bucket).await?;
         meta.lock = place.lock_for(&meta.lock, house.now())?;
+        meta.tier = place.tier_for(meta.tier);
         let plain = serde_json::to_vec(&meta).map_err(|e| Failure::Bug(e.to_string()))?;
         let now = house.now();
         let row = rows::NewObject {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use bailee_types::{BucketName, RequestId};
 use bailee_wire::object::auth::Terms;
 use bailee_wire::object::{
-    Claims, Code, FORM_BYTES_MAX, FORM_FIELDS_MAX, Form, Head, Hosts, OBJECT_BYTES_MAX, ObjectError,
-    ObjectRequest,
+    Code, FORM_BYTES_MAX, FORM_FIELDS_MAX, Form, Head, Hosts, OBJECT_BYTES_MAX, ObjectError, ObjectRequest,
 };
 use http::Response;
 use http_body_util::BodyExt;
@@ -66,7 +65,9 @@ async fn read(form: &mut Multipart<'static>) -> Result<(Vec<(String, String)>, F
 /// Whether a request is a form.
 pub(super) fn boundary(parts: &http::request::Parts) -> Option<String> {
     let kind = parts.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
-    (parts.method == http::Method::POST).then(|| multer::parse_boundary(kind).ok())?
+    // A form names no sub-resource: `?delete` with a body of this kind is none.
+    (parts.method == http::Method::POST && parts.uri.query().is_none_or(str::is_empty))
+        .then(|| multer::parse_boundary(kind).ok())?
 }
 
 /// Stores the file of a form.
@@ -122,7 +123,7 @@ async fn store(
     let head = Head::read(&parts, dialect, &Hosts::default())?;
     let put = ObjectRequest::of_form(&head)?;
     let tenant = cx.whose(Some(bucket)).await?;
-    let upload = cx.upload(Source::Form { file, bytes }, &Claims::default(), None)?;
+    let upload = cx.upload(Source::Form { file, bytes }, &put.claims, None)?;
     let (reply, md5) = cx.put_body(tenant, put, None, upload).await?;
     let version = reply.header("x-oss-version-id").or_else(|| reply.header("x-amz-version-id"));
     let stored = form.stored(bucket, &md5).of_version(dialect, version, false);

@@ -63,6 +63,19 @@ fn safe(text: &str) -> String {
     text.chars().take(TEXT_MAX).map(|c| if c.is_control() || c == '"' { '?' } else { c }).collect()
 }
 
+/// A key as one word.
+fn encoded(key: &str) -> String {
+    let mut out = String::new();
+    for b in key.bytes() {
+        match b {
+            b'/' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(b)),
+            _ if b.is_ascii_alphanumeric() => out.push(char::from(b)),
+            _ => out.push_str(&format!("%{b:02X}")),
+        }
+    }
+    out
+}
+
 fn dash(text: Option<String>) -> String {
     text.filter(|t| !t.is_empty()).unwrap_or_else(|| "-".to_owned())
 }
@@ -106,12 +119,7 @@ pub(super) fn line(
 ) -> String {
     let key = match &seen.target {
         // Encoded, so that it is one word.
-        Some(Target::Object(_, key)) => {
-            Some(ended.parts.uri.path().rsplit_once(bucket.as_str()).map_or_else(
-                || safe(key.as_str()).replace(' ', "%20"),
-                |(_, rest)| safe(rest.trim_start_matches('/')),
-            ))
-        }
+        Some(Target::Object(_, key)) => Some(encoded(key.as_str())),
         _ => None,
     };
     let dialect = if to.s3 { Dialect::S3 } else { Dialect::Oss };
