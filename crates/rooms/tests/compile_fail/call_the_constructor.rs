@@ -2,7 +2,7 @@
 use bailee_rooms::gate::{Asked, Caller, Intent};
 
 fn make(caller: Caller, asked: Asked) -> Intent {
-    Intent::data_event(caller, asked)
+    Intent::data_event(caller, asked, None)
 }
 
 fn main() {}
