@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bailee_rooms::consent::Decision;
 use bailee_rooms::vault::{
-    AbortUpload, CompleteUpload, CopyBody, CreateUpload, DeleteObject, ListUploads, ObjectMeta, PARTS_MAX,
-    PutObject, PutPart, Scrub, WholeBody,
+    AbortUpload, AppendObject, Choice, CompleteUpload, CopyBody, CreateUpload, DeleteObject, GetObject,
+    ListUploads, ObjectMeta, PARTS_MAX, PutObject, PutPart, Scrub, WholeBody,
 };
 use bailee_rooms::{Failure, Thing};
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
@@ -277,5 +277,69 @@ fn ten_thousand_parts_in_any_order() {
         let scrub = Scrub { tenant: None, bucket: None, progress: Box::new(|_| {}) };
         let done = t.house.perform(t.house.system_caller("test"), scrub).await.unwrap();
         assert_eq!(done.damaged_in_all, 0);
+    });
+}
+
+/// A row and its parts are read one after the other: whoever reads while somebody appends, replaces or destroys gets one state or
+/// another of the object, and never "damaged".
+#[test]
+fn reads_race_appends_and_replacements() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        acme.make_bucket(&t, BUCKET).await;
+        let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let readers: Vec<_> = (0..4)
+            .map(|n| {
+                let (house, acme, over) = (Arc::clone(&t.house), acme.clone(), Arc::clone(&over));
+                tokio::spawn(async move {
+                    let mut found = 0;
+                    while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                        let get = GetObject {
+                            customer_key: None,
+                            tenant: acme.id.clone(),
+                            bucket: bucket(BUCKET),
+                            key: key(["log", "swap"][n % 2]),
+                            which: None,
+                            choose: Box::new(|_| Choice::Bytes { start: 0, end: 0 }),
+                        };
+                        match house.perform(acme.root.clone(), get).await {
+                            Ok(_) => found += 1,
+                            Err(Failure::NotFound { .. }) => {}
+                            Err(e) => panic!("{e}"),
+                        }
+                        // A read of the embedded database never waits: the others would not get a turn.
+                        tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+                    }
+                    found
+                })
+            })
+            .collect();
+        let mut end = 0;
+        for n in 0..60u8 {
+            let append = AppendObject {
+                tenant: acme.id.clone(),
+                bucket: bucket(BUCKET),
+                key: key("log"),
+                position: end,
+                meta: ObjectMeta::default(),
+                len: None,
+                body: Box::new(WholeBody::new(bytes(n, 10))),
+            };
+            end = t.house.perform(acme.root.clone(), append).await.unwrap().size;
+            let upload = begin(&t, &acme, "swap").await;
+            for number in 1..=3 {
+                let put = part(&acme, "swap", &upload, number, &bytes(n, 10));
+                t.house.perform(acme.root.clone(), put).await.unwrap();
+            }
+            t.house.perform(acme.root.clone(), whole(&acme, "swap", &upload)).await.unwrap();
+            if n % 10 == 9 {
+                let gone = DeleteObject { tenant: acme.id.clone(), bucket: bucket(BUCKET), key: key("swap") };
+                t.house.perform(acme.root.clone(), gone).await.unwrap();
+            }
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        for reader in readers {
+            assert!(reader.await.unwrap() > 0);
+        }
     });
 }

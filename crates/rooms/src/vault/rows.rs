@@ -636,6 +636,26 @@ pub(super) fn object(
     which: Option<&Which>,
     with_bytes: bool,
 ) -> Result<Option<ObjectRow>, StoreError> {
+    // A row and its parts are two statements: somebody may replace the object between them, or destroy it. What is then
+    // incomplete is read anew; what stays so is damaged, and said to be by who opens it.
+    let mut before: Option<ObjectRow> = None;
+    loop {
+        let Some((row, whole)) = object_once(tx, bucket, key, which, with_bytes)? else { return Ok(None) };
+        if whole || before.is_some_and(|b| b.sealed_meta == row.sealed_meta) {
+            return Ok(Some(row));
+        }
+        before = Some(row);
+    }
+}
+
+/// An object, and whether all its parts were there.
+fn object_once(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    which: Option<&Which>,
+    with_bytes: bool,
+) -> Result<Option<(ObjectRow, bool)>, StoreError> {
     const CURRENT: &str = "SELECT o.version_id, o.size, o.modified_at_ms, o.key_version, o.wrapped_key, o.sealed_meta, \
          o.header, o.is_null, o.is_inline, o.parts, i.sealed_bytes FROM object o \
          LEFT JOIN object_inline i ON i.version_id = o.version_id \
@@ -666,11 +686,22 @@ pub(super) fn object(
     Ok(None)
 }
 
-fn read_with_bytes(tx: &mut TenantTx<'_, '_>, r: &Row, with_bytes: bool) -> Result<ObjectRow, StoreError> {
+fn read_with_bytes(
+    tx: &mut TenantTx<'_, '_>,
+    r: &Row,
+    with_bytes: bool,
+) -> Result<(ObjectRow, bool), StoreError> {
     let row = read_object(r, 0)?;
-    let inline = if with_bytes && r.int(8)? == 1 { Some(r.blob(10)?.to_vec()) } else { None };
-    let parts = if with_bytes && r.int(9)? > 0 { parts_of_object(tx, &row.version)? } else { Vec::new() };
-    Ok(ObjectRow { inline, parts, ..row })
+    if !with_bytes {
+        return Ok((row, true));
+    }
+    let inline = if r.int(8)? == 1 { Some(r.blob(10)?.to_vec()) } else { None };
+    let count = usize::try_from(r.int(9)?).unwrap_or(usize::MAX);
+    let mut parts = if count > 0 { parts_of_object(tx, &row.version)? } else { Vec::new() };
+    let whole = parts.len() >= count;
+    // An append adds parts behind those that the row, read before it, knows.
+    parts.truncate(count);
+    Ok((ObjectRow { inline, parts, ..row }, whole))
 }
 
 /// The newest version of a key when it is a delete marker, or the marker that is named: id, whether null, when.
