@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read, Seek, SeekFrom, Write}
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use backon::{BlockingRetryable, ExponentialBuilder};
@@ -140,24 +140,19 @@ impl From<io::Error> for Problem {
 impl Client {
     fn ask(
         &self,
-        method: &str,
         of: (Option<&str>, Option<&str>),
         query: &[(&str, &str)],
         from: u64,
     ) -> Result<Answer, Problem> {
-        let address = self.signer.address(&self.url, method, of, query, now());
+        let address = self.signer.address(&self.url, "GET", of, query, now());
         let range = (from > 0).then(|| format!("bytes={from}-"));
         // An address holds a signature: errors of the agent must not tell it.
         let failed =
             |e: ureq::Error| Problem::World(format!("the server cannot be reached: {}", without_address(&e)));
-        let response = if method == "POST" {
-            self.agent.post(&address).send_empty()
-        } else {
-            let request = if method == "HEAD" { self.agent.head(&address) } else { self.agent.get(&address) };
-            match range {
-                Some(range) => request.header("range", range).call(),
-                None => request.call(),
-            }
+        let request = self.agent.get(&address);
+        let response = match range {
+            Some(range) => request.header("range", range).call(),
+            None => request.call(),
         };
         let (parts, body) = response.map_err(failed)?.into_parts();
         Ok(Answer { status: parts.status, headers: parts.headers, body })
@@ -166,23 +161,21 @@ impl Client {
     /// An answer that is there, or why not; asked again when the server is not well.
     fn must(
         &self,
-        method: &str,
         of: (Option<&str>, Option<&str>),
         query: &[(&str, &str)],
         from: u64,
     ) -> Result<Answer, Problem> {
         let once = || {
-            let answer = self.ask(method, of, query, from)?;
+            let answer = self.ask(of, query, from)?;
             if answer.status.is_success() {
                 return Ok(answer);
             }
             let status = answer.status.as_u16();
-            let packed = answer.headers.get("x-oss-err").is_some();
             let body = text(answer.body).unwrap_or_default();
             let inner = |name: &str| {
                 let begin = body.split_once(&format!("<{name}>")).map(|(_, rest)| rest);
                 let found = begin.and_then(|rest| rest.split_once('<')).map(|(inner, _)| inner);
-                found.unwrap_or(if packed { "see the status" } else { "" }).to_owned()
+                found.unwrap_or_default().to_owned()
             };
             Err(Problem::No(status, inner("Code"), inner("Message")))
         };
@@ -267,7 +260,7 @@ pub(crate) fn run(common: &Common, c: Takeout) -> Result<ExitCode, Stop> {
             if let Some((key, version)) = &place {
                 query.extend([("key-marker", key.as_str()), ("version-id-marker", version.as_str())]);
             }
-            let answer = client.must("GET", (Some(bucket), None), &query, 0).map_err(stop)?;
+            let answer = client.must((Some(bucket), None), &query, 0).map_err(stop)?;
             let page = read_versions(text(answer.body).map_err(stop)?.as_bytes())
                 .map_err(|e| Stop::unable(format!("the listing of `{bucket}` cannot be read: {e}")))?;
             let wanted: Vec<FoundVersion> =
@@ -297,7 +290,7 @@ fn all_buckets(client: &Client) -> Result<Vec<String>, Problem> {
     loop {
         let query = [("marker", marker.as_str()), ("max-keys", "1000")];
         let query = if marker.is_empty() { &query[1..] } else { &query[..] };
-        let answer = client.must("GET", (None, None), query, 0)?;
+        let answer = client.must((None, None), query, 0)?;
         let (names, next) =
             read_buckets(text(answer.body)?.as_bytes()).map_err(|e| Problem::World(e.to_string()))?;
         all.extend(names);
@@ -326,7 +319,7 @@ fn settings(client: &Client, bag: &Bag, bucket: &str, left: &mut Vec<String>) ->
         ("stat", "xml"),
     ];
     for (name, ending) in OF_BUCKET {
-        match client.must("GET", (Some(bucket), None), &[(name, "")], 0) {
+        match client.must((Some(bucket), None), &[(name, "")], 0) {
             Ok(answer) => {
                 let path = format!("data/buckets/{}/{name}.{ending}", safe(bucket));
                 bag.write(&path, text(answer.body)?.as_bytes())?;
@@ -420,24 +413,24 @@ fn take(client: &Client, bag: &Bag, c: &Takeout, bucket: &str, found: &FoundVers
         return bag.note(line);
     }
     if found.kind == "Symlink" {
-        let answer = client.must("GET", of, &[("symlink", ""), version], 0)?;
+        let answer = client.must(of, &[("symlink", ""), version], 0)?;
         let target = answer.headers.get("x-oss-symlink-target").and_then(|v| v.to_str().ok());
         line.symlink_target = target.and_then(url_decoded);
         line.headers = told(&answer.headers);
         return bag.note(line);
     }
     let partial = bag.partial(&line);
-    let answer = match client.must("GET", of, &[version], length(&partial)) {
+    let answer = match client.must(of, &[version], length(&partial)) {
         // What was there of it is not a beginning of this version.
         Err(Problem::No(416, ..)) => {
             fs::remove_file(&partial)?;
-            client.must("GET", of, &[version], 0)?
+            client.must(of, &[version], 0)?
         }
         Err(Problem::No(403, code, text)) if code == "InvalidObjectState" => match c.restore_days {
             None => return Err(Problem::No(403, code, format!("{text} (see --restore-days)"))),
             Some(days) => {
                 restore(client, of, version, days)?;
-                client.must("GET", of, &[version], length(&partial))?
+                client.must(of, &[version], length(&partial))?
             }
         },
         other => other?,
@@ -458,7 +451,7 @@ fn take(client: &Client, bag: &Bag, c: &Takeout, bucket: &str, found: &FoundVers
         return Err(Problem::World(text));
     }
     if count {
-        let answer = client.must("GET", of, &[("tagging", ""), version], 0)?;
+        let answer = client.must(of, &[("tagging", ""), version], 0)?;
         let tags = read_tags(text(answer.body)?.as_bytes()).map_err(|e| Problem::World(e.to_string()))?;
         line.tags = tags.into_iter().collect();
     }
@@ -768,18 +761,17 @@ struct Progress {
 impl Progress {
     fn new(client: &Client, buckets: &[String]) -> Self {
         let shows = io::stderr().is_terminal();
-        let in_all = AtomicU64::new(0);
+        let mut in_all = 0;
         if shows {
             for bucket in buckets {
-                let told =
-                    client.must("GET", (Some(bucket), None), &[("stat", "")], 0).and_then(|a| text(a.body));
+                let told = client.must((Some(bucket), None), &[("stat", "")], 0).and_then(|a| text(a.body));
                 let bytes = told
                     .ok()
                     .and_then(|t| t.split_once("<Storage>")?.1.split_once('<')?.0.parse::<u64>().ok());
-                in_all.fetch_add(bytes.unwrap_or(0), Ordering::Relaxed);
+                in_all += bytes.unwrap_or(0);
             }
         }
-        Self { shows, bytes: 0, in_all: in_all.into_inner(), versions: 0, begun: Instant::now(), last: None }
+        Self { shows, bytes: 0, in_all, versions: 0, begun: Instant::now(), last: None }
     }
 
     fn done(&mut self, bytes: u64) {

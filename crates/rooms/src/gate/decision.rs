@@ -125,11 +125,33 @@ pub(super) fn refuses(
     std::iter::once(&asked.resource).chain(&asked.also).find_map(refuse)
 }
 
-/// What of a bucket's own rules lets a caller in who is none of its account's people. They read and write objects at most:
-/// what stands in the tenant's log as management is not for them.
+/// What somebody may do at most who is none of an account's people, whatever its bucket says: read, write and list objects. How a
+/// bucket is set, what is retained and who may pass over that is not for him, also where a rule says `oss:*`.
+const FOR_STRANGERS: [&str; 18] = [
+    "oss:GetObject",
+    "oss:GetObjectVersion",
+    "oss:PutObject",
+    "oss:DeleteObject",
+    "oss:DeleteObjectVersion",
+    "oss:AbortMultipartUpload",
+    "oss:ListParts",
+    "oss:ListObjects",
+    "oss:ListObjectVersions",
+    "oss:ListMultipartUploads",
+    "oss:GetBucketInfo",
+    "oss:RestoreObject",
+    "oss:GetObjectTagging",
+    "oss:PutObjectTagging",
+    "oss:DeleteObjectTagging",
+    "oss:GetObjectVersionTagging",
+    "oss:PutObjectVersionTagging",
+    "oss:DeleteObjectVersionTagging",
+];
+
+/// What of a bucket's own rules lets a caller in who is none of its account's people.
 pub(super) fn shared(caller: &Caller, asked: &Asked, access: &Access, now: Timestamp) -> Option<Shared> {
     let outside = access.outside.as_ref()?;
-    if asked.class != Class::Data || !asked.also.is_empty() {
+    if asked.class != Class::Data || !asked.also.is_empty() || !FOR_STRANGERS.contains(&asked.action) {
         return None;
     }
     words(caller, asked, now, |context| {

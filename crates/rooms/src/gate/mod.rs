@@ -434,10 +434,9 @@ impl House {
     }
 
     /// A no to a stranger whom the bucket's ACL lets in, but not to this object.
-    pub(crate) fn not_public(&self, intent: &Intent) -> Failure {
-        Counters::add(&self.counters().refusals, 1);
+    pub(crate) async fn not_public(self: &Arc<Self>, intent: &Intent) -> Failure {
         let kind = if intent.caller().is_anonymous() { RefusalKind::Unsigned } else { RefusalKind::NotYours };
-        Failure::Refused(Refusal::recorded(intent.asked(), kind, None))
+        self.refuse(intent.caller(), intent.asked(), None, kind).await
     }
 
     /// Asks a tenant's caller, within an act, for his right to a further one; a no is recorded.

@@ -83,7 +83,7 @@ impl Operation for GetObject {
         let key = house.tenant_key_version(&self.tenant, row.key_version).await?;
         let info = info_of(&key, &self.bucket, &self.key, &row)?;
         if info.meta.private && intent.shared() == Some(Shared::Acl) {
-            return Err(house.not_public(intent));
+            return Err(house.not_public(intent).await);
         }
         let (start, end) = match (self.choose)(&info) {
             Choice::Nothing => {

@@ -130,8 +130,11 @@ pub(super) fn line(
     let sent = number(header::CONTENT_LENGTH);
     let ms = ended.begun.elapsed().as_millis();
     let method = safe(ended.parts.method.as_str());
-    let (address, when, host) =
-        (address(ended.parts), time(ended.at), given(&ended.parts.headers, header::HOST));
+    let (address, when, host) = (
+        address(ended.parts),
+        time(ended.at),
+        given(&ended.parts.headers, header::HOST).map(|h| h.replace(' ', "")),
+    );
     let agent = dash(given(&ended.parts.headers, header::USER_AGENT));
     let referer = dash(given(&ended.parts.headers, header::REFERER));
     let ip = ended.peer.ip();
