@@ -23,6 +23,7 @@ async fn key(t: &TestHouse, acme: &TestTenant, spec: Spec, usage: Usage) -> Key 
         description: String::new(),
         rotation_s: None,
         tags: BTreeMap::new(),
+        lies_at: None,
     };
     t.house.perform(acme.root.clone(), make.of(&acme.id, &t.house)).await.unwrap()
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use bailee_rooms::keys::Unlock;
 use bailee_rooms::trail::WitnessPolicy;
 use bailee_rooms::{House, HouseConfig};
 use bailee_store::DbConfig;
@@ -165,6 +166,12 @@ impl Common {
         config.unlock.passphrase = secret(&self.root_passphrase_file, file.root_passphrase_file)?;
         config.unlock.pin = secret(&self.root_pin_file, file.root_pin_file)?;
         Ok(config)
+    }
+
+    /// What opens a root key, by flags and environment alone.
+    pub(crate) fn unlock(&self) -> Result<Unlock, Stop> {
+        let secret = |flag: &Option<PathBuf>| flag.as_deref().map(secret_line).transpose();
+        Ok(Unlock { passphrase: secret(&self.root_passphrase_file)?, pin: secret(&self.root_pin_file)? })
     }
 
     /// The open house.

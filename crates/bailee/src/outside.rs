@@ -3,13 +3,20 @@
 //! INVARIANT: a tenant cannot make this machine talk to itself or to its own network: names are resolved here and
 //! addresses that are not public are refused, unless the provider said that this house may use them (`dev` does).
 
+mod key_store;
+
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bailee_rooms::outside::{ANSWER_BYTES_MAX, Answer, Outside, Post, TlsLines};
+use bailee_rooms::outside::{
+    ANSWER_BYTES_MAX, Answer, ExternalAnswer, ExternalAsk, ExternalFor, ExternalNo, KeyService, Outside,
+    Post, TlsLines,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use ureq::config::Config;
@@ -21,12 +28,16 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// For one batch to a syslog server, from the first byte to the last.
 const FRAMES_TIMEOUT: Duration = Duration::from_secs(20);
+/// Sets of roots that connections are held for.
+const ROOTS_MAX: usize = 256;
 
 /// Fetches over HTTPS.
 pub(crate) struct Network {
     tenants: Reach,
     /// For addresses that the provider named.
     provider: Reach,
+    /// For tenants' services that name their own roots, by these.
+    by_roots: Mutex<HashMap<String, Reach>>,
 }
 
 /// How far a fetch may reach.
@@ -40,7 +51,28 @@ impl Network {
     /// `local` allows addresses of this machine and its networks, and plain HTTP to this machine. `roots` are trusted in
     /// place of the public list.
     pub(crate) fn new(local: bool, roots: Option<RootCerts>) -> Self {
-        Self { tenants: Reach::new(local, roots.clone()), provider: Reach::new(true, roots) }
+        Self {
+            tenants: Reach::new(local, roots.clone()),
+            provider: Reach::new(true, roots),
+            by_roots: Mutex::default(),
+        }
+    }
+
+    /// For an address that a tenant named together with the roots to trust.
+    fn reach_by(&self, roots: &str) -> Result<Reach, String> {
+        if roots.is_empty() {
+            return Ok(self.tenants.clone());
+        }
+        let mut all = self.by_roots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = all.get(roots) {
+            return Ok(found.clone());
+        }
+        let made = Reach::new(self.tenants.local, Some(roots_in(roots.as_bytes())?));
+        if all.len() >= ROOTS_MAX {
+            all.clear();
+        }
+        all.insert(roots.to_owned(), made.clone());
+        Ok(made)
     }
 
     fn reach(&self, trusted: bool) -> &Reach {
@@ -153,6 +185,17 @@ impl Outside for Network {
             (status, _) => Err(format!("it answered with status {status}")),
         }
     }
+
+    async fn external(
+        &self,
+        service: &KeyService,
+        key: Option<&str>,
+        by: &ExternalFor,
+        ask: ExternalAsk,
+    ) -> Result<ExternalAnswer, ExternalNo> {
+        let reach = self.reach_by(&service.roots).map_err(ExternalNo::Unreachable)?;
+        key_store::ask(&reach, service, key, by, ask).await
+    }
 }
 
 /// A connection that ends at a moment, however slowly the other side reads.
@@ -243,9 +286,12 @@ fn send_frames(to: &TlsLines, local: bool) -> Result<(), String> {
 /// # Errors
 /// When the file cannot be read, or holds no certificate or something that is none.
 pub(crate) fn roots_of(path: &Path) -> Result<RootCerts, String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    roots_in(&std::fs::read(path).map_err(|e| e.to_string())?)
+}
+
+fn roots_in(bytes: &[u8]) -> Result<RootCerts, String> {
     let mut found = Vec::new();
-    for item in ureq::tls::parse_pem(&bytes) {
+    for item in ureq::tls::parse_pem(bytes) {
         match item.map_err(|e| e.to_string())? {
             PemItem::Certificate(c) => found.push(c),
             _ => return Err("it holds something that is no certificate; keep private keys elsewhere".into()),

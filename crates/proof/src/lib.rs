@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod destruction;
 pub mod event;
+pub mod grant;
 pub mod hash;
 pub mod head;
 pub mod note;

@@ -107,6 +107,8 @@ pub enum Thing {
     Secret,
     /// A version of such a secret.
     SecretVersion,
+    /// A key service of a tenant's.
+    KeyStore,
 }
 
 impl std::fmt::Display for Thing {
@@ -154,6 +156,7 @@ impl std::fmt::Display for Thing {
             Self::Alias => "alias",
             Self::Secret => "secret",
             Self::SecretVersion => "secret version",
+            Self::KeyStore => "key store",
         })
     }
 }

@@ -45,4 +45,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 24, name: "destruction", sql: include_str!("migrations/0024_destruction.sql") },
     Migration { number: 25, name: "transfers", sql: include_str!("migrations/0025_transfers.sql") },
     Migration { number: 26, name: "usage", sql: include_str!("migrations/0026_usage.sql") },
+    Migration { number: 27, name: "key_stores", sql: include_str!("migrations/0027_key_stores.sql") },
 ];

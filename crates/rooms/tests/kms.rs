@@ -42,6 +42,7 @@ fn new(rotation_days: Option<i64>) -> CreateKey {
         description: String::new(),
         rotation_s: rotation_days.map(|d| d * 86_400),
         tags: BTreeMap::new(),
+        lies_at: None,
     }
 }
 

@@ -13,7 +13,7 @@ use bailee_rooms::identity::{
 };
 use bailee_rooms::keys::cmk::{
     AliasName, Context, CreateAlias, CreateKey, Decrypt, DeleteAlias, GenerateDataKey, KeyAct, KeyOrigin,
-    KeyState, ListAliases, ListKeyUses, ListKeys, ListTags, ScheduleDeletion, Spec, Usage,
+    KeyState, ListAliases, ListKeyStores, ListKeyUses, ListKeys, ListTags, ScheduleDeletion, Spec, Usage,
 };
 use bailee_rooms::keys::secret::{
     CreateSecret, DataType, DeleteSecret, GetValue, ListSecrets, NewValue, PutValue, SecretName,
@@ -82,7 +82,9 @@ async fn keys(t: &TestHouse, acme: &TestTenant) {
         description: String::new(),
         rotation_s: Some(7 * 86_400),
         tags: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
+        lies_at: None,
     };
+    run(t, acme, ListKeyStores).await;
     let key = run(t, acme, new).await;
     let alias = AliasName::parse("alias/invoices").unwrap();
     run(t, acme, CreateAlias { alias: alias.clone(), key: key.id.clone() }).await;

@@ -290,7 +290,7 @@ impl TestTenant {
 
     /// Root decides.
     pub async fn decide(&self, t: &TestHouse, id: &GrantId, decision: Decision) -> Result<(), Failure> {
-        let decide = Decide { tenant: self.id.clone(), id: id.clone(), decision };
+        let decide = Decide { tenant: self.id.clone(), id: id.clone(), decision, statement: None };
         t.house.perform(self.root.clone(), decide).await.map(drop)
     }
 

@@ -11,6 +11,7 @@ mod dev;
 mod doctor;
 mod init;
 mod keeping;
+mod keyhouse;
 mod kms;
 mod operator;
 mod residency;
@@ -77,6 +78,7 @@ pub(crate) enum Command {
     /// Keys that tenants use through KMS: list, uses, do what is due.
     #[command(subcommand)]
     Kms(kms::Kms),
+    Keyhouse(keyhouse::Keyhouse),
     Takeout(takeout::Takeout),
     #[command(subcommand)]
     Residency(residency::Residency),
@@ -108,6 +110,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Collect(c) => collect::run(&common, *c),
         Command::Vault(c) => vault::run(&common, c),
         Command::Kms(c) => kms::run(&common, c),
+        Command::Keyhouse(c) => keyhouse::run(&common, c),
         Command::Takeout(c) => takeout::run(&common, c),
         Command::Residency(c) => residency::run(&common, c),
         Command::Root(c) => root::run(&common, c),

@@ -63,6 +63,23 @@ pub(crate) enum Under {
     Clear,
 }
 
+impl Under {
+    /// Under what, and what opens it then. `before` is what was given to open it now.
+    pub(super) fn chosen(self, before: &Unlock) -> Result<(Protection, Unlock), Stop> {
+        Ok(match self {
+            Self::Clear => (Protection::Clear, Unlock::default()),
+            Self::Passphrase { new_passphrase_file } => {
+                let passphrase = Some(secret_line(&new_passphrase_file)?);
+                (Protection::Passphrase, Unlock { passphrase, pin: None })
+            }
+            Self::Hsm { module, token, key } => {
+                let pin = before.pin.clone();
+                (Protection::Hsm { module, token, key }, Unlock { passphrase: None, pin })
+            }
+        })
+    }
+}
+
 pub(crate) fn run(common: &Common, command: Root) -> Result<ExitCode, Stop> {
     let config = common.house()?;
     let path = config.root_key_path();
@@ -82,17 +99,7 @@ pub(crate) fn run(common: &Common, command: Root) -> Result<ExitCode, Stop> {
             }
         }
         Root::Protect { under } => {
-            let (protection, unlock) = match under {
-                Under::Clear => (Protection::Clear, Unlock::default()),
-                Under::Passphrase { new_passphrase_file } => {
-                    let passphrase = Some(secret_line(&new_passphrase_file)?);
-                    (Protection::Passphrase, Unlock { passphrase, pin: None })
-                }
-                Under::Hsm { module, token, key } => {
-                    let pin = config.unlock.pin.clone();
-                    (Protection::Hsm { module, token, key }, Unlock { passphrase: None, pin })
-                }
-            };
+            let (protection, unlock) = under.chosen(&config.unlock)?;
             write(common, &path, protection, unlock, false)?;
         }
         Root::Backup { to, new_passphrase_file } => {

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use bailee_proof::grant::{GrantError, GrantStatement};
+use bailee_proof::note::VerifierKey;
+use bailee_store::TenantTx;
 use bailee_types::{Arn, GrantId, Pseudonym, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -35,6 +38,9 @@ pub struct Decide {
     pub id: GrantId,
     /// What.
     pub decision: Decision,
+    /// An approval as the tenant's approver signed it with a key of his own ([`GrantStatement`]): then it says until when and
+    /// how many reads.
+    pub statement: Option<String>,
 }
 
 /// A decision as the outcome record tells it: everything that an outsider needs to replay consent from the log.
@@ -52,6 +58,29 @@ pub struct Decided {
     pub operator: Pseudonym,
     /// For an approval: the first instant at which it allows nothing any more.
     pub until: Option<Timestamp>,
+    /// Who signed the statement, when there is one.
+    pub signed_by: Vec<String>,
+}
+
+/// A signed statement, and whose signatures hold. Where the tenant named approvers, one of them must have signed.
+fn signed(
+    house: &House,
+    tx: &mut TenantTx<'_, '_>,
+    note: &str,
+) -> Result<(GrantStatement, Vec<String>), Failure> {
+    let wrong = |e: GrantError| Failure::invalid("statement", format!("is refused: {e}"));
+    let approvers = house.approvers(tx)?;
+    if approvers.is_empty() {
+        return Ok((GrantStatement::read_unverified(note.as_bytes()).map_err(wrong)?, Vec::new()));
+    }
+    // One approver may be named at several stores.
+    let mut known: Vec<&VerifierKey> = Vec::new();
+    for key in &approvers {
+        if !known.contains(&key) {
+            known.push(key);
+        }
+    }
+    GrantStatement::open(note.as_bytes(), &known).map_err(wrong)
 }
 
 impl Operation for Decide {
@@ -92,6 +121,7 @@ impl Operation for Decide {
         }
         let by = intent.caller().name().to_owned();
         let now = house.now();
+        let inner = Arc::clone(house);
         house
             .db
             .write(move |tx| {
@@ -99,8 +129,32 @@ impl Operation for Decide {
                 let request = rows::one(&mut tx, &self.id)?
                     .ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
                 let mut approved_until = None;
+                let (statement, signed_by) = match &self.statement {
+                    Some(note) => {
+                        let (read, by) = signed(&inner, &mut tx, note)?;
+                        (Some(read), by)
+                    }
+                    None => (None, Vec::new()),
+                };
+                let mut decision = self.decision;
                 match (self.decision, request.state(now)) {
+                    (Decision::Approve { .. }, State::Pending) if statement.is_some() => {
+                        let said = statement.as_ref().ok_or_else(|| Failure::Bug("no statement".into()))?;
+                        let until = request.accepts(said, now)?;
+                        decision = Decision::Approve { minutes: request.minutes, uses_max: said.reads };
+                        approved_until = Some(until);
+                        rows::decide(&mut tx, &self.id, 1, "approve", &by, now, Some((until, said.reads)))?;
+                        let note = self.statement.as_deref().unwrap_or_default();
+                        rows::keep_statement(&mut tx, &self.id, note)?;
+                    }
                     (Decision::Approve { minutes, uses_max }, State::Pending) => {
+                        if crate::vault::is_in_custody(&mut tx, &request.bucket)? {
+                            return Err(Failure::invalid(
+                                "statement",
+                                "is missing: the bucket's key lies with you; sign the statement with an approver's key \
+                                 (`bailee keyhouse approve`) and give it here",
+                            ));
+                        }
                         if minutes < 1 || minutes > request.minutes {
                             return Err(Failure::invalid(
                                 "minutes",
@@ -135,11 +189,12 @@ impl Operation for Decide {
                 }
                 Ok(Decided {
                     id: self.id,
-                    decision: self.decision,
+                    decision,
                     object: format!("{}/{}", request.bucket, request.key),
                     action: request.action,
                     operator: request.pseudonym,
                     until: approved_until,
+                    signed_by,
                 })
             })
             .await
@@ -159,6 +214,7 @@ impl Operation for Decide {
             "operator": done.operator.as_str(),
             "untilMs": done.until.map(Timestamp::ms),
             "usesMax": uses_max,
+            "signedBy": done.signed_by,
         } }))
     }
 }

@@ -11,6 +11,7 @@ mod look;
 mod request;
 mod rows;
 
+use bailee_proof::grant::GrantStatement;
 use bailee_store::{StoreError, Tx};
 use bailee_types::{BucketName, GrantId, ObjectKey, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
 
@@ -159,6 +160,41 @@ pub struct Request {
 }
 
 impl Request {
+    /// What an approver signs if he approves all that was asked for, from `now` on.
+    pub fn statement(&self, now: Timestamp) -> GrantStatement {
+        GrantStatement {
+            grant: self.id.to_string(),
+            tenant: self.tenant.to_string(),
+            operator: self.pseudonym.to_string(),
+            place: self.place.clone(),
+            action: self.action.clone(),
+            object: format!("{}/{}", self.bucket, self.key),
+            reason: self.reason.clone(),
+            until_ms: u64::try_from(now.plus_ms(i64::from(self.minutes) * 60_000).ms()).unwrap_or(0),
+            reads: self.uses_max_asked,
+        }
+    }
+
+    /// Until when a signed statement allows it, when it says what was asked for, or less.
+    fn accepts(&self, said: &GrantStatement, now: Timestamp) -> Result<Timestamp, Failure> {
+        let most = self.statement(now);
+        let same = GrantStatement { until_ms: most.until_ms, reads: most.reads, ..said.clone() };
+        if same != most {
+            return Err(Failure::invalid("statement", "is not about this request, or not about all of it"));
+        }
+        if said.reads == 0 || said.reads > most.reads {
+            return Err(Failure::invalid("statement", format!("must allow 1 to {} reads", most.reads)));
+        }
+        let now_ms = u64::try_from(now.ms()).unwrap_or(0);
+        if said.until_ms <= now_ms || said.until_ms > most.until_ms {
+            return Err(Failure::invalid(
+                "statement",
+                format!("must end within {} minutes from now", self.minutes),
+            ));
+        }
+        Ok(Timestamp::from_ms(i64::try_from(said.until_ms).unwrap_or(0)))
+    }
+
     /// Where it stands at `now`. Time that goes back never revives what ended by a row.
     pub fn state(&self, now: Timestamp) -> State {
         if self.denied {
@@ -293,6 +329,16 @@ impl House {
             .read(move |tx| rows::one(&mut tx.tenant(&tenant), &wanted).map_err(Failure::from))
             .await?
             .ok_or_else(|| Failure::not_found(Thing::Grant, id))
+    }
+
+    /// A grant as the tenant's approver signed it.
+    pub(crate) async fn grant_statement(
+        &self,
+        tenant: &TenantId,
+        id: &GrantId,
+    ) -> Result<Option<String>, Failure> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.db.read(move |tx| rows::statement(&mut tx.tenant(&tenant), &id).map_err(Failure::from)).await
     }
 
     /// An operator's own requests to all tenants, newest first.

@@ -70,6 +70,17 @@ pub(super) fn decide(
     .map(drop)
 }
 
+pub(super) fn keep_statement(tx: &mut TenantTx<'_, '_>, id: &GrantId, note: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE consent_decision SET statement = $3 WHERE tenant_id = $1 AND grant_id = $2 AND seq = 1";
+    tx.execute(sql, &[id.as_str().into(), note.into()]).map(drop)
+}
+
+pub(super) fn statement(tx: &mut TenantTx<'_, '_>, id: &GrantId) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT statement FROM consent_decision WHERE tenant_id = $1 AND grant_id = $2 AND seq = 1";
+    let row = tx.query_opt(sql, &[id.as_str().into()])?;
+    row.map_or(Ok(None), |r| Ok(r.opt_text(0)?.map(str::to_owned)))
+}
+
 const SELECT: &str = "SELECT r.tenant_id, r.grant_id, r.ticket_number, r.operator_id, r.pseudonym, r.place, r.action, \
      r.bucket, r.object_key, r.reason, r.minutes, r.uses_max, r.asked_at_ms, r.lapses_at_ms, \
      d.act, d.decided_by, d.decided_at_ms, d.until_ms, d.uses_max, v.decided_by, v.decided_at_ms, \

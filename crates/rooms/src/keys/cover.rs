@@ -54,12 +54,17 @@ fn customer_aad(release: &KeyRelease<'_>) -> Vec<u8> {
     ])
 }
 
-/// To what a ciphertext of KMS is bound.
-fn context(release: &KeyRelease<'_>) -> Context {
-    Context::from([
+/// To what a ciphertext of KMS is bound. For a key service of the tenant's, to the object's name, too: it looks for which
+/// object somebody may open it.
+fn context(release: &KeyRelease<'_>, elsewhere: bool) -> Context {
+    let mut out = Context::from([
         ("acs:oss:bucket".to_owned(), Arn::bucket(release.tenant(), release.bucket()).to_string()),
         ("acs:oss:version".to_owned(), release.version().to_string()),
-    ])
+    ]);
+    if elsewhere {
+        out.insert("acs:oss:object".to_owned(), release.intent().asked().resource.to_string());
+    }
+    out
 }
 
 impl House {
@@ -74,7 +79,9 @@ impl House {
             Cover::Nothing => Ok(wrapped),
             Cover::Kms(key) => {
                 self.use_of_key(release.intent(), key, "kms:GenerateDataKey").await?;
-                self.cover_under(release.tenant(), key, &wrapped, &context(release)).await
+                let of = (release.tenant(), release.intent());
+                let context = context(release, self.lies_elsewhere(of.0, key).await?);
+                self.cover_under(of, key, &wrapped, &context).await
             }
             Cover::Customer(customer) => Ok(customer.0.seal(&customer_aad(release), &wrapped)),
         }
@@ -91,7 +98,9 @@ impl House {
             Cover::Nothing => Ok(SecretBytes::new(covered.to_vec())),
             Cover::Kms(key) => {
                 self.use_of_key(release.intent(), key, "kms:Decrypt").await?;
-                self.uncover_under(release.tenant(), key, covered, &context(release)).await
+                let of = (release.tenant(), release.intent());
+                let context = context(release, self.lies_elsewhere(of.0, key).await?);
+                self.uncover_under(of, key, covered, &context).await
             }
             Cover::Customer(customer) => customer
                 .0

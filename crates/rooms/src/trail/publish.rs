@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use bailee_proof::offline::OfflineProof;
 use bailee_proof::tile::Tile;
-use bailee_types::LogId;
+use bailee_types::{LogId, TenantId};
 
 use super::{TenantRows, heads, rows, tree};
 use crate::{Failure, House, Thing};
@@ -61,6 +62,34 @@ impl House {
             .read(move |tx| tree::part(&mut TenantRows(&mut tx.tenant(&tenant)), &tile))
             .await
             .map(LogPart::Immutable)
+    }
+}
+
+impl House {
+    /// A record's place in its tenant's log, with the record itself: what shows somebody elsewhere, at once, that it stands there.
+    ///
+    /// # Errors
+    /// When there is no such record, or it was erased.
+    pub(crate) async fn record_proof(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        index: u64,
+    ) -> Result<OfflineProof, Failure> {
+        let log = self.log_keys(tenant).await?;
+        let head = self.head(tenant).await?;
+        let (of, size) = (tenant.clone(), head.size);
+        let (sealed, siblings) = self
+            .db
+            .read(move |tx| {
+                let mut tx = tx.tenant(&of);
+                let record = rows::records(&mut tx, index, 1)?.into_iter().find(|r| r.0 == index);
+                let siblings = tree::inclusion(&mut TenantRows(&mut tx), index, size)?;
+                Ok::<_, Failure>((record.map(|r| r.2).unwrap_or_default(), siblings))
+            })
+            .await?;
+        let (nonce, event) = log.open(index, &sealed)?;
+        let extra = Some([&nonce[..], &event].concat());
+        Ok(OfflineProof { extra, index, siblings, checkpoint: head.note })
     }
 }
 

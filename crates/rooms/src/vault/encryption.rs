@@ -44,6 +44,25 @@ pub(super) async fn decide(
     meta: &mut ObjectMeta,
     customer: Option<&CustomerKey>,
 ) -> Result<Cover, Failure> {
+    if let Some(id) = &bucket.settings.custody {
+        let damaged = |_| Failure::Damaged("a bucket's custody names a key that is none".into());
+        let key = KeyId::parse(id).map_err(damaged)?;
+        let asked = meta.encryption.take().unwrap_or_default();
+        let other = match &asked.kms {
+            None => false,
+            // Its default, or its key by whatever name.
+            Some(name) if name.is_empty() => false,
+            Some(name) => house.key_named(tenant, name).await? != key,
+        };
+        if customer.is_some() || other {
+            return Err(Failure::invalid(
+                "Encryption",
+                "must be the bucket's own: everything in it lies under the key of its custody",
+            ));
+        }
+        meta.encryption = Some(Encryption { sm4: asked.sm4, kms: Some(key.to_string()), customer: false });
+        return Ok(Cover::Kms(key));
+    }
     if let Some(key) = customer {
         if meta.encryption.as_ref().is_some_and(|e| e.kms.is_some() || e.sm4) {
             return Err(Failure::invalid("CustomerKey", "goes with no other encryption"));
@@ -125,12 +144,12 @@ impl Operation for SetEncryption {
         asked
     }
 
-    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<(), Failure> {
         let mut wanted = self.encryption;
         if let Some(name) = wanted.as_mut().and_then(|e| e.kms.as_mut()) {
             let key = key_of(house, &self.tenant, name).await?;
             // A bucket whose writes all fail helps nobody.
-            house.can_cover(&self.tenant, &key).await.map_err(|e| match e {
+            house.can_cover((&self.tenant, intent), &key).await.map_err(|e| match e {
                 Failure::Key(crate::keys::cmk::KeyProblem::Unsupported) => Failure::invalid(
                     "KMSMasterKeyID",
                     "must be a symmetric key for ENCRYPT/DECRYPT (AES-256 or SM4)",

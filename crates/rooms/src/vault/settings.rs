@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bailee_store::TenantTx;
 use bailee_types::{BucketName, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,9 @@ pub struct Settings {
     /// The storage type of objects that do not say one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
+    /// The key of KMS, in a key store of the tenant's, that everything here lies under: the provider alone reads nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custody: Option<String>,
     /// Bytes that may lie here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<u64>,
@@ -64,6 +68,19 @@ impl House {
         bucket: &BucketName,
         change: impl Fn(&mut Bucket, Timestamp) -> Result<T, Failure> + Send + Sync + 'static,
     ) -> Result<T, Failure> {
+        self.change_bucket_in(tenant, bucket, move |_, there, now| change(there, now)).await
+    }
+
+    /// As [`House::change_bucket`], for a change that looks at what lies there.
+    pub(super) async fn change_bucket_in<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        bucket: &BucketName,
+        change: impl Fn(&mut TenantTx<'_, '_>, &mut Bucket, Timestamp) -> Result<T, Failure>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<T, Failure> {
         let (tenant, bucket, now) = (tenant.clone(), bucket.clone(), self.now());
         let name = bucket.clone();
         let done = self
@@ -73,7 +90,7 @@ impl House {
                 for _ in 0..TRIES {
                     let mut there = known(&mut tx, &bucket)?;
                     let before = there.settings.clone();
-                    let out = change(&mut there, now)?;
+                    let out = change(&mut tx, &mut there, now)?;
                     if there.settings == before
                         || rows::replace_settings(&mut tx, &bucket, &before, &there.settings)?
                     {

@@ -2,7 +2,7 @@
 
 use bailee_rooms::gate::RefusalKind;
 use bailee_rooms::identity::AuthError;
-use bailee_rooms::keys::cmk::KeyProblem;
+use bailee_rooms::keys::cmk::{KeyProblem, StoreProblem};
 use bailee_rooms::{Failure, Thing};
 use bailee_wire::object::{Code, ObjectError};
 
@@ -91,6 +91,12 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),
         Failure::Body(_) => ObjectError::because(Code::IncompleteBody, sentence(&text)),
         Failure::Key(KeyProblem::State(_)) => ObjectError::because(Code::KmsKeyState, sentence(&text)),
+        Failure::Key(KeyProblem::Store(StoreProblem::Unreachable)) => {
+            ObjectError::because(Code::ServiceUnavailable, sentence(&text))
+        }
+        Failure::Key(KeyProblem::Store(StoreProblem::NoKey | StoreProblem::Disabled)) => {
+            ObjectError::because(Code::KmsKeyState, sentence(&text))
+        }
         Failure::Key(_) => ObjectError::because(Code::AccessDenied, sentence(&text)),
         Failure::Throttled(_) => ObjectError::new(Code::SlowDown),
         Failure::Unavailable(_) => ObjectError::new(Code::ServiceUnavailable),

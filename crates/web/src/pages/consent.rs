@@ -89,6 +89,14 @@ fn pending(visit: &Visit, r: &Request) -> Markup {
                     }
                     div.pad { button.btn.main-act.wide { (t("Approve", "批准")) } }
                 }
+                details.pad id={ "sign-" (r.id) } { summary { (t("Sign it with a key of your own", "用您自己的密钥签署")) }
+                    p.hint { (t("Needed where the bucket's key lies in your own key service. Run `bailee keyhouse approve` with this statement on your own machine and paste what it prints.", "如果存储空间的密钥在您自己的密钥服务中，则必须签署。请在您自己的机器上用此声明运行 `bailee keyhouse approve`，并粘贴其输出。")) }
+                    pre.statement { (r.statement(visit.site.house.now())) }
+                    form method="post" action={ "/console/consent/" (r.id) "/approve" } { (csrf(visit))
+                        div.field { label for={ "statement-" (r.id) } { (t("Signed statement", "已签署的声明")) } textarea.in id={ "statement-" (r.id) } name="statement" rows="14" required {} }
+                        button.btn { (t("Approve as signed", "按签署内容批准")) }
+                    }
+                }
                 form.pad id={ "deny-" (r.id) } method="post" action={ "/console/consent/" (r.id) "/deny" } { (csrf(visit)) button.btn.stop.wide { (t("Deny", "拒绝")) } }
             }
         }
@@ -113,26 +121,32 @@ pub(super) fn chip(lang: Lang, r: &Request, now: Timestamp) -> Markup {
 }
 
 pub(super) async fn approve(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
+    // Browsers send lines with CR LF.
+    let statement = p.field("statement").replace("\r\n", "\n");
+    if !statement.trim().is_empty() {
+        let note = format!("{}\n", statement.trim_end());
+        return decide(&id, &p, (Decision::Approve { minutes: 1, uses_max: 1 }, Some(note))).await;
+    }
     let number = |name: &str| p.field(name).trim().parse::<u32>();
     let (Ok(minutes), Ok(uses_max)) = (number("minutes"), number("uses")) else {
         let text =
             p.signed.visit.lang.t("Minutes and reads must be whole numbers.", "分钟与次数必须是整数。");
         return failure::invalid(&p.signed.visit, text);
     };
-    decide(&id, &p, Decision::Approve { minutes, uses_max }).await
+    decide(&id, &p, (Decision::Approve { minutes, uses_max }, None)).await
 }
 
 pub(super) async fn deny(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
-    decide(&id, &p, Decision::Deny).await
+    decide(&id, &p, (Decision::Deny, None)).await
 }
 
 pub(super) async fn revoke(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
-    decide(&id, &p, Decision::Revoke).await
+    decide(&id, &p, (Decision::Revoke, None)).await
 }
 
-async fn decide(id: &str, p: &Posted<Tenant>, decision: Decision) -> Response {
+async fn decide(id: &str, p: &Posted<Tenant>, (decision, statement): (Decision, Option<String>)) -> Response {
     let Ok(id) = GrantId::parse(id) else { return failure::missing(&p.signed.visit) };
-    let op = Decide { tenant: p.signed.who.id.clone(), id, decision };
+    let op = Decide { tenant: p.signed.who.id.clone(), id, decision, statement };
     match p.signed.visit.site.house.perform(p.signed.caller.clone(), op).await {
         Ok(_) => Redirect::to("/console/consent").into_response(),
         Err(e) => failure::page(&p.signed.visit, &e),

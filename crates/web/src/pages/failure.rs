@@ -3,6 +3,7 @@
 use axum::response::Response;
 use bailee_rooms::consent::NoCoverage;
 use bailee_rooms::gate::{Phase, Refusal, RefusalKind};
+use bailee_rooms::keys::cmk::{KeyProblem, StoreProblem};
 use bailee_rooms::{Failure, Fault};
 use http::StatusCode;
 use maud::{Markup, html};
@@ -19,6 +20,12 @@ pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
         Failure::Refused(r) if *r.kind() == RefusalKind::NotYours => return missing(visit),
         Failure::NotFound { .. } | Failure::DeleteMarker { .. } => return missing(visit),
         Failure::Refused(r) => (StatusCode::FORBIDDEN, t("Refused", "已拒绝"), recorded(visit, r.record())),
+        Failure::Key(KeyProblem::Store(StoreProblem::Denied | StoreProblem::Unsigned)) => {
+            (StatusCode::FORBIDDEN, t("Refused", "已拒绝"), html! {})
+        }
+        Failure::Key(KeyProblem::Store(StoreProblem::Unreachable)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, t("Not possible now", "当前无法执行"), html! {})
+        }
         Failure::Exists { .. }
         | Failure::Conflict(_)
         | Failure::BucketState(_)

@@ -55,7 +55,7 @@ fn show_list(s: &Signed<Tenant>, found: &Paged<Key>, (page, only): (u64, Option<
     };
     let states = [KeyState::Enabled, KeyState::Disabled, KeyState::PendingDeletion, KeyState::PendingImport];
     let main = html! {
-        div.title { div { h1 { (t("Encryption keys", "加密密钥")) } p { (t("Your keys of KMS. Encrypt with any KMS SDK; what your people do with a key stands in your log as counts, each hour.", "您的 KMS 密钥。可用任何 KMS SDK 加密；密钥的使用次数每小时记入您的日志。")) } } }
+        div.title { div { h1 { (t("Encryption keys", "加密密钥")) } p { (t("Your keys of KMS. Encrypt with any KMS SDK; what your people do with a key stands in your log as counts, each hour.", "您的 KMS 密钥。可用任何 KMS SDK 加密；密钥的使用次数每小时记入您的日志。")) } } div.acts { a.btn #stores href="/console/keys/stores" { (t("Key services of your own", "您自己的密钥服务")) } } }
         div.stack {
             form.pad method="get" action=(HERE) {
                 div.field { label for="state" { (t("State", "状态")) } select.in #state name="state" {
@@ -105,6 +105,7 @@ pub(super) async fn make(p: Posted<Tenant>) -> Response {
         description: p.field("description").to_owned(),
         rotation_s,
         tags: BTreeMap::new(),
+        lies_at: None,
     };
     match act(s, make).await {
         Ok(key) => Redirect::to(&format!("{HERE}/{}", key.id)).into_response(),
@@ -166,9 +167,10 @@ fn show_one(s: &Signed<Tenant>, told: &Told) -> Response {
         div.stack {
             div.card { table.tbl #key { tbody {
                 (row(t("Usage", "用途"), html! { (k.usage.name()) }))
-                (row(t("Material", "材料"), html! { @if k.origin == KeyOrigin::Own { (t("made here", "平台生成")) } @else { (t("brought by you", "由您导入")) } }))
+                (row(t("Material", "材料"), html! { @match k.origin { KeyOrigin::Own => (t("made here", "平台生成")), KeyOrigin::External => (t("brought by you", "由您导入")), KeyOrigin::Store => (t("stays in your own key service", "保留在您自己的密钥服务中")) } }))
                 (row(t("Made", "创建"), html! { (time(k.created_at)) " " span.mono { (k.creator) } }))
                 (row(t("Encrypts with version", "加密版本"), html! { span.mono { (k.primary) } }))
+                @if let Some((store, external)) = &k.lies_at { (row(t("Key service", "密钥服务"), html! { span.mono { (store) } " · " span.mono { (external) } })) }
                 @if rotates { (row(t("Next new version", "下次轮转"), when(k.rotate_at))) }
                 @if k.material_until.is_some() { (row(t("Material ends", "材料到期"), when(k.material_until))) }
                 @if k.delete_at.is_some() { (row(t("Will be destroyed", "删除时间"), when(k.delete_at))) }

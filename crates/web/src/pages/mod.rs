@@ -14,6 +14,7 @@ mod destructions;
 mod failure;
 mod frame;
 mod keeping;
+mod key_stores;
 mod keys;
 mod login;
 mod objects;
@@ -119,6 +120,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/places/{id}", get(places::one))
         .route("/console/places/{id}/{what}", post(places::change))
         .route("/console/keys", get(keys::list).post(keys::make))
+        .route("/console/keys/stores", get(key_stores::list).post(key_stores::add))
+        .route("/console/keys/stores/key", post(key_stores::key))
+        .route("/console/keys/stores/{id}/{what}", post(key_stores::change))
         .route("/console/keys/{id}", get(keys::one))
         .route("/console/keys/{id}/{what}", post(keys::change))
         .route("/console/tickets", get(tickets::list).post(tickets::open))

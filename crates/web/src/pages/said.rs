@@ -1,6 +1,6 @@
 //! What went wrong, in the visitor's language. Records and other readers have it in English.
 
-use bailee_rooms::keys::cmk::KeyProblem;
+use bailee_rooms::keys::cmk::{KeyProblem, StoreProblem};
 use bailee_rooms::{Failure, SignInProblem, Thing};
 
 use super::failure;
@@ -76,6 +76,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Alias => "别名",
         Thing::Secret => "凭据",
         Thing::SecretVersion => "凭据版本",
+        Thing::KeyStore => "密钥服务",
     }
 }
 
@@ -208,6 +209,17 @@ fn key(problem: &KeyProblem) -> String {
         KeyProblem::Ciphertext => "密文无法解开：已被改动，或加密上下文不同".to_owned(),
         KeyProblem::Stranger => "该对象由 KMS 密钥加密，只有本账号的人员可以使用该密钥".to_owned(),
         KeyProblem::Customer => "客户密钥与写入该对象时所用的不同".to_owned(),
+        KeyProblem::Store(problem) => match problem {
+            StoreProblem::Denied => "租户的密钥服务拒绝使用该密钥",
+            StoreProblem::NoKey => "租户的密钥服务中没有该密钥",
+            StoreProblem::Disabled => "该密钥在租户的密钥服务中已禁用",
+            StoreProblem::Unsupported => "租户密钥服务中的该密钥不支持此操作，或请求过长",
+            StoreProblem::Credential => "租户的密钥服务不接受为其设置的凭证",
+            StoreProblem::Unreachable => "租户的密钥服务没有应答；请稍后重试",
+            StoreProblem::Answer => "租户的密钥服务给出了无法使用的应答",
+            StoreProblem::Unsigned => "密钥在租户的密钥服务中，而授权没有租户审批人签署的声明",
+        }
+        .to_owned(),
     }
 }
 

@@ -176,6 +176,7 @@ fn entity(thing: Thing) -> &'static str {
         Thing::Alias => "Alias",
         Thing::Secret => "Secret",
         Thing::SecretVersion => "SecretVersion",
+        Thing::KeyStore => "KeyStore",
         _ => "Entity",
     }
 }

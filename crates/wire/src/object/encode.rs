@@ -79,7 +79,7 @@ pub(super) fn finish_sha256(value: digest::Digest) -> [u8; 32] {
 }
 
 /// Whether `text` is exactly 64 lower-case hex digits.
-pub(super) fn is_hex64(text: &str) -> bool {
+pub(crate) fn is_hex64(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 

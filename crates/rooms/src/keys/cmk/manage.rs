@@ -159,7 +159,7 @@ fn expect_rotates(key: &Key) -> Result<(), Failure> {
     if !key.spec.is_symmetric() {
         return Err(Failure::Key(KeyProblem::Unsupported));
     }
-    if key.origin == KeyOrigin::External {
+    if key.origin != KeyOrigin::Own {
         return Err(Failure::Key(KeyProblem::Origin));
     }
     Ok(())
@@ -193,6 +193,8 @@ pub struct CreateKey {
     pub rotation_s: Option<i64>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// For [`KeyOrigin::Store`]: in which key store it lies, and under which name there.
+    pub lies_at: Option<(String, String)>,
 }
 
 impl KeyAct for CreateKey {
@@ -209,7 +211,9 @@ impl KeyAct for CreateKey {
 
     fn detail(&self) -> Value {
         json!({ "keySpec": self.spec.name(), "keyUsage": self.usage.name(), "origin": self.origin.name(),
-                "rotationSeconds": self.rotation_s, "tags": self.tags.len() })
+                "rotationSeconds": self.rotation_s, "tags": self.tags.len(),
+                "keyStore": self.lies_at.as_ref().map(|(store, _)| store),
+                "externalKey": self.lies_at.as_ref().map(|(_, key)| key) })
     }
 
     fn conditions(&self) -> Vec<(String, Vec<String>)> {
@@ -230,6 +234,19 @@ impl KeyAct for CreateKey {
         if external && self.spec.import_len().is_none() {
             return Err(Failure::Key(KeyProblem::Origin));
         }
+        if (self.origin == KeyOrigin::Store) != self.lies_at.is_some() {
+            return Err(Failure::invalid(
+                "KeyStoreId",
+                "and ExternalKeyId go with Origin EXTERNAL_KEY_STORE, and only with it",
+            ));
+        }
+        if let Some((store, external)) = &self.lies_at {
+            if self.spec != Spec::Aes256 || self.usage != Usage::Encrypt {
+                return Err(Failure::invalid("KeySpec", "must be Aliyun_AES_256 for a key in a key store"));
+            }
+            let store = cx.known_store(store).await?;
+            cx.check_external(&store, external).await?;
+        }
         let mut key = Key {
             id: KeyId::random(),
             spec: self.spec,
@@ -237,7 +254,7 @@ impl KeyAct for CreateKey {
             origin: self.origin,
             state: if external { KeyState::PendingImport } else { KeyState::Enabled },
             description: self.description,
-            creator: cx.creator.clone(),
+            creator: cx.creator(),
             created_at: now,
             delete_at: None,
             protected: None,
@@ -247,6 +264,7 @@ impl KeyAct for CreateKey {
             primary: KeyVersionId::random(),
             material_until: None,
             material_print: None,
+            lies_at: self.lies_at.clone(),
             revision: 0,
         };
         if let Some(seconds) = self.rotation_s {
@@ -255,11 +273,19 @@ impl KeyAct for CreateKey {
             key.rotation_s = Some(seconds);
             key.rotate_at = Some(after(now, seconds));
         }
-        let made = if external { None } else { Some(cx.make(&key, &key.primary).await?) };
+        let elsewhere = external || self.lies_at.is_some();
+        let made = if elsewhere { None } else { Some(cx.make(&key, &key.primary).await?) };
         let tags = self.tags;
         cx.write(move |tx, now| {
             if rows::count(tx)? >= KEYS_MAX {
                 return Err(Failure::limit(Thing::Key, "keys of a tenant", KEYS_MAX));
+            }
+            if let Some((store, external)) = &key.lies_at {
+                // Looked at again: it may have been deleted meanwhile.
+                rows::store(tx, store)?.ok_or_else(|| Failure::not_found(Thing::KeyStore, store))?;
+                if rows::is_taken(tx, store, external)? {
+                    return Err(Failure::exists(Thing::Key, external));
+                }
             }
             rows::insert(tx, &key)?;
             let (sealed, under) = made.as_ref().map_or((None, 1), |(s, v)| (Some(s.as_slice()), *v));
@@ -549,7 +575,7 @@ impl KeyAct for CreateVersion {
     async fn run(self, cx: &KeyCx<'_>) -> Result<(KeyVersionId, Timestamp), Failure> {
         let id = self.key.clone();
         let key = cx.read(move |tx| find(tx, &id)).await?;
-        if key.origin == KeyOrigin::External {
+        if key.origin != KeyOrigin::Own {
             return Err(Failure::Key(KeyProblem::Origin));
         }
         let version = KeyVersionId::random();

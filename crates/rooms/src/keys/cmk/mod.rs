@@ -11,6 +11,7 @@ mod keeper;
 mod manage;
 mod opened;
 mod rows;
+mod store;
 mod uses;
 
 use std::sync::Arc;
@@ -33,6 +34,10 @@ pub use manage::{
     UpdateDescription,
 };
 pub(super) use opened::Opened;
+pub use store::{
+    CreateKeyStore, DeleteKeyStore, KeyStore, LEASE_S_MAX, ListKeyStores, STORES_MAX, StoreProblem,
+    StoreSettings, TestKeyStore, UpdateKeyStore,
+};
 pub use uses::{
     CONTEXT_BYTES_MAX, Ciphertext, Context, Decrypt, DecryptWith, Encrypt, EncryptTo, ExportKey,
     GenerateDataKey, KeyMac, PublicHalf, ReEncrypt, ReEncryptFrom, Sign, Used, Verify, VerifyKeyMac,
@@ -56,6 +61,8 @@ pub enum KeyOrigin {
     Own,
     /// Brought by the tenant.
     External,
+    /// It lies in a key service of the tenant's and never comes here.
+    Store,
 }
 
 impl KeyOrigin {
@@ -64,6 +71,7 @@ impl KeyOrigin {
         match self {
             Self::Own => "Aliyun_KMS",
             Self::External => "EXTERNAL",
+            Self::Store => "EXTERNAL_KEY_STORE",
         }
     }
 }
@@ -133,6 +141,8 @@ pub struct Key {
     pub primary: KeyVersionId,
     /// When the material that the tenant brought ends.
     pub material_until: Option<Timestamp>,
+    /// In which key store it lies, and under which name there.
+    pub lies_at: Option<(String, String)>,
     pub(super) material_print: Option<String>,
     pub(super) revision: i64,
 }
@@ -172,6 +182,9 @@ pub enum KeyProblem {
     /// The object is under a key of KMS, and its rules let somebody in who has no right to the key.
     #[error("the object is under a key of KMS, which only the account's own people use")]
     Stranger,
+    /// The tenant's key store.
+    #[error(transparent)]
+    Store(#[from] StoreProblem),
 }
 
 /// Reads a public key to which a data key is exported: SubjectPublicKeyInfo DER of the kind that `spec` names.
@@ -257,8 +270,16 @@ pub trait KeyAct: Send + 'static {
 pub struct KeyCx<'a> {
     pub(super) house: &'a Arc<House>,
     pub(super) tenant: &'a TenantId,
+    /// Under what it is done.
+    intent: &'a Intent,
+}
+
+impl KeyCx<'_> {
     /// Who acts, for the key's row.
-    creator: String,
+    fn creator(&self) -> String {
+        let caller = self.intent.caller();
+        caller.arn().unwrap_or_else(|| caller.name().to_owned())
+    }
 }
 
 /// An act on a tenant's keys.
@@ -279,6 +300,7 @@ impl<A: KeyAct> Operation for KeyOf<A> {
         let resource_type = match on.split('/').next() {
             Some("alias") => "ACS::KMS::Alias",
             Some("secret") => "ACS::KMS::Secret",
+            Some("keystore") => "ACS::KMS::KeyStore",
             _ => "ACS::KMS::Key",
         };
         let arn = |relative: &str| Arn::kms(&self.tenant, &self.region, relative);
@@ -305,8 +327,7 @@ impl<A: KeyAct> Operation for KeyOf<A> {
                 self.act.action()
             )));
         }
-        let creator = intent.caller().arn().unwrap_or_else(|| intent.caller().name().to_owned());
-        self.act.run(&KeyCx { house, tenant: &self.tenant, creator }).await
+        self.act.run(&KeyCx { house, tenant: &self.tenant, intent }).await
     }
 
     fn outcome_detail(output: &A::Output) -> Map<String, Value> {

@@ -34,6 +34,8 @@ pub(in crate::keys) struct Opened {
     changes: AtomicU64,
     pub(super) makers: Semaphore,
     pub(super) pairs: Semaphore,
+    pub(super) leases: super::store::Leases,
+    pub(super) asks: super::store::Asks,
     keys: RwLock<HashMap<(TenantId, KeyId), Held>>,
     aliases: RwLock<HashMap<(TenantId, AliasName), (KeyId, Instant)>>,
     uses: Mutex<HashMap<(TenantId, KeyId, &'static str), u64>>,
@@ -45,6 +47,8 @@ impl Default for Opened {
             changes: AtomicU64::new(0),
             makers: Semaphore::new(MADE_AT_ONCE),
             pairs: Semaphore::new(PAIRS_AT_ONCE),
+            leases: super::store::Leases::default(),
+            asks: super::store::Asks::default(),
             keys: RwLock::default(),
             aliases: RwLock::default(),
             uses: Mutex::default(),
@@ -169,6 +173,7 @@ impl House {
         let mut keys = self.keys.kms.keys.write();
         self.keys.kms.changes.fetch_add(1, Ordering::AcqRel);
         keys.remove(&(tenant.clone(), id.clone()));
+        self.keys.kms.leases.clear();
     }
 
     pub(super) fn forget_alias(&self, tenant: &TenantId, alias: &AliasName) {

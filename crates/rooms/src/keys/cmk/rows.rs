@@ -4,11 +4,11 @@ use bailee_crypto::cmk::{Spec, Usage};
 use bailee_store::{Row, StoreError, TenantTx, Tx, Value};
 use bailee_types::{KeyId, KeyVersionId, TenantId, Timestamp};
 
-use super::{AliasName, Key, KeyOrigin, KeyState};
+use super::{AliasName, Key, KeyOrigin, KeyState, KeyStore};
 
 const COLUMNS: &str = "key_id, spec, key_usage, origin, state, description, creator, created_at_ms, delete_at_ms, \
                        protected, protected_text, rotation_s, rotated_at_ms, rotate_at_ms, primary_version, \
-                       material_print, material_until_ms, revision";
+                       material_print, material_until_ms, revision, store_id, external_key";
 
 fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("a key's {what} is not known"))
@@ -20,7 +20,11 @@ fn key(r: &Row) -> Result<Key, StoreError> {
         id: r.parsed(0, KeyId::parse)?,
         spec: Spec::parse(r.text(1)?).ok_or_else(|| corrupt("spec"))?,
         usage: Usage::parse(r.text(2)?).ok_or_else(|| corrupt("usage"))?,
-        origin: if r.text(3)? == "EXTERNAL" { KeyOrigin::External } else { KeyOrigin::Own },
+        origin: match (r.text(3)?, r.opt_text(18)?) {
+            (_, Some(_)) => KeyOrigin::Store,
+            ("EXTERNAL", None) => KeyOrigin::External,
+            _ => KeyOrigin::Own,
+        },
         state: KeyState::parse(r.text(4)?).ok_or_else(|| corrupt("state"))?,
         description: r.text(5)?.to_owned(),
         creator: r.text(6)?.to_owned(),
@@ -34,6 +38,7 @@ fn key(r: &Row) -> Result<Key, StoreError> {
         material_print: r.opt_text(15)?.map(str::to_owned),
         material_until: time(16)?,
         revision: r.int(17)?,
+        lies_at: r.opt_text(18)?.map(str::to_owned).zip(r.opt_text(19)?.map(str::to_owned)),
     })
 }
 
@@ -45,12 +50,14 @@ pub(super) fn find(tx: &mut TenantTx<'_, '_>, id: &KeyId) -> Result<Option<Key>,
 pub(super) fn insert(tx: &mut TenantTx<'_, '_>, k: &Key) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO cmk (tenant_id, key_id, spec, key_usage, origin, state, description, creator, created_at_ms, \
-         rotation_s, rotate_at_ms, primary_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         rotation_s, rotate_at_ms, primary_version, store_id, external_key) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         &[
             k.id.as_str().into(),
             k.spec.name().into(),
             k.usage.name().into(),
-            k.origin.name().into(),
+            // The column knows two words; of a key elsewhere the store says more.
+            (if k.origin == KeyOrigin::Own { KeyOrigin::Own } else { KeyOrigin::External }).name().into(),
             k.state.name().into(),
             (&k.description).into(),
             (&k.creator).into(),
@@ -58,9 +65,97 @@ pub(super) fn insert(tx: &mut TenantTx<'_, '_>, k: &Key) -> Result<(), StoreErro
             k.rotation_s.into(),
             k.rotate_at.map(Timestamp::ms).into(),
             k.primary.as_str().into(),
+            k.lies_at.as_ref().map(|(store, _)| store.as_str()).into(),
+            k.lies_at.as_ref().map(|(_, external)| external.as_str()).into(),
         ],
     )
     .map(drop)
+}
+
+/// Whether a key of a store is a key of KMS already.
+pub(super) fn is_taken(tx: &mut TenantTx<'_, '_>, store: &str, external: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM cmk WHERE tenant_id = $1 AND store_id = $2 AND external_key = $3";
+    Ok(tx.query_opt(sql, &[store.into(), external.into()])?.is_some())
+}
+
+/// Whether a key of KMS lies in a store.
+pub(super) fn has_keys(tx: &mut TenantTx<'_, '_>, store: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM cmk WHERE tenant_id = $1 AND store_id = $2 LIMIT 1";
+    Ok(tx.query_opt(sql, &[store.into()])?.is_some())
+}
+
+const STORE: &str = "SELECT store_id, name, address, credential_id, sealed_secret, tenant_key_version, roots, lease_s, \
+                     approvers, created_at_ms FROM key_store WHERE tenant_id = $1";
+
+fn read_store(r: &Row) -> Result<KeyStore, StoreError> {
+    Ok(KeyStore {
+        id: r.text(0)?.to_owned(),
+        name: r.text(1)?.to_owned(),
+        address: r.text(2)?.to_owned(),
+        credential_id: r.text(3)?.to_owned(),
+        sealed_secret: r.blob(4)?.to_vec(),
+        sealed_under: r.int(5)?,
+        roots: r.text(6)?.to_owned(),
+        lease_s: r.int(7)?,
+        approvers: serde_json::from_str(r.text(8)?).map_err(|_| corrupt("store"))?,
+        created_at: Timestamp::from_ms(r.int(9)?),
+    })
+}
+
+pub(super) fn store(tx: &mut TenantTx<'_, '_>, id: &str) -> Result<Option<KeyStore>, StoreError> {
+    tx.query_opt(&format!("{STORE} AND store_id = $2"), &[id.into()])?.as_ref().map(read_store).transpose()
+}
+
+/// All of a tenant's, by name; there are few.
+pub(super) fn stores(tx: &mut TenantTx<'_, '_>) -> Result<Vec<KeyStore>, StoreError> {
+    tx.query(&format!("{STORE} ORDER BY name"), &[])?.iter().map(read_store).collect()
+}
+
+/// Whether the name was free.
+pub(super) fn insert_store(tx: &mut TenantTx<'_, '_>, s: &KeyStore) -> Result<bool, StoreError> {
+    let approvers = serde_json::to_string(&s.approvers).unwrap_or_default();
+    let added = tx.execute(
+        "INSERT INTO key_store (tenant_id, store_id, name, address, credential_id, sealed_secret, tenant_key_version, \
+         roots, lease_s, approvers, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT DO NOTHING",
+        &[
+            (&s.id).into(),
+            (&s.name).into(),
+            (&s.address).into(),
+            (&s.credential_id).into(),
+            s.sealed_secret.as_slice().into(),
+            s.sealed_under.into(),
+            (&s.roots).into(),
+            s.lease_s.into(),
+            (&approvers).into(),
+            s.created_at.ms().into(),
+        ],
+    )?;
+    Ok(added == 1)
+}
+
+pub(super) fn update_store(tx: &mut TenantTx<'_, '_>, s: &KeyStore) -> Result<(), StoreError> {
+    let approvers = serde_json::to_string(&s.approvers).unwrap_or_default();
+    tx.execute(
+        "UPDATE key_store SET name = $3, address = $4, credential_id = $5, sealed_secret = $6, tenant_key_version = $7, \
+         roots = $8, lease_s = $9, approvers = $10 WHERE tenant_id = $1 AND store_id = $2",
+        &[
+            (&s.id).into(),
+            (&s.name).into(),
+            (&s.address).into(),
+            (&s.credential_id).into(),
+            s.sealed_secret.as_slice().into(),
+            s.sealed_under.into(),
+            (&s.roots).into(),
+            s.lease_s.into(),
+            (&approvers).into(),
+        ],
+    )
+    .map(drop)
+}
+
+pub(super) fn delete_store(tx: &mut TenantTx<'_, '_>, id: &str) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM key_store WHERE tenant_id = $1 AND store_id = $2", &[id.into()]).map(drop)
 }
 
 /// Writes all that can change.

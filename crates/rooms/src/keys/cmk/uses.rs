@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::manage::{READ, on_key};
 use super::{KeyAct, KeyCx, KeyProblem, PLAINTEXT_MAX};
-use crate::gate::Class;
+use crate::gate::{Class, Intent};
 use crate::{Failure, House};
 
 /// Names and values that a ciphertext is bound to.
@@ -103,6 +103,9 @@ impl KeyCx<'_> {
         let open = self.house.open_key(self.tenant, key).await?;
         open.expect(Usage::Encrypt, self.house.now())?;
         let version = open.key.primary.clone();
+        if let Some(sealed) = self.seal_elsewhere(&open, plain, context).await? {
+            return Ok(Ciphertext { key: key.clone(), version, sealed });
+        }
         let cmk = self.house.open_version(&open, &version).await?;
         let sealed = cmk.seal(&blob_aad(self.tenant, key, &version, context), plain)?;
         Ok(Ciphertext { key: key.clone(), version, sealed })
@@ -112,6 +115,9 @@ impl KeyCx<'_> {
         check_context(context)?;
         let open = self.house.open_key(self.tenant, &blob.key).await?;
         open.expect(Usage::Encrypt, self.house.now())?;
+        if let Some(plain) = self.unseal_elsewhere(&open, &blob.sealed, context).await? {
+            return Ok(plain);
+        }
         let cmk = self.house.open_version(&open, &blob.version).await?;
         Ok(cmk.unseal(&blob_aad(self.tenant, &blob.key, &blob.version, context), &blob.sealed)?)
     }
@@ -658,28 +664,37 @@ impl House {
     /// Covers the wrap of an object's data key with a key of KMS.
     pub(in crate::keys) async fn cover_under(
         self: &Arc<Self>,
-        tenant: &TenantId,
+        (tenant, intent): (&TenantId, &Intent),
         key: &KeyId,
         wrapped: &[u8],
         context: &Context,
     ) -> Result<Vec<u8>, Failure> {
-        KeyCx { house: self, tenant, creator: String::new() }.cover(key, wrapped, context).await
+        KeyCx { house: self, tenant, intent }.cover(key, wrapped, context).await
     }
 
     /// Takes such a cover off.
     pub(in crate::keys) async fn uncover_under(
         self: &Arc<Self>,
-        tenant: &TenantId,
+        (tenant, intent): (&TenantId, &Intent),
         key: &KeyId,
         covered: &[u8],
         context: &Context,
     ) -> Result<SecretBytes, Failure> {
-        KeyCx { house: self, tenant, creator: String::new() }.uncover(key, covered, context).await
+        KeyCx { house: self, tenant, intent }.uncover(key, covered, context).await
+    }
+
+    /// Whether a key lies in a key store of the tenant's.
+    pub(crate) async fn lies_elsewhere(&self, tenant: &TenantId, key: &KeyId) -> Result<bool, Failure> {
+        Ok(self.open_key(tenant, key).await?.key.lies_at.is_some())
     }
 
     /// Whether a key can cover data keys now.
-    pub(crate) async fn can_cover(self: &Arc<Self>, tenant: &TenantId, key: &KeyId) -> Result<(), Failure> {
-        let cx = KeyCx { house: self, tenant, creator: String::new() };
+    pub(crate) async fn can_cover(
+        self: &Arc<Self>,
+        (tenant, intent): (&TenantId, &Intent),
+        key: &KeyId,
+    ) -> Result<(), Failure> {
+        let cx = KeyCx { house: self, tenant, intent };
         cx.seal_under(key, &[0; 32], &Context::new()).await.map(drop)
     }
 }

@@ -1,6 +1,7 @@
 //! Kms 2016-01-20: keys and secrets. Policies of either are not offered yet.
 
 mod secrets;
+mod stores;
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,8 @@ use bailee_rooms::keys::cmk::{
     GenerateDataKey, ImportMaterial, Key, KeyAct, KeyMac, KeyOrigin, KeyProblem, KeyState, ListAliases,
     ListKeys, ListTagged, ListTags, ListVersions, MacAlgorithm, PrepareImport, PublicHalf, PublicKey,
     ReEncrypt, ReEncryptFrom, RemoveTags, ScheduleDeletion, SetEnabled, SetKeyTags, SetProtection,
-    SetRotation, Sign, SignAlgorithm, Spec, UpdateAlias, UpdateDescription, Usage, Verify, VerifyKeyMac,
-    WrapAlgorithm, export_to, read_public_key,
+    SetRotation, Sign, SignAlgorithm, Spec, StoreProblem, UpdateAlias, UpdateDescription, Usage, Verify,
+    VerifyKeyMac, WrapAlgorithm, export_to, read_public_key,
 };
 use bailee_rooms::{Failure, Thing};
 use bailee_types::{KeyId, KeyVersionId, SecretBytes, Timestamp, random_text};
@@ -62,6 +63,9 @@ pub(super) async fn answer(cx: &Cx<'_>) -> Result<Option<Value>, RpcError> {
         return Ok(Some(answer));
     }
     if let Some(answer) = kms.pairs(name).await? {
+        return Ok(Some(answer));
+    }
+    if let Some(answer) = kms.stores(name).await? {
         return Ok(Some(answer));
     }
     if let Some(answer) = kms.secrets(name).await? {
@@ -146,6 +150,12 @@ impl Kms<'_> {
                     KeyProblem::Ciphertext | KeyProblem::Customer | KeyProblem::Stranger => {
                         (400, "InvalidParameter")
                     }
+                    KeyProblem::Store(StoreProblem::Unreachable) => (503, "ServiceUnavailableTemporary"),
+                    KeyProblem::Store(StoreProblem::Denied | StoreProblem::Unsigned) => {
+                        (403, "Forbidden.KeyStore")
+                    }
+                    KeyProblem::Store(StoreProblem::Unsupported) => (400, "UnsupportedOperation"),
+                    KeyProblem::Store(_) => (409, "Rejected.KeyStore"),
                 };
                 RpcError::new(status, code, text)
             }
@@ -245,6 +255,8 @@ impl Kms<'_> {
             "RotationInterval": key.rotation_s.map(|s| format!("{s}s")).unwrap_or_default(),
             "DeletionProtection": if key.protected.is_some() { "Enabled" } else { "Disabled" },
             "DeletionProtectionDescription": key.protected.clone().unwrap_or_default(),
+            "KeyStoreId": key.lies_at.as_ref().map(|(store, _)| store),
+            "ExternalKeyId": key.lies_at.as_ref().map(|(_, key)| key),
         })
     }
 
@@ -368,7 +380,15 @@ impl Kms<'_> {
         let origin = match request.filled("Origin").as_deref() {
             None | Some("Aliyun_KMS") => KeyOrigin::Own,
             Some("EXTERNAL") => KeyOrigin::External,
-            Some(_) => return Err(invalid("Origin", "must be Aliyun_KMS or EXTERNAL")),
+            Some("EXTERNAL_KEY_STORE") => KeyOrigin::Store,
+            Some(_) => {
+                return Err(invalid("Origin", "must be Aliyun_KMS, EXTERNAL or EXTERNAL_KEY_STORE"));
+            }
+        };
+        let lies_at = match (request.filled("KeyStoreId"), request.filled("ExternalKeyId")) {
+            (Some(store), Some(key)) => Some((store, key)),
+            (None, None) => None,
+            _ => return Err(invalid("KeyStoreId", "and ExternalKeyId go together")),
         };
         let rotation_s = match (request.flag("EnableAutomaticRotation")?, request.filled("RotationInterval"))
         {
@@ -377,7 +397,7 @@ impl Kms<'_> {
             _ => None,
         };
         let description = self.text("Description");
-        Ok(CreateKey { spec, usage, origin, description, rotation_s, tags: self.own_tags()? })
+        Ok(CreateKey { spec, usage, origin, description, rotation_s, tags: self.own_tags()?, lies_at })
     }
 
     async fn list_keys(&self) -> Result<Value, RpcError> {

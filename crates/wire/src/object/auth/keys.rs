@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::object::dialect::Dialect;
 use crate::object::encode::{finish_sha256, hmac_sha256};
 
-pub(super) type DayKey = Zeroizing<[u8; 32]>;
+pub(crate) type DayKey = Zeroizing<[u8; 32]>;
 
 /// What a day key is derived for.
 #[derive(Clone, Copy)]
@@ -98,13 +98,18 @@ impl std::fmt::Debug for SigningKeyCache {
 /// `H(H(H(H(prefix + secret, date), region), service), terminator)` (contract §2, AWS SigV4).
 pub(super) fn derive(secret: &SecretText, scope: Scope<'_>) -> DayKey {
     let words = scope.dialect.words();
-    let mut first = Zeroizing::new(Vec::with_capacity(words.key_prefix.len() + secret.expose().len()));
-    first.extend_from_slice(words.key_prefix.as_bytes());
-    first.extend_from_slice(secret.expose().as_bytes());
-    let date = Zeroizing::new(hmac_sha256(&first, scope.date.as_bytes()));
-    let region = Zeroizing::new(hmac_sha256(date.as_slice(), scope.region.as_bytes()));
-    let service = Zeroizing::new(hmac_sha256(region.as_slice(), words.service.as_bytes()));
-    Zeroizing::new(hmac_sha256(service.as_slice(), words.terminator.as_bytes()))
+    derive_in(secret, words.key_prefix, [scope.date, scope.region, words.service, words.terminator])
+}
+
+/// The same with all words named: one HMAC for each part of the scope.
+pub(crate) fn derive_in(secret: &SecretText, prefix: &str, scope: [&str; 4]) -> DayKey {
+    let mut key = Zeroizing::new([prefix.as_bytes(), secret.expose().as_bytes()].concat());
+    let mut out = DayKey::default();
+    for part in scope {
+        *out = hmac_sha256(&key, part.as_bytes());
+        key = Zeroizing::new(out.to_vec());
+    }
+    out
 }
 
 fn index(secret: &SecretText, scope: Scope<'_>) -> [u8; 32] {

@@ -11,7 +11,7 @@
 //! AccessKey id before it believes either.
 
 mod form;
-mod keys;
+pub(crate) mod keys;
 mod legacy;
 mod modern;
 
