@@ -109,6 +109,8 @@ pub enum Thing {
     SecretVersion,
     /// A key service of a tenant's.
     KeyStore,
+    /// A place for data.
+    Region,
 }
 
 impl std::fmt::Display for Thing {
@@ -157,6 +159,7 @@ impl std::fmt::Display for Thing {
             Self::Secret => "secret",
             Self::SecretVersion => "secret version",
             Self::KeyStore => "key store",
+            Self::Region => "region",
         })
     }
 }

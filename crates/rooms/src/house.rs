@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailee_crypto::password::Cost;
 use bailee_crypto::root::{RootKey, Unlock};
-use bailee_store::{Blobs, Db, DbConfig, StoreError, Tx};
+use bailee_store::{Db, DbConfig, StoreError, Tx};
 use bailee_types::{Clock, LogId, RegionId, TenantAlias, TenantId, Timestamp};
 
 use crate::gate::InFlight;
@@ -114,7 +114,7 @@ impl Counters {
 /// Everything that rooms work with. Made once; shared by listeners and workers.
 pub struct House {
     pub(crate) db: Db,
-    pub(crate) blobs: Blobs,
+    pub(crate) blobs: crate::residency::Depots,
     pub(crate) keys: Keys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) identity: IdentityState,
@@ -216,7 +216,7 @@ impl House {
                 jurisdiction: need(tx, "region.jurisdiction")?,
             })
         })?;
-        let blobs = Blobs::local(&config.data.join("blobs"))?;
+        let blobs = crate::residency::Depots::new(&config.data)?;
         let identity = IdentityState::new(&keys, config.operator_cost, config.user_cost)?;
         let house = Arc::new(Self {
             db,
@@ -237,6 +237,7 @@ impl House {
             provider,
             counters: Counters::default(),
         });
+        house.look_for_regions_blocking()?;
         trail::open_head_log(&house)?;
         trail::check_heads(&house)?;
         crate::gate::register_instance(&house)?;
@@ -258,10 +259,12 @@ impl House {
         let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop.clone()));
         let lifecycle = tokio::spawn(vault::live(Arc::clone(self), stop.clone()));
         let logs = tokio::spawn(vault::write_logs(Arc::clone(self), stop.clone()));
+        let regions = tokio::spawn(crate::residency::watch_regions(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
-        for worker in
-            [keeper, logs, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner, lifecycle]
-        {
+        for worker in [
+            regions, keeper, logs, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner,
+            lifecycle,
+        ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
             }

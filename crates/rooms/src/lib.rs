@@ -46,4 +46,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 25, name: "transfers", sql: include_str!("migrations/0025_transfers.sql") },
     Migration { number: 26, name: "usage", sql: include_str!("migrations/0026_usage.sql") },
     Migration { number: 27, name: "key_stores", sql: include_str!("migrations/0027_key_stores.sql") },
+    Migration { number: 28, name: "regions", sql: include_str!("migrations/0028_regions.sql") },
 ];

@@ -57,6 +57,9 @@ const MEANT: &[(&str, &str, &str)] = &[
     ),
     ("cmk_alias", "", "the same for aliases"),
     ("secret", "", "the same for secrets"),
+    ("key_store", "", "at most 20 a tenant"),
+    ("region", "", "at most 64 a house"),
+    ("tenant_region", "", "the same"),
     ("cmk_use", "uses > noted", "the worker of uses: an index of what does not stand in a log yet"),
 ];
 

@@ -36,6 +36,7 @@ fn told() -> Told {
 
 fn to_sg(t: &TestHouse, acme: &TestTenant, days: i64) -> RegisterTransfer {
     RegisterTransfer {
+        from: None,
         tenant: acme.id.clone(),
         to: "SG".into(),
         resources: vec!["acme-invoices/2026/".into()],

@@ -14,6 +14,7 @@ mod keeping;
 mod keyhouse;
 mod kms;
 mod operator;
+mod region;
 mod residency;
 mod resolve;
 mod root;
@@ -81,6 +82,8 @@ pub(crate) enum Command {
     Keyhouse(keyhouse::Keyhouse),
     Takeout(takeout::Takeout),
     #[command(subcommand)]
+    Region(region::Region),
+    #[command(subcommand)]
     Residency(residency::Residency),
     #[command(subcommand)]
     Root(root::Root),
@@ -112,6 +115,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Kms(c) => kms::run(&common, c),
         Command::Keyhouse(c) => keyhouse::run(&common, c),
         Command::Takeout(c) => takeout::run(&common, c),
+        Command::Region(c) => region::run(&common, c),
         Command::Residency(c) => residency::run(&common, c),
         Command::Root(c) => root::run(&common, c),
         Command::Completions { shell } => {

@@ -5,8 +5,8 @@
 //! What an outcome adds to a management event (`errorCode`, `responseElements`) and what only repeats it
 //! (`requestParameterJson`) is put in when the event is shown or delivered: see `trail::shape`.
 
-use bailee_store::StoreError;
-use bailee_types::{Arn, RequestId};
+use bailee_store::{StoreError, Tx};
+use bailee_types::{Arn, RegionId, RequestId};
 use serde_json::{Map, Value, json};
 
 use super::rows::Ending;
@@ -33,7 +33,7 @@ pub(super) fn of_act(
     house: &House,
     caller: &Caller,
     asked: &Asked,
-    grant: Option<&Coverage>,
+    (grant, region): (Option<&Coverage>, Option<&RegionId>),
     at: RecordedAt,
 ) -> Map<String, Value> {
     let mut event = around(caller, asked);
@@ -48,7 +48,7 @@ pub(super) fn of_act(
         }
         // Who is anonymous has no acts that are recorded.
         Principal::Anonymous | Principal::Operator { .. } | Principal::System { .. } => {
-            event.insert("platform".into(), platform(house, caller, asked, grant, at));
+            event.insert("platform".into(), platform(house, caller, asked, (grant, region), at));
         }
     }
     if let Some(grant) = grant {
@@ -56,6 +56,18 @@ pub(super) fn of_act(
         event.insert("reason".into(), grant.reason.clone().into());
     }
     event
+}
+
+/// Where that lies which the platform acts on, for its events; none where the house's own region is meant.
+pub(super) fn lies_in(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    asked: &Asked,
+) -> Result<Option<RegionId>, StoreError> {
+    if caller.is_tenant() || asked.resource.service() != "oss" {
+        return Ok(None);
+    }
+    crate::vault::region_of(&mut tx.tenant(&asked.tenant), &asked.resource)
 }
 
 /// What stands around both shapes.
@@ -159,7 +171,7 @@ fn platform(
     house: &House,
     caller: &Caller,
     asked: &Asked,
-    grant: Option<&Coverage>,
+    (grant, region): (Option<&Coverage>, Option<&RegionId>),
     at: RecordedAt,
 ) -> Value {
     let (employee, place, method) = match caller.principal() {
@@ -192,7 +204,7 @@ fn platform(
         "EventMethod": method,
         "ResourceType": asked.resource_type,
         "ResourceID": asked.resource.relative(),
-        "ResourceRegionID": house.provider().region.as_str(),
+        "ResourceRegionID": region.unwrap_or(&house.provider().region).as_str(),
         "ResourceOwnerID": asked.tenant.as_str(),
         "EventAdditionalDetail": Value::Object(asked.parameters.clone()).to_string(),
         "EventTime": at.time.iso(),

@@ -243,11 +243,11 @@ impl House {
         }
         let now = self.now();
         let (wanted, operator) = (asked.clone(), id);
-        let jurisdiction = self.provider().jurisdiction.clone();
+        let house = Arc::clone(self);
         let coverage = self
             .db
             .read(move |tx| {
-                if let Leaves::Nowhere(no) = leaves(tx, &wanted, &place, &jurisdiction, now)? {
+                if let Leaves::Nowhere(no) = leaves(tx, &house, &wanted, &place, now)? {
                     return Ok(Err(no));
                 }
                 let covered = consent::coverage(tx, &wanted, &operator, now)?;
@@ -287,7 +287,7 @@ impl House {
             let mut transfer = None;
             let live = match (who.principal(), what.touches) {
                 (Principal::Operator { id, place, .. }, Touches::Content) => {
-                    match leaves(tx, &what, place, &house.provider().jurisdiction, now)? {
+                    match leaves(tx, &house, &what, place, now)? {
                         Leaves::Nowhere(no) => Some(Err(no)),
                         found => {
                             if let Leaves::Under(id) = found {
@@ -310,9 +310,12 @@ impl House {
             };
             let index = match &draft {
                 Some(draft) => crate::trail::append_draft(tx, &log, draft, now)?,
-                None => crate::trail::append(tx, &log, Kind::Intent, now, |at| {
-                    event::of_act(&house, &who, &what, grant.as_ref(), at)
-                })?,
+                None => {
+                    let region = event::lies_in(tx, &who, &what)?;
+                    crate::trail::append(tx, &log, Kind::Intent, now, |at| {
+                        event::of_act(&house, &who, &what, (grant.as_ref(), region.as_ref()), at)
+                    })?
+                }
             };
             rows::open_intent(
                 &mut tx.tenant(&what.tenant),
@@ -510,6 +513,19 @@ impl House {
     }
 }
 
+impl House {
+    /// Refuses to let content leave its jurisdiction, on record.
+    pub(crate) async fn refuse_to_leave(
+        self: &Arc<Self>,
+        intent: &Intent,
+        place: String,
+        jurisdiction: String,
+    ) -> Failure {
+        let no = RefusalKind::Residency { place, jurisdiction };
+        self.refuse(intent.caller(), intent.asked(), None, no).await
+    }
+}
+
 /// Where content goes with an operator.
 enum Leaves {
     /// It stays in its jurisdiction.
@@ -523,23 +539,24 @@ enum Leaves {
 /// I4: an operator who reads from elsewhere carries the content there.
 fn leaves(
     tx: &mut Tx<'_>,
+    house: &House,
     asked: &Asked,
     place: &str,
-    jurisdiction: &str,
     now: Timestamp,
 ) -> Result<Leaves, StoreError> {
+    let object = asked.resource.relative();
+    let region = crate::vault::region_of(&mut tx.tenant(&asked.tenant), &asked.resource)?;
+    // What lies nowhere cannot be read; the house's own place is as good an answer as any.
+    let jurisdiction =
+        region.map_or_else(|| house.provider().jurisdiction.clone(), |r| house.jurisdiction_of(&r));
     if place == jurisdiction {
         return Ok(Leaves::Stays);
     }
-    let object = asked.resource.relative();
     let found =
-        crate::residency::covering(&mut tx.tenant(&asked.tenant), object, (jurisdiction, place), now)?;
+        crate::residency::covering(&mut tx.tenant(&asked.tenant), object, (&jurisdiction, place), now)?;
     Ok(match found {
         Some(id) => Leaves::Under(id),
-        None => Leaves::Nowhere(RefusalKind::Residency {
-            place: place.to_owned(),
-            jurisdiction: jurisdiction.to_owned(),
-        }),
+        None => Leaves::Nowhere(RefusalKind::Residency { place: place.to_owned(), jurisdiction }),
     })
 }
 

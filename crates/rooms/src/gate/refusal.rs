@@ -187,8 +187,9 @@ pub(super) fn append(
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let refusal = Refusal::recorded(asked, kind.clone(), None);
+    let region = event::lies_in(tx, caller, asked)?;
     crate::trail::append(tx, log, Kind::Refusal, now, |at| {
-        let mut event = event::of_act(house, caller, asked, None, at);
+        let mut event = event::of_act(house, caller, asked, (None, region.as_ref()), at);
         event.insert("errorCode".into(), code(kind).into());
         event.insert("errorMessage".into(), refusal.to_string().into());
         event

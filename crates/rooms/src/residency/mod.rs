@@ -4,10 +4,13 @@
 //! covers nothing that begins after the stop; what moves is written down in the same transaction, before it does.
 
 mod bases;
+mod region;
 mod register;
 mod rows;
 
 pub use bases::Basis;
+pub use region::{AddRegion, AllowRegions, GetAllowedRegions, REGIONS_MAX, Region};
+pub(crate) use region::{Depots, MoveContent, watch_regions};
 pub use register::{
     ChangeTransfer, ListMoves, ListTransfers, Move, RegisterTransfer, Told, Transfer, TransferChange,
     TransferDocument, TransferState,

@@ -186,7 +186,7 @@ pub(crate) fn note_move(
     rows::insert_move(tx, id, m)
 }
 
-fn asked(tenant: &TenantId, action: &'static str, id: &str, write: bool) -> Asked {
+pub(super) fn asked(tenant: &TenantId, action: &'static str, id: &str, write: bool) -> Asked {
     Asked {
         tenant: tenant.clone(),
         action,
@@ -212,6 +212,8 @@ fn short(text: &str) -> String {
 pub struct RegisterTransfer {
     /// The tenant.
     pub tenant: TenantId,
+    /// The jurisdiction that is left, one of the house's regions'; none: its own.
+    pub from: Option<String>,
     /// The jurisdiction that is reached, ISO 3166-1 alpha-2.
     pub to: String,
     /// What it covers: `bucket` or `bucket/prefix`.
@@ -232,7 +234,7 @@ impl Operation for RegisterTransfer {
     fn asks(&self) -> Asked {
         let mut asked = asked(&self.tenant, "bailee:RegisterTransfer", "*", true);
         asked.parameters = parameters(json!({
-            "to": short(&self.to), "basis": short(&self.basis), "importer": short(&self.told.importer),
+            "from": self.from.as_deref().map(short), "to": short(&self.to), "basis": short(&self.basis), "importer": short(&self.told.importer),
             "resources": self.resources.iter().take(RESOURCES_MAX).map(|r| short(r)).collect::<Vec<_>>(),
             "documents": self.told.documents.iter().take(DOCUMENTS_MAX)
                 .map(|d| json!({ "name": short(&d.name), "sha256": short(&d.sha256) })).collect::<Vec<_>>(),
@@ -245,7 +247,13 @@ impl Operation for RegisterTransfer {
         only_tenant(intent, &self.tenant)?;
         house.need_fresh_if_bound(intent.caller()).await?;
         let now = house.now();
-        let from = house.provider().jurisdiction.clone();
+        let from = self.from.clone().unwrap_or_else(|| house.provider().jurisdiction.clone());
+        if !house.regions().iter().any(|r| r.jurisdiction == from) {
+            return Err(Failure::invalid(
+                "from",
+                format!("is `{from}`, where no region of this provider lies"),
+            ));
+        }
         self.check(&from, now)?;
         let by = intent.caller().name().to_owned();
         let id = format!("tr-{}", bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 12));
@@ -286,7 +294,7 @@ impl Operation for RegisterTransfer {
     }
 }
 
-fn only_tenant(intent: &Intent, tenant: &TenantId) -> Result<(), Failure> {
+pub(super) fn only_tenant(intent: &Intent, tenant: &TenantId) -> Result<(), Failure> {
     match intent.caller().tenant() == Some(tenant) {
         true => Ok(()),
         false => Err(Failure::Conflict("only the tenant decides what leaves its jurisdiction".into())),

@@ -1,9 +1,65 @@
 //! The register's only SQL.
 
-use bailee_store::{Row, StoreError, TenantTx};
-use bailee_types::Timestamp;
+use bailee_store::{Row, StoreError, TenantTx, Tx};
+use bailee_types::{RegionId, Timestamp};
 
 use super::register::{Move, Transfer};
+
+/// A region as its row has it.
+pub(super) struct RegionRow {
+    pub(super) id: RegionId,
+    pub(super) jurisdiction: String,
+    pub(super) tag: String,
+    pub(super) folder: String,
+    pub(super) added_at: Timestamp,
+}
+
+/// All regions but the house's own; there are few.
+pub(super) fn regions(tx: &mut Tx<'_>) -> Result<Vec<RegionRow>, StoreError> {
+    tx.query("SELECT region_id, jurisdiction, tag, folder, added_at_ms FROM region ORDER BY region_id", &[])?
+        .iter()
+        .map(|r| {
+            Ok(RegionRow {
+                id: r.parsed(0, RegionId::parse)?,
+                jurisdiction: r.text(1)?.to_owned(),
+                tag: r.text(2)?.to_owned(),
+                folder: r.text(3)?.to_owned(),
+                added_at: Timestamp::from_ms(r.int(4)?),
+            })
+        })
+        .collect()
+}
+
+pub(super) fn insert_region(tx: &mut Tx<'_>, r: &RegionRow) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO region (region_id, jurisdiction, tag, folder, added_at_ms) VALUES ($1, $2, $3, $4, $5)",
+        &[
+            r.id.as_str().into(),
+            (&r.jurisdiction).into(),
+            (&r.tag).into(),
+            (&r.folder).into(),
+            r.added_at.ms().into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// Where a tenant lets its buckets lie; empty for everywhere.
+pub(super) fn allowed(tx: &mut TenantTx<'_, '_>) -> Result<Vec<RegionId>, StoreError> {
+    tx.query("SELECT region_id FROM tenant_region WHERE tenant_id = $1 ORDER BY region_id", &[])?
+        .iter()
+        .map(|r| r.parsed(0, RegionId::parse))
+        .collect()
+}
+
+pub(super) fn set_allowed(tx: &mut TenantTx<'_, '_>, regions: &[RegionId]) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM tenant_region WHERE tenant_id = $1", &[])?;
+    for region in regions {
+        let sql = "INSERT INTO tenant_region (tenant_id, region_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        tx.execute(sql, &[region.as_str().into()])?;
+    }
+    Ok(())
+}
 
 const COLUMNS: &str = "t.transfer_id, t.from_place, t.to_place, t.resources, t.basis, t.told, t.valid_from_ms, \
      t.valid_until_ms, t.registered_at_ms, t.registered_by, t.suspended_at_ms, t.ended_at_ms, t.stop_reason";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bailee_crypto::envelope::{Context, Sealer, Suite};
-use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId};
+use bailee_types::{BucketName, ObjectKey, TenantId};
 use md5::{Digest, Md5};
 
 use super::bucket::known;
@@ -76,7 +76,7 @@ impl Operation for AppendObject {
                 if self.meta.tier().is_archive() {
                     return Err(Failure::ObjectState("what is archived is not appended to".into()));
                 }
-                (ObjectVersionId::random(), ObjectMeta { appendable: true, ..self.meta.clone() })
+                (house.new_blob_id(&there.region)?, ObjectMeta { appendable: true, ..self.meta.clone() })
             }
         };
         let size = former.as_ref().map_or(0, |row| row.size);
@@ -102,7 +102,7 @@ impl Operation for AppendObject {
                 house.new_data_key(&release, &cover).await?
             }
         };
-        let id = ObjectVersionId::random();
+        let id = house.new_blob_id(&there.region)?;
         let context =
             Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&id)? };
         let suite = meta.encryption.as_ref().map_or(Suite::default(), Encryption::suite);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bailee_store::{StoreError, TenantTx};
+use bailee_store::{StoreError, TenantTx, Tx};
 use bailee_types::{Arn, BucketName, RegionId, TenantId, TicketId};
 use serde_json::json;
 
@@ -53,6 +53,18 @@ pub struct ListBuckets {
     pub ticket: Option<TicketId>,
 }
 
+/// In which region a bucket's content lies, by the ARN of it or of something in it.
+pub(crate) fn region_of(tx: &mut TenantTx<'_, '_>, resource: &Arn) -> Result<Option<RegionId>, StoreError> {
+    let name = resource.relative().split('/').next().unwrap_or_default();
+    let Ok(name) = BucketName::parse(name) else { return Ok(None) };
+    Ok(rows::bucket(tx, &name)?.map(|b| b.region))
+}
+
+/// Whether the id of any stored bytes begins with a tag.
+pub(crate) fn has_blob_like(tx: &mut Tx<'_>, tag: &str) -> Result<bool, StoreError> {
+    rows::has_blob_like(tx, tag)
+}
+
 impl Operation for CreateBucket {
     type Output = Bucket;
 
@@ -61,15 +73,7 @@ impl Operation for CreateBucket {
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Bucket, Failure> {
-        let region = house.provider().region.clone();
-        // OSS writes `oss-cn-hangzhou` for the place of a bucket; both name the same region.
-        let asked = self.region.as_deref().map(|r| r.strip_prefix("oss-").unwrap_or(r));
-        if asked.is_some_and(|r| RegionId::parse(r).ok().as_ref() != Some(&region)) {
-            return Err(Failure::invalid(
-                "LocationConstraint",
-                format!("names a region that this provider does not have; it has `{region}`"),
-            ));
-        }
+        let region = house.region_for(&self.tenant, self.region.as_deref()).await?;
         let now = house.now();
         house
             .db
@@ -77,6 +81,13 @@ impl Operation for CreateBucket {
                 if let Some(owner) = rows::bucket_owner(tx, &self.bucket)? {
                     if owner != self.tenant {
                         return Err(Failure::exists(Thing::Bucket, &self.bucket));
+                    }
+                    let there = rows::bucket(&mut tx.tenant(&self.tenant), &self.bucket)?;
+                    if self.region.is_some() && there.is_some_and(|b| b.region != region) {
+                        return Err(Failure::invalid(
+                            "LocationConstraint",
+                            "names another region than the bucket lies in; a bucket does not move",
+                        ));
                     }
                 } else {
                     let mut tx = tx.tenant(&self.tenant);

@@ -5,11 +5,12 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use md5::{Digest as _, Md5};
 
-use super::{Body, BodyDigests, Content};
+use super::{Body, BodyDigests, Carried, Content};
 use crate::Failure;
 
 /// A body that is another object's content.
 pub struct CopyBody {
+    carried: Carried,
     first: Option<Bytes>,
     rest: Option<BoxStream<'static, Result<Bytes, Failure>>>,
     md5: Md5,
@@ -20,6 +21,7 @@ impl CopyBody {
     /// Of what was chosen of an object.
     pub fn new(content: Content) -> Self {
         Self {
+            carried: content.carried,
             first: Some(content.first),
             rest: content.rest,
             md5: Md5::new(),
@@ -43,6 +45,10 @@ impl Body for CopyBody {
             self.crc64.update(bytes);
         }
         Some(piece)
+    }
+
+    fn carries(&self) -> Option<Carried> {
+        Some(self.carried.clone())
     }
 
     fn finish(&mut self) -> Result<BodyDigests, String> {

@@ -11,7 +11,7 @@ use futures_util::stream::{self, BoxStream};
 use super::encryption::cover_of;
 use super::put::raw;
 use super::version::{Marker, Which, shown_id};
-use super::{ObjectInfo, ObjectMeta, object_asked, parts, rows};
+use super::{Carried, ObjectInfo, ObjectMeta, object_asked, parts, rows};
 use crate::gate::{Asked, Intent, Operation, Shared};
 use crate::house::Counters;
 use crate::keys::{Cover, CustomerKey, TenantKey};
@@ -54,6 +54,8 @@ pub struct GetObject {
 pub struct Content {
     /// The object.
     pub info: ObjectInfo,
+    /// What a copy of it carries from where.
+    pub carried: Carried,
     /// The first block, opened before the answer begins, so that damage is an error and not a cut stream.
     pub first: Bytes,
     /// What follows the first block.
@@ -85,6 +87,11 @@ impl Operation for GetObject {
         if info.meta.private && intent.shared() == Some(Shared::Acl) {
             return Err(house.not_public(intent).await);
         }
+        let carried = Carried {
+            tenant: self.tenant.clone(),
+            object: format!("{}/{}", self.bucket, self.key),
+            from: house.jurisdiction_of(&house.region_of_blob(&row.version)),
+        };
         let (start, end) = match (self.choose)(&info) {
             Choice::Nothing => {
                 // Who has not the customer's key gets no headers either.
@@ -93,7 +100,7 @@ impl Operation for GetObject {
                     let release = intent.release(&self.bucket, &self.key, &row.version, house.now())?;
                     house.open_data_key(&release, &cover, row.key_version, &row.wrapped_key).await?;
                 }
-                return Ok(Content { info, first: Bytes::new(), rest: None });
+                return Ok(Content { info, carried, first: Bytes::new(), rest: None });
             }
             Choice::Bytes { start, end } if start <= end && end <= info.size => (start, end),
             Choice::Bytes { .. } => return Err(Failure::Bug("a range lies outside its object".into())),
@@ -106,17 +113,17 @@ impl Operation for GetObject {
             if info.size == 0 {
                 opened.prove_empty(house).await?;
             }
-            return Ok(Content { info, first: Bytes::new(), rest: None });
+            return Ok(Content { info, carried, first: Bytes::new(), rest: None });
         }
         if opened.is_inline() {
             // Small: no stream, no boxes.
             let first = opened.whole(house, start, end).await?;
-            return Ok(Content { info, first, rest: None });
+            return Ok(Content { info, carried, first, rest: None });
         }
         let mut blocks = opened.blocks(house, start, end);
         let first = blocks.next().await.unwrap_or_else(|| Ok(Bytes::new()))?;
         let rest = (start + (first.len() as u64) < end).then_some(blocks);
-        Ok(Content { info, first, rest })
+        Ok(Content { info, carried, first, rest })
     }
 }
 

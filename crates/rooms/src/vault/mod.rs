@@ -14,6 +14,7 @@ mod bucket;
 mod clean;
 mod copy;
 mod cors;
+mod crossing;
 mod custody;
 mod delete;
 mod destroy;
@@ -48,11 +49,12 @@ pub(crate) use access::{ACL_NAME, Access, AccessCache};
 pub use access::{AccessAct, Acl, BucketPolicy, ChangeAccess, GetObjectAcl, Public, SetObjectAcl};
 pub use append::AppendObject;
 use bucket::bucket_asked;
-pub(crate) use bucket::has_bucket;
 pub use bucket::{CreateBucket, DeleteBucket, GetBucket, ListBuckets};
+pub(crate) use bucket::{has_blob_like, has_bucket, region_of};
 pub(crate) use clean::clean;
 pub use copy::CopyBody;
 pub use cors::{CorsRule, SetCors};
+pub use crossing::Carried;
 pub(crate) use custody::is_in_custody;
 pub use custody::{GetCustody, SetCustody};
 pub use delete::DeleteObject;
@@ -102,6 +104,11 @@ pub trait Body: Send {
     /// # Errors
     /// When a checksum differs or the body was cut.
     fn finish(&mut self) -> Result<BodyDigests, String>;
+
+    /// What of another object is in it; none for what a client sends.
+    fn carries(&self) -> Option<Carried> {
+        None
+    }
 }
 
 /// Digests of a whole body.

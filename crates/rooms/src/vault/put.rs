@@ -8,9 +8,10 @@ use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use bytes::{Bytes, BytesMut};
 
 use super::bucket::known;
+use super::crossing::let_in;
 use super::encryption::{Encryption, decide};
 use super::version::{Versioning, shown_id};
-use super::{Body, BodyDigests, INLINE_MAX, ObjectMeta, object_asked, quota, rows};
+use super::{Body, BodyDigests, Bucket, INLINE_MAX, ObjectMeta, object_asked, quota, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
 use crate::keys::{CustomerKey, TenantKey};
@@ -82,7 +83,8 @@ impl Operation for PutObject {
             .await?;
         self.meta.lock = there.lock_for(&self.meta.lock, house.now())?;
         self.meta.tier = there.tier_for(self.meta.tier);
-        let version = ObjectVersionId::random();
+        self.body = let_in(house, intent, self.body, (&there, len)).await?;
+        let version = house.new_blob_id(&there.region)?;
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
         let cover = decide(house, &self.tenant, &there, &mut self.meta, self.customer_key.as_ref()).await?;
         let (data_key, key_version, wrapped_key) = house.new_data_key(&release, &cover).await?;
@@ -90,7 +92,7 @@ impl Operation for PutObject {
         let context =
             Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&version)? };
         let (sealer, header) = Sealer::new(&data_key, suite, &context);
-        let intake = Intake::new(house, version.clone(), sealer, header.to_vec(), Keep::InRowIfSmall);
+        let intake = Intake::new(house, version.clone(), sealer, header.to_vec(), house.keeps(&there));
         let (sealed, digests) = receive(intake, self.body.as_mut(), self.len, PUT_MAX).await?;
         self.meta.md5 = digests.md5;
         self.meta.crc64 = digests.crc64;
@@ -343,6 +345,13 @@ impl<'h> Intake<'h> {
         if let Some(blob) = self.blob.take() {
             blob.abort().await;
         }
+    }
+}
+
+impl House {
+    /// Whether small objects of a bucket lie in their row: only where the database is.
+    fn keeps(&self, bucket: &Bucket) -> Keep {
+        if bucket.region == self.provider().region { Keep::InRowIfSmall } else { Keep::InBlob }
     }
 }
 

@@ -118,6 +118,24 @@ pub(super) fn bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<O
     .transpose()
 }
 
+/// Whether the id of any stored bytes begins so. Walks all of them: asked when a region is added.
+pub(super) fn has_blob_like(tx: &mut Tx<'_>, tag: &str) -> Result<bool, StoreError> {
+    let like = format!("{tag}%");
+    for (table, column) in [
+        ("object", "version_id"),
+        ("object_version", "version_id"),
+        ("object_part", "part_id"),
+        ("upload_part", "part_id"),
+        ("blob_garbage", "version_id"),
+    ] {
+        let sql = format!("SELECT 1 FROM {table} WHERE {column} LIKE $1 LIMIT 1");
+        if tx.query_opt(&sql, &[(&like).into()])?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 pub(super) fn buckets(tx: &mut TenantTx<'_, '_>) -> Result<Vec<Bucket>, StoreError> {
     let sql = "SELECT bucket, region, created_at_ms, versioning, settings FROM bucket WHERE tenant_id = $1 ORDER BY bucket";
     tx.query(sql, &[])?.iter().map(read_bucket).collect()

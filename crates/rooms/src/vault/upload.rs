@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::bucket::known as known_bucket;
+use super::crossing::let_in;
 use super::encryption::{Encryption, cover_of, decide};
 use super::put::{Condition, Intake, Keep, raw, receive, shown_version};
 use super::{Body, ObjectMeta, PutDone, bucket_asked, object_asked, parts, quota, rows};
@@ -240,9 +241,9 @@ impl Operation for CreateUpload {
 
     async fn act(mut self, house: &Arc<House>, intent: &Intent) -> Result<String, Failure> {
         super::check_tags(&self.meta.tags, super::OBJECT_TAGS_MAX)?;
-        let version = ObjectVersionId::random();
-        let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
         let there = house.known_bucket(&self.tenant, &self.bucket).await?;
+        let version = house.new_blob_id(&there.region)?;
+        let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
         let cover = decide(house, &self.tenant, &there, &mut self.meta, self.customer_key.as_ref()).await?;
         let (_, key_version, wrapped_key) = house.new_data_key(&release, &cover).await?;
         let key = house.tenant_key(&self.tenant).await?;
@@ -285,14 +286,16 @@ impl Operation for PutPart {
             return Err(Failure::invalid("partNumber", "must be from 1 to 10000"));
         }
         let (t, b, len) = (self.tenant.clone(), self.bucket.clone(), self.len.unwrap_or(0));
-        house
+        let into = house
             .db
             .read(move |tx| {
                 let mut tx = tx.tenant(&t);
                 let bucket = known_bucket(&mut tx, &b)?;
-                quota::check_room(&mut tx, &bucket, len)
+                quota::check_room(&mut tx, &bucket, len)?;
+                Ok::<_, Failure>(bucket)
             })
             .await?;
+        self.body = let_in(house, intent, self.body, (&into, self.len)).await?;
         let upload = known(house, &self.tenant, &self.bucket, &self.key, &self.upload).await?;
         let release = intent.release(&self.bucket, &self.key, &upload.version, house.now())?;
         let key = house.tenant_key_version(&self.tenant, upload.key_version).await?;
@@ -300,7 +303,7 @@ impl Operation for PutPart {
         let cover = cover_of(&meta, self.customer_key.as_ref())?;
         let suite = meta.encryption.as_ref().map_or(Suite::default(), Encryption::suite);
         let data_key = house.open_data_key(&release, &cover, upload.key_version, &upload.wrapped_key).await?;
-        let id = ObjectVersionId::random();
+        let id = house.new_blob_id(&into.region)?;
         let context =
             Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&id)? };
         let (sealer, header) = Sealer::new(&data_key, suite, &context);

@@ -117,6 +117,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/destructions", get(destructions::list))
         .route("/console/destructions/{record}", get(destructions::one))
         .route("/console/places", get(places::page).post(places::add))
+        .route("/console/places/regions", post(places::allow))
         .route("/console/places/{id}", get(places::one))
         .route("/console/places/{id}/{what}", post(places::change))
         .route("/console/keys", get(keys::list).post(keys::make))

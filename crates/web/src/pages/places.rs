@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::residency::{
-    Basis, ChangeTransfer, ListMoves, ListTransfers, Move, RegisterTransfer, Told, Transfer, TransferChange,
-    TransferDocument, TransferState,
+    AllowRegions, Basis, ChangeTransfer, GetAllowedRegions, ListMoves, ListTransfers, Move, Region,
+    RegisterTransfer, Told, Transfer, TransferChange, TransferDocument, TransferState,
 };
-use bailee_rooms::vault::ListBuckets;
-use bailee_types::Timestamp;
+use bailee_rooms::vault::{Bucket, ListBuckets};
+use bailee_types::{RegionId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
 
@@ -46,11 +46,15 @@ pub(super) async fn page(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
         (Ok(b), Ok(t)) => (b, t),
         (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
     };
+    // Who may not know where buckets may lie sees where they lie all the same.
+    let allowed = house.perform(s.caller.clone(), GetAllowedRegions { tenant: s.who.id.clone() }).await.ok();
+    let regions = house.regions();
     let t = |en, zh| s.visit.lang.t(en, zh);
     let now = house.now();
     let main = html! {
         div.title { div { h1 { (t("Where it lies", "数据在哪里")) } p { (t("Your content stays in one jurisdiction. It leaves it only under a transfer that you registered here, with a legal basis, for its time; you can stop it at any moment.", "您的内容留在一个法域之内。只有在您于此登记、具备法律依据且在有效期内的跨境传输下才会离开；您可随时停止。")) } } }
-        (map(&s.visit, buckets.len(), &transfers, now))
+        (map(&s.visit, &regions, &buckets, &transfers, now))
+        @if regions.len() > 1 { @if let Some(allowed) = &allowed { (lets(&s.visit, &regions, &buckets, allowed)) } }
         section.card #register { div.head { h2 { (t("Register of transfers", "跨境传输登记")) } }
             @if transfers.is_empty() { div.empty { h3 { (t("Nothing may leave", "任何内容不得出境")) } p { (t("No transfer is registered. Operators in other places are refused.", "未登记任何传输。其他地区的运维人员会被拒绝。")) } } }
             @else { table.tbl { thead { tr { th { (t("Transfer", "传输")) } th { (t("Basis", "依据")) } th { (t("State", "状态")) } th { (t("Until", "至")) } th { (t("Moved", "已移动")) } } } tbody {
@@ -63,38 +67,65 @@ pub(super) async fn page(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
                 } }
             } } }
         }
-        (register(&s.visit, q.get("basis").map(String::as_str).unwrap_or_default()))
+        (register(&s.visit, &regions, q.get("basis").map(String::as_str).unwrap_or_default()))
     };
     inside(&s.visit, StatusCode::OK, t("Where it lies", "数据在哪里"), Some(Here::Places), &main)
 }
 
-fn map(visit: &Visit, buckets: usize, transfers: &[Transfer], now: Timestamp) -> Markup {
+/// Each once, the house's own first.
+fn jurisdictions(regions: &[Region]) -> Vec<&str> {
+    let mut out: Vec<&str> = Vec::new();
+    for r in regions {
+        if !out.contains(&r.jurisdiction.as_str()) {
+            out.push(&r.jurisdiction);
+        }
+    }
+    out
+}
+
+fn map(visit: &Visit, regions: &[Region], all: &[Bucket], transfers: &[Transfer], now: Timestamp) -> Markup {
     let t = |en, zh| visit.lang.t(en, zh);
-    let provider = visit.site.house.provider();
-    // Of each place: whether anything may go there now, acts, bytes.
-    let mut places: BTreeMap<&str, (bool, u64, u64)> = BTreeMap::new();
+    // One row a region where something lies, and always the house's own.
+    let lies: Vec<(&Region, usize)> = regions
+        .iter()
+        .map(|r| (r, all.iter().filter(|b| b.region == r.id).count()))
+        .enumerate()
+        .filter(|(n, (_, count))| *n == 0 || *count > 0)
+        .map(|(_, row)| row)
+        .take(DRAWN_MAX)
+        .collect();
+    // Of each way: whether anything may go it now, acts, bytes.
+    let mut places: BTreeMap<(&str, &str), (bool, u64, u64)> = BTreeMap::new();
     for x in transfers {
-        let of = places.entry(&x.to).or_default();
+        let of = places.entry((&x.to, &x.from)).or_default();
         of.0 |= x.state(now) == TransferState::Live;
         of.1 += x.moves;
         of.2 += x.moved_bytes;
     }
-    let rows = places.len().clamp(1, DRAWN_MAX);
-    let height = 40 + rows * 60;
-    let middle = height / 2;
+    let rows = places.len().clamp(1, DRAWN_MAX).max(lies.len());
+    let height = 40 + rows * 80;
+    let middle_of = |n: usize| {
+        20 + n * height.saturating_sub(40) / lies.len().max(1)
+            + height.saturating_sub(40) / lies.len().max(1) / 2
+    };
+    let from_y = |place: &str| middle_of(lies.iter().position(|(r, _)| r.jurisdiction == place).unwrap_or(0));
     html! {
         section.card #map {
             div.head { h2 { (t("What lies where, what crossed", "所在与出境")) } }
             div.chart.pan tabindex="0" role="group" aria-label=(t("Map of places", "地点图")) {
                 svg viewBox={ "0 0 760 " (height) } role="img" aria-labelledby="map-t map-d" {
                     title #map-t { (t("Places and transfers", "地点与传输")) }
-                    desc #map-d { (buckets) " " (t("buckets in", "个存储桶位于")) " " (provider.jurisdiction) ". " @for (place, (live, moves, _)) in &places { (place) ": " (moves) " " (t("acts", "次操作")) ", " @if *live { (t("allowed now", "当前允许")) } @else { (t("stopped", "已停止")) } ". " } }
-                    rect.h1 x="10" y=(middle - 34) width="240" height="68" rx="6" {}
-                    text.t x="26" y=(middle - 8) { (provider.jurisdiction) " · " (provider.region) }
-                    text x="26" y=(middle + 16) { (buckets) " " (t("buckets", "个存储桶")) }
-                    @if places.is_empty() { text x="300" y=(middle + 4) { (t("Nothing crossed, and nothing may.", "没有内容出境，也不允许出境。")) } }
-                    @for (n, (place, (live, moves, bytes))) in places.iter().take(DRAWN_MAX).enumerate() {
-                        @let y = 20 + n * 60 + 30;
+                    desc #map-d { @for (r, count) in &lies { (count) " " (t("buckets in", "个存储桶位于")) " " (r.jurisdiction) ", " (r.id) ". " } @for ((place, from), (live, moves, _)) in &places { (from) " → " (place) ": " (moves) " " (t("acts", "次操作")) ", " @if *live { (t("allowed now", "当前允许")) } @else { (t("stopped", "已停止")) } ". " } }
+                    @for (n, (r, count)) in lies.iter().enumerate() {
+                        @let y = middle_of(n);
+                        rect.h1 x="10" y=(y - 34) width="240" height="68" rx="6" {}
+                        text.t x="26" y=(y - 8) { (r.jurisdiction) " · " (r.id) }
+                        text x="26" y=(y + 16) { (count) " " (t("buckets", "个存储桶")) }
+                    }
+                    @if places.is_empty() { text x="300" y=(middle_of(0) + 4) { (t("Nothing crossed, and nothing may.", "没有内容出境，也不允许出境。")) } }
+                    @for (n, ((place, from), (live, moves, bytes))) in places.iter().take(DRAWN_MAX).enumerate() {
+                        @let y = 20 + n * 80 + 40;
+                        @let middle = from_y(from);
                         line x1="250" y1=(middle) x2="520" y2=(y) stroke=(if *live { "currentColor" } else { "gray" }) stroke-width="1.5" stroke-dasharray=(if *live { "none" } else { "5 5" }) {}
                         text x="360" y=((middle + y) / 2 - 6) { (moves) " · " (size(*bytes)) }
                         rect.h0 x="520" y=(y - 20) width="220" height="40" rx="6" {}
@@ -107,7 +138,35 @@ fn map(visit: &Visit, buckets: usize, transfers: &[Transfer], now: Timestamp) ->
     }
 }
 
-fn register(visit: &Visit, chosen: &str) -> Markup {
+/// In which regions new buckets may lie.
+fn lets(visit: &Visit, regions: &[Region], buckets: &[Bucket], allowed: &[RegionId]) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    html! {
+        section.card #regions { div.head { h2 { (t("Where your buckets may lie", "您的存储桶可以位于哪里")) } p { (t("For new buckets; one that lies somewhere does not move. With none chosen, everywhere.", "适用于新建存储桶；已有存储桶不会移动。未选择则不限。")) } }
+            form.pad method="post" action={ (HERE) "/regions" } { (csrf(visit))
+                @for r in regions {
+                    @let there = buckets.iter().filter(|b| b.region == r.id).count();
+                    p { label.tick { input type="checkbox" name={ "r-" (r.id) } value="yes" checked[allowed.contains(&r.id)]; " " (r.jurisdiction) " · " (r.id) " · " (there) " " (t("buckets", "个存储桶")) } }
+                }
+                button.btn { (t("Store", "保存")) }
+            }
+        }
+    }
+}
+
+pub(super) async fn allow(p: Posted<Tenant>) -> Response {
+    let s = &p.signed;
+    let house = &s.visit.site.house;
+    let chosen =
+        house.regions().into_iter().map(|r| r.id).filter(|id| !p.field(&format!("r-{id}")).is_empty());
+    let op = AllowRegions { tenant: s.who.id.clone(), regions: chosen.collect() };
+    match house.perform(s.caller.clone(), op).await {
+        Ok(()) => Redirect::to(HERE).into_response(),
+        Err(e) => failure::page(&s.visit, &e),
+    }
+}
+
+fn register(visit: &Visit, regions: &[Region], chosen: &str) -> Markup {
     let t = |en, zh| visit.lang.t(en, zh);
     let field = |name: &str, label: &str, hint: &str, max: u32| {
         html! { div.field { label for=(name) { (label) } input.in id=(name) name=(name) maxlength=(max) placeholder=(hint); } }
@@ -129,6 +188,8 @@ fn register(visit: &Visit, chosen: &str) -> Markup {
                 form.pad #transfer method="post" action=(HERE) {
                     (csrf(visit)) input type="hidden" name="basis" value=(basis.id);
                     p { strong { (t(basis.en, basis.zh)) } }
+                    @if regions.len() > 1 { div.field { label for="from" { (t("From", "来自")) } select.in #from name="from" {
+                        @for place in jurisdictions(regions) { option value=(place) { (place) } } } } }
                     (field("to", t("To (country)", "目的地（国家代码）"), "SG", 2))
                     div.field { label for="resources" { (t("Buckets or prefixes, one a line", "存储桶或前缀，每行一个")) } textarea.in #resources name="resources" rows="3" maxlength="4000" {} }
                     (field("importer", t("Who receives", "接收方"), "", 500))
@@ -175,6 +236,7 @@ pub(super) async fn add(p: Posted<Tenant>) -> Response {
         .unwrap_or_default();
     let op = RegisterTransfer {
         tenant: s.who.id.clone(),
+        from: Some(text("from")).filter(|f| !f.is_empty()),
         to: text("to").to_ascii_uppercase(),
         resources: lines("resources"),
         basis,

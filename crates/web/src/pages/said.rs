@@ -77,6 +77,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Secret => "凭据",
         Thing::SecretVersion => "凭据版本",
         Thing::KeyStore => "密钥服务",
+        Thing::Region => "地域",
     }
 }
 

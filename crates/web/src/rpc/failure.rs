@@ -177,6 +177,7 @@ fn entity(thing: Thing) -> &'static str {
         Thing::Secret => "Secret",
         Thing::SecretVersion => "SecretVersion",
         Thing::KeyStore => "KeyStore",
+        Thing::Region => "Region",
         _ => "Entity",
     }
 }
