@@ -259,11 +259,12 @@ impl House {
         let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop.clone()));
         let lifecycle = tokio::spawn(vault::live(Arc::clone(self), stop.clone()));
         let logs = tokio::spawn(vault::write_logs(Arc::clone(self), stop.clone()));
+        let closer = tokio::spawn(crate::closure::close_accounts(Arc::clone(self), stop.clone()));
         let regions = tokio::spawn(crate::residency::watch_regions(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
-            regions, keeper, logs, witnesses, sweeper, summariser, alerts, delivery, retention, cleaner,
-            lifecycle,
+            closer, regions, keeper, logs, witnesses, sweeper, summariser, alerts, delivery, retention,
+            cleaner, lifecycle,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");

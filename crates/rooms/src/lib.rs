@@ -3,6 +3,7 @@
 //! Every act goes `Caller → Permit → Cleared → Intent → outcome` (see [`gate`]). Rooms call each other's
 //! functions and never each other's tables.
 
+pub mod closure;
 pub mod consent;
 mod failure;
 pub mod gate;
@@ -47,4 +48,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 26, name: "usage", sql: include_str!("migrations/0026_usage.sql") },
     Migration { number: 27, name: "key_stores", sql: include_str!("migrations/0027_key_stores.sql") },
     Migration { number: 28, name: "regions", sql: include_str!("migrations/0028_regions.sql") },
+    Migration { number: 29, name: "closure", sql: include_str!("migrations/0029_closure.sql") },
 ];

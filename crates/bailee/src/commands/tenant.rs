@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use bailee_rooms::closure::GetClosure;
 use bailee_rooms::identity::{
     Act, AttachPolicy, CreateAccessKey, CreateLoginProfile, CreatePolicy, CreateTenant, CreateUser, Entity,
     Owner, PolicyType, SetSingleSignOn, SignOnSettings,
@@ -66,6 +67,14 @@ pub(crate) enum Tenant {
         #[arg(long)]
         none: bool,
     },
+    /// Say how far the closure of an account is that its root asked for, with its report.
+    Closure {
+        /// The tenant's alias or id.
+        #[arg(long)]
+        tenant: String,
+    },
+    /// End now the accounts whose closure is due. The house does so by itself.
+    EndClosed,
     /// Attach a policy to a user.
     AttachPolicy {
         /// The tenant's alias or id.
@@ -190,6 +199,26 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
                         .map(|(name, u)| vec![name.to_string(), u.objects.to_string(), u.bytes.to_string()])
                         .collect();
                     println!("{}", table(&["BUCKET", "VERSIONS", "BYTES"], &rows));
+                }
+            }
+            Tenant::Closure { tenant } => {
+                let tenant = house.find_tenant(&tenant).await?.id;
+                match house.perform(admin(), GetClosure { tenant }).await? {
+                    Some((closure, report)) => println!(
+                        "{:#}",
+                        json!({ "state": closure.state.word(), "askedAt": closure.asked_at.iso(),
+                                "dueAt": closure.due_at.iso(), "report": report })
+                    ),
+                    None if json_out => println!("null"),
+                    None => println!("nobody asked to close it"),
+                }
+            }
+            Tenant::EndClosed => {
+                let done = house.close_due_accounts().await?;
+                if json_out {
+                    println!("{}", json!({ "ended": done }));
+                } else {
+                    println!("{done} accounts");
                 }
             }
             Tenant::List => {

@@ -87,6 +87,8 @@ pub struct Caller {
     off_network: bool,
     /// Events of this tenant are written into its own bucket, as it asked.
     delivers_to: Option<TenantId>,
+    /// This tenant's account is being closed, as its root asked.
+    closes: Option<TenantId>,
 }
 
 #[derive(Clone)]
@@ -107,6 +109,7 @@ impl Caller {
             mfa_at: None,
             off_network: false,
             delivers_to: None,
+            closes: None,
         }
     }
 
@@ -114,6 +117,16 @@ impl Caller {
     pub(crate) fn delivery(tenant: &TenantId) -> Self {
         let principal = Principal::System { worker: "trail delivery" };
         Self { delivers_to: Some(tenant.clone()), ..Self::new(principal, Origin::default()) }
+    }
+
+    /// The worker that ends an account, as its root asked.
+    pub(crate) fn closing(tenant: &TenantId) -> Self {
+        let principal = Principal::System { worker: "account closure" };
+        Self { closes: Some(tenant.clone()), ..Self::new(principal, Origin::default()) }
+    }
+
+    pub(crate) fn closes(&self) -> Option<&TenantId> {
+        self.closes.as_ref()
     }
 
     /// Somebody who sent a request without a signature.

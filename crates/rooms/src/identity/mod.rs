@@ -107,6 +107,7 @@ pub use settings::{
 pub use sso::{GetSingleSignOn, SetSingleSignOn, SignOnBegun, SignOnSettings, SingleSignOn};
 pub use sts::{AssumeRole, Credentials, RoleSession, RoleWish};
 pub use tag::{ListTagResources, TagResources, TagRow, Tagged, UntagResources};
+pub(crate) use tenant::erase_people;
 pub use tenant::{CreateTenant, NewTenant, Tenant};
 pub use user::{
     CallerIdentity, CreateUser, DeleteUser, GetCallerIdentity, GetUser, ListUsers, OnNobody, UpdateUser, User,
@@ -264,6 +265,9 @@ fn random_password() -> SecretText {
 }
 
 /// How long what was read from the database may be believed; another process may have changed it.
+pub(crate) const FRESH_MS: i64 = 5_000;
+
+/// Whether that time is not over.
 pub(crate) fn still_fresh(read_at: Timestamp, now: Timestamp) -> bool {
-    now.ms() - read_at.ms() < 5_000
+    now.ms() - read_at.ms() < FRESH_MS
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bailee_store::{StoreError, Tx};
 use bailee_types::{Arn, SecretText, TenantAlias, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -104,7 +105,20 @@ impl Operation for CreateTenant {
     }
 }
 
+/// Deletes an account's people, keys, roles and policies, and closes it to everybody. Counts by what they were.
+pub(crate) fn erase_people(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+) -> Result<Vec<(&'static str, u64)>, StoreError> {
+    super::rows::closure::erase(tx, tenant)
+}
+
 impl House {
+    /// After [`erase_people`].
+    pub(crate) fn forget_people(&self, _tenant: &TenantId) {
+        self.forget_cached_keys();
+    }
+
     /// All tenants by alias, without the provider itself.
     ///
     /// # Errors
@@ -113,14 +127,14 @@ impl House {
         self.db.read(|tx| rows::all(tx).map_err(Failure::from)).await
     }
 
-    /// A tenant by alias or id.
+    /// A tenant by alias or id, a closed one, too.
     ///
     /// # Errors
     /// When there is none.
     pub async fn find_tenant(&self, alias_or_id: &str) -> Result<Tenant, Failure> {
         let wanted = alias_or_id.to_owned();
         self.db
-            .read(move |tx| rows::by_name(tx, &wanted).map_err(Failure::from))
+            .read(move |tx| rows::any_by_name(tx, &wanted).map_err(Failure::from))
             .await?
             .ok_or_else(|| Failure::not_found(Thing::Tenant, alias_or_id))
     }

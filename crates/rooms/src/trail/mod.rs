@@ -62,6 +62,7 @@ pub use look::{GetAct, ListActs, Looked, LookupEvents, TailActs};
 pub(crate) use lookup::summarise;
 pub use lookup::{ActFilter, Order, TailItem, TailPage};
 pub use publish::LogPart;
+pub(crate) use trails::forget_targets;
 pub use trails::{
     CreateTrail, DeleteTrail, DescribeRegions, DescribeTrails, GetTrailStatus, StartLogging, Status,
     StopLogging, TRAILS_MAX, Trail, TrailAct, TrailChange, TrailFamily, TrailOf, TrailSettings, TrailStatus,

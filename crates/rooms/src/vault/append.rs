@@ -103,6 +103,7 @@ impl Operation for AppendObject {
             }
         };
         let id = house.new_blob_id(&there.region)?;
+        let (lies, under) = (there.region.clone(), meta.encryption.clone());
         let context =
             Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&id)? };
         let suite = meta.encryption.as_ref().map_or(Suite::default(), Encryption::suite);
@@ -154,6 +155,7 @@ impl Operation for AppendObject {
             .write(move |tx| {
                 let mut tx = tx.tenant(&tenant);
                 let there = known(&mut tx, &bucket)?;
+                there.takes(&lies, under.as_ref())?;
                 let guard = there.guard(&opener, row.modified_at);
                 let now = rows::former(&mut tx, &bucket, &row.key)?;
                 match (&former, now) {

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use bailee_store::TenantTx;
-use bailee_types::{BucketName, KeyId, TenantId};
+use bailee_types::{BucketName, KeyId, RegionId, TenantId};
 use serde_json::json;
 
 use super::bucket::known;
-use super::{bucket_asked, rows};
+use super::encryption::Encryption;
+use super::{Bucket, bucket_asked, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation};
 use crate::{Failure, House};
@@ -37,6 +38,22 @@ pub struct GetCustody {
 /// Whether everything in a bucket lies under a key of the tenant's own service.
 pub(crate) fn is_in_custody(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<bool, Failure> {
     Ok(rows::bucket(tx, bucket)?.is_some_and(|b| b.settings.custody.is_some()))
+}
+
+impl Bucket {
+    /// In the transaction that keeps something new: the bucket is still what it was when its bytes were sealed. It may have been
+    /// made anew elsewhere, or been given into custody, meanwhile.
+    pub(super) fn takes(&self, lies: &RegionId, encryption: Option<&Encryption>) -> Result<(), Failure> {
+        let under = encryption.and_then(|e| e.kms.as_ref());
+        let custody = self.settings.custody.as_ref();
+        if self.region != *lies || custody.is_some_and(|key| under != Some(key)) {
+            return Err(Failure::Unavailable(format!(
+                "bucket `{}` was changed meanwhile; try again",
+                self.name
+            )));
+        }
+        Ok(())
+    }
 }
 
 impl Operation for SetCustody {

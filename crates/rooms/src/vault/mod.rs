@@ -58,6 +58,7 @@ pub use crossing::Carried;
 pub(crate) use custody::is_in_custody;
 pub use custody::{GetCustody, SetCustody};
 pub use delete::DeleteObject;
+pub(crate) use destroy::certificate;
 pub use destroy::{DESTROY_MAX, DestroyObjects, Destroyed, Destruction, GetDestruction, ListDestructions};
 pub use encryption::{DEFAULT_KEY_ALIAS, Encryption, SetEncryption};
 pub use get::{Choice, Content, GetObject};

@@ -116,11 +116,13 @@ impl Operation for PutObject {
             Condition { must_be_new: self.must_be_new, must_have_md5: self.must_have_md5.clone() };
         let opener = key;
         let (tenant, bucket) = (self.tenant.clone(), self.bucket.clone());
+        let (lies, under) = (there.region, self.meta.encryption.clone());
         let committed = house
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&tenant);
                 let there = known(&mut tx, &bucket)?;
+                there.takes(&lies, under.as_ref())?;
                 let former = condition.check(&mut tx, &opener, &bucket, &row.key)?;
                 let guard = there.guard(&opener, now);
                 rows::put_object(&mut tx, &bucket, &row, (former.as_ref(), there.versioning), &guard)?;

@@ -256,11 +256,14 @@ impl Operation for CreateUpload {
         };
         let id = ObjectVersionId::random().to_string();
         let (upload, now, lock) = (id.clone(), house.now(), self.meta.lock.clone());
+        let (lies, under) = (there.region, self.meta.encryption.clone());
         house
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                known_bucket(&mut tx, &self.bucket)?.lock_for(&lock, now)?;
+                let there = known_bucket(&mut tx, &self.bucket)?;
+                there.takes(&lies, under.as_ref())?;
+                there.lock_for(&lock, now)?;
                 if rows::upload_count(&mut tx)? >= UPLOADS_MAX {
                     return Err(Failure::limit(Thing::Upload, "uploads under way", UPLOADS_MAX));
                 }

@@ -7,6 +7,7 @@
 
 mod access;
 mod alerts;
+mod closing;
 mod consent;
 mod desk;
 mod desk_employee;
@@ -81,6 +82,10 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/signin/passkey/begin", post(passkey::begin_show))
         .route("/signin/passkey", post(passkey::show))
         .route("/security", get(security::page))
+        .route("/console/close", get(closing::page).post(closing::close))
+        .route("/console/close/cancel", post(closing::cancel))
+        .route("/closed/{receipt}", get(closing::report))
+        .route("/closed/{receipt}/{record}", get(closing::certificate))
         .route("/security/passkeys/{id}/remove", post(passkey::remove))
         .route("/security/totp/remove", post(security::remove_totp))
         .route("/security/recovery", post(security::renew_recovery))

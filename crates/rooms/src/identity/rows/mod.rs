@@ -1,5 +1,6 @@
 //! The identity room's only SQL, a file a kind of row.
 
+pub(super) mod closure;
 pub(super) mod device;
 pub(super) mod group;
 pub(super) mod key;

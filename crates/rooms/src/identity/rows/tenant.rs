@@ -34,11 +34,19 @@ pub(in crate::identity) fn all(tx: &mut Tx<'_>) -> Result<Vec<Tenant>, StoreErro
 /// An active tenant by the platform's alias, its own account alias, or its id; the provider is none. No two tenants
 /// are known by one name: [`super::setting::set_account_alias`] and [`is_taken`] see to it.
 pub(in crate::identity) fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Tenant>, StoreError> {
+    named(tx, name, "AND state = 'active'")
+}
+
+/// As [`by_name`], closed ones, too: their logs are still there.
+pub(in crate::identity) fn any_by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Tenant>, StoreError> {
+    named(tx, name, "")
+}
+
+fn named(tx: &mut Tx<'_>, name: &str, only: &str) -> Result<Option<Tenant>, StoreError> {
     let provider = TenantId::provider();
     tx.query_opt(
         &format!(
-            "{TENANT} WHERE (alias = $1 OR account_alias = $1 OR tenant_id = $1) AND state = 'active' \
-             AND tenant_id <> $2"
+            "{TENANT} WHERE (alias = $1 OR account_alias = $1 OR tenant_id = $1) {only} AND tenant_id <> $2"
         ),
         &[name.into(), provider.as_str().into()],
     )?

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailee_types::{KeyId, Timestamp};
+use bailee_types::{KeyId, TenantId, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -178,6 +178,22 @@ impl KeyAct for Destroy {
     fn outcome(told: &Value) -> Value {
         told.clone()
     }
+}
+
+/// Destroys all keys of a tenant whose account is closed, and what is known of its key stores; answers the ids.
+pub(crate) async fn destroy_all(house: &Arc<House>, tenant: &TenantId) -> Result<Vec<String>, Failure> {
+    let (of, now) = (tenant.clone(), house.now());
+    let all =
+        house.db.write(move |tx| rows::make_due(&mut tx.tenant(&of), now).map_err(Failure::from)).await?;
+    let mut out = Vec::with_capacity(all.len());
+    for key in all {
+        let id = key.to_string();
+        house.perform(house.system_caller("account closure"), Destroy { key }.of(tenant, house)).await?;
+        out.push(id);
+    }
+    let of = tenant.clone();
+    house.db.write(move |tx| rows::delete_stores(&mut tx.tenant(&of)).map_err(Failure::from)).await?;
+    Ok(out)
 }
 
 /// Ends material whose time is over.

@@ -26,7 +26,7 @@ use crate::{Failure, House, Thing};
 
 pub use bailee_crypto::cmk::{MacAlgorithm, PublicKey, SignAlgorithm, Spec, Usage, WrapAlgorithm};
 pub use import::{DeleteMaterial, ImportMaterial, ImportParameters, PrepareImport};
-pub(crate) use keeper::keep;
+pub(crate) use keeper::{destroy_all, keep};
 pub use manage::{
     AliasName, CancelDeletion, CreateAlias, CreateKey, CreateVersion, DeleteAlias, DescribeKey,
     DescribeVersion, ListAliases, ListKeyUses, ListKeys, ListTagged, ListTags, ListVersions, Paged,

@@ -154,6 +154,20 @@ pub(super) fn update_store(tx: &mut TenantTx<'_, '_>, s: &KeyStore) -> Result<()
     .map(drop)
 }
 
+/// Makes all keys due for destruction now; their ids.
+pub(super) fn make_due(tx: &mut TenantTx<'_, '_>, now: Timestamp) -> Result<Vec<KeyId>, StoreError> {
+    tx.execute(
+        "UPDATE cmk SET state = 'PendingDeletion', delete_at_ms = $2, revision = revision + 1 WHERE tenant_id = $1",
+        &[now.ms().into()],
+    )?;
+    let all = tx.query("SELECT key_id FROM cmk WHERE tenant_id = $1 ORDER BY key_id", &[])?;
+    all.iter().map(|r| r.parsed(0, KeyId::parse)).collect()
+}
+
+pub(super) fn delete_stores(tx: &mut TenantTx<'_, '_>) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM key_store WHERE tenant_id = $1", &[]).map(drop)
+}
+
 pub(super) fn delete_store(tx: &mut TenantTx<'_, '_>, id: &str) -> Result<(), StoreError> {
     tx.execute("DELETE FROM key_store WHERE tenant_id = $1 AND store_id = $2", &[id.into()]).map(drop)
 }

@@ -869,6 +869,24 @@ impl KeyAct for Destroy {
     }
 }
 
+/// Destroys all secrets of a tenant whose account is closed; answers their names.
+pub(crate) async fn destroy_all(house: &Arc<House>, tenant: &TenantId) -> Result<Vec<String>, Failure> {
+    let mut out = Vec::new();
+    loop {
+        let of = tenant.clone();
+        let some =
+            house.db.read(move |tx| rows::list(&mut tx.tenant(&of), 0, 100).map_err(Failure::from)).await?;
+        if some.is_empty() {
+            return Ok(out);
+        }
+        for secret in some {
+            let act = DeleteSecret { name: secret.name.clone(), days: None };
+            house.perform(house.system_caller("account closure"), act.of(tenant, house)).await?;
+            out.push(secret.name.to_string());
+        }
+    }
+}
+
 impl House {
     /// Destroys the secrets whose time has come. Answers how many.
     pub(super) async fn destroy_due_secrets(self: &Arc<Self>) -> Result<u64, Failure> {

@@ -199,6 +199,13 @@ pub(super) fn asked(
     }
 }
 
+/// Ends all delivery of a tenant's events.
+pub(crate) fn forget_targets(
+    tx: &mut bailee_store::TenantTx<'_, '_>,
+) -> Result<(), bailee_store::StoreError> {
+    rows::delete_all(tx)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

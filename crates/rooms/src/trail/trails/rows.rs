@@ -133,6 +133,14 @@ pub(super) fn stop(
     .map(drop)
 }
 
+/// Ends all delivery of a tenant's events.
+pub(super) fn delete_all(tx: &mut TenantTx<'_, '_>) -> Result<(), StoreError> {
+    for table in ["trail", "trail_sink"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE tenant_id = $1"), &[])?;
+    }
+    Ok(())
+}
+
 pub(super) fn delete(tx: &mut TenantTx<'_, '_>, family: TrailFamily, name: &str) -> Result<(), StoreError> {
     tx.execute(
         "DELETE FROM trail WHERE tenant_id = $1 AND family = $2 AND name = $3",
