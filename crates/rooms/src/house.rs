@@ -259,12 +259,13 @@ impl House {
         let cleaner = tokio::spawn(vault::clean(Arc::clone(self), stop.clone()));
         let lifecycle = tokio::spawn(vault::live(Arc::clone(self), stop.clone()));
         let logs = tokio::spawn(vault::write_logs(Arc::clone(self), stop.clone()));
+        let replicator = tokio::spawn(vault::replicate(Arc::clone(self), stop.clone()));
         let closer = tokio::spawn(crate::closure::close_accounts(Arc::clone(self), stop.clone()));
         let regions = tokio::spawn(crate::residency::watch_regions(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
-            closer, regions, keeper, logs, witnesses, sweeper, summariser, alerts, delivery, retention,
-            cleaner, lifecycle,
+            replicator, closer, regions, keeper, logs, witnesses, sweeper, summariser, alerts, delivery,
+            retention, cleaner, lifecycle,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
@@ -286,6 +287,7 @@ impl House {
     /// When the database or the blob folder cannot be written.
     pub async fn take_over(self: &Arc<Self>) -> Result<(), Failure> {
         crate::gate::close_lost(self, true).await?;
+        vault::take_back_replication(self).await?;
         self.blobs.remove_unfinished()?;
         Ok(())
     }

@@ -49,4 +49,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 27, name: "key_stores", sql: include_str!("migrations/0027_key_stores.sql") },
     Migration { number: 28, name: "regions", sql: include_str!("migrations/0028_regions.sql") },
     Migration { number: 29, name: "closure", sql: include_str!("migrations/0029_closure.sql") },
+    Migration { number: 30, name: "replication", sql: include_str!("migrations/0030_replication.sql") },
 ];

@@ -20,7 +20,9 @@ use bailee_rooms::outside::{
     ExternalAnswer, ExternalAsk, ExternalCipher, ExternalFor, ExternalNo, KeyService, Outside,
 };
 use bailee_rooms::residency::{AddRegion, AllowRegions};
-use bailee_rooms::vault::{CreateBucket, SetCustody};
+use bailee_rooms::vault::{
+    CreateBucket, GetReplication, ReplicationRule, SetCustody, SetReplication, SetVersioning, Versioning,
+};
 use bailee_testkit::{TestHouse, TestTenant, bucket, engines, on_each_engine, runtime};
 use bailee_types::{RegionId, SecretText};
 use parking_lot::Mutex;
@@ -237,6 +239,63 @@ fn a_region_takes_content_and_an_account_says_which() {
         assert!(t.house.perform(acme.root.clone(), make("acme-munich")).await.is_err());
         t.house.perform(acme.root.clone(), allow(Vec::new())).await.unwrap();
         t.house.perform(acme.root.clone(), make("acme-munich")).await.unwrap();
+    });
+}
+
+#[test]
+fn what_waits_to_be_copied_is_copied_once_in_order_and_by_a_live_rule_only() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        for name in ["acme-a", "acme-b"] {
+            acme.make_bucket(&t, name).await;
+            let on = SetVersioning {
+                tenant: acme.id.clone(),
+                bucket: bucket(name),
+                versioning: Versioning::Enabled,
+            };
+            t.house.perform(acme.root.clone(), on).await.unwrap();
+        }
+        let rule = |on| ReplicationRule { id: "r".into(), prefix: "d/".into(), to: bucket("acme-b"), on };
+        let set = |rules| SetReplication { tenant: acme.id.clone(), bucket: bucket("acme-a"), rules };
+        let lag = async || {
+            let get = GetReplication { tenant: acme.id.clone(), bucket: bucket("acme-a") };
+            t.house.perform(acme.root.clone(), get).await.unwrap().remove(0).1
+        };
+        t.house.perform(acme.root.clone(), set(vec![rule(true)])).await.unwrap();
+        for (n, name) in ["d/1", "d/1", "other", "d/2"].into_iter().enumerate() {
+            acme.put(&t, "acme-a", name, format!("{name} {n}")).await;
+            t.clock.advance_ms(5);
+        }
+        assert_eq!(lag().await.waiting, 3);
+        // Two servers at once: each version once, an older one before a newer.
+        let second = t.second();
+        let (one, two) = tokio::join!(t.house.replicate_due(), second.house.replicate_due());
+        assert_eq!(one.unwrap() + two.unwrap(), 2, "the second version of a key waits for the first");
+        assert_eq!(t.house.replicate_due().await.unwrap(), 1);
+        assert_eq!((lag().await.waiting, t.house.replicate_due().await.unwrap()), (0, 0));
+        assert_eq!(&acme.get(&t, &acme.root, "acme-b", "d/1").await.unwrap().first[..], b"d/1 1");
+        assert!(acme.get(&t, &acme.root, "acme-b", "other").await.is_err());
+        // Switched off before its turn comes, nothing is opened.
+        acme.put(&t, "acme-a", "d/3", "late").await;
+        t.house.perform(acme.root.clone(), set(vec![rule(false)])).await.unwrap();
+        t.house.replicate_due().await.unwrap();
+        assert!(acme.get(&t, &acme.root, "acme-b", "d/3").await.is_err());
+        assert_eq!(lag().await.waiting, 0);
+        // What fails waits, longer each time, and says why.
+        t.house.perform(acme.root.clone(), set(vec![rule(true)])).await.unwrap();
+        acme.put(&t, "acme-a", "d/4", "x").await;
+        t.change(
+            "UPDATE bucket SET settings = replace(settings, 'acme-b', 'acme-c') WHERE bucket = 'acme-a'",
+        );
+        assert_eq!(t.house.replicate_due().await.unwrap(), 1);
+        let told = lag().await;
+        assert_eq!((told.waiting, told.failed), (1, 1));
+        assert!(told.why.unwrap().contains("acme-c"));
+        assert_eq!(t.house.replicate_due().await.unwrap(), 0, "not yet again");
+        t.clock.advance_ms(1_100);
+        assert_eq!(t.house.replicate_due().await.unwrap(), 1);
+        t.clock.advance_ms(1_100);
+        assert_eq!(t.house.replicate_due().await.unwrap(), 0, "two seconds");
     });
 }
 

@@ -4,7 +4,7 @@
 use bailee_types::{BucketName, SecretText, Timestamp};
 use bailee_wire::object::auth::{self, Terms};
 use bailee_wire::object::{BatchDelete, Dialect, Encryption, Form, Head, Hosts, LifecycleRules, LockSettings, ObjectRequest, PartList, TagSet,
-    VersioningSettings, cors_rules, logging_target, public_access_block, quota_bytes, read_legal_hold, read_retention, restore_days, worm_days};
+    VersioningSettings, cors_rules, logging_target, public_access_block, quota_bytes, replication_rules, read_legal_hold, read_retention, restore_days, worm_days};
 use libfuzzer_sys::fuzz_target;
 
 /// Lines of `name=value` as the fields of a form: what becomes of it is a request for the same bucket and key, or nothing.
@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = public_access_block(body, dialect);
     }
     let _ = (read_retention(body), read_legal_hold(body), worm_days(body), restore_days(body), quota_bytes(body));
-    let _ = (LifecycleRules::parse(body), cors_rules(body), logging_target(body));
+    let _ = (LifecycleRules::parse(body), cors_rules(body), logging_target(body), replication_rules(body));
     form(body);
     let _ = TagSet::parse(body);
     let _ = VersioningSettings::parse(body);

@@ -89,6 +89,8 @@ pub struct Caller {
     delivers_to: Option<TenantId>,
     /// This tenant's account is being closed, as its root asked.
     closes: Option<TenantId>,
+    /// Objects of this tenant are copied as rules of their buckets say.
+    replicates: Option<TenantId>,
 }
 
 #[derive(Clone)]
@@ -110,6 +112,7 @@ impl Caller {
             off_network: false,
             delivers_to: None,
             closes: None,
+            replicates: None,
         }
     }
 
@@ -123,6 +126,16 @@ impl Caller {
     pub(crate) fn closing(tenant: &TenantId) -> Self {
         let principal = Principal::System { worker: "account closure" };
         Self { closes: Some(tenant.clone()), ..Self::new(principal, Origin::default()) }
+    }
+
+    /// The worker that copies objects as a tenant's rules say.
+    pub(crate) fn replicating(tenant: &TenantId) -> Self {
+        let principal = Principal::System { worker: "replication" };
+        Self { replicates: Some(tenant.clone()), ..Self::new(principal, Origin::default()) }
+    }
+
+    pub(crate) fn replicates(&self) -> Option<&TenantId> {
+        self.replicates.as_ref()
     }
 
     pub(crate) fn closes(&self) -> Option<&TenantId> {

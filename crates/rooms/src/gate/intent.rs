@@ -127,6 +127,16 @@ impl Intent {
         now: Timestamp,
     ) -> Result<KeyRelease<'i>, Failure> {
         let object = bailee_types::Arn::object(&self.asked.tenant, bucket, key);
+        if self.caller.replicates() == Some(&self.asked.tenant)
+            && self.asked.action == "oss:ReplicateObject"
+            && self.record.is_some()
+        {
+            // It opens what it copies, and only seals where it copies to.
+            let opens = self.asked.resource == object;
+            if opens || self.asked.also.contains(&object) {
+                return Ok(KeyRelease { intent: self, seals_only: !opens, bucket, version });
+            }
+        }
         if self.asked.resource != object || self.asked.touches != Touches::Content {
             return Err(Failure::Bug(format!(
                 "an intent for `{}` was used for another object",

@@ -27,6 +27,7 @@ mod meta;
 mod parts;
 mod put;
 mod quota;
+mod replicate;
 mod retain;
 mod rows;
 mod scrub;
@@ -71,6 +72,8 @@ pub(crate) use logging::{Gathered, write_logs};
 pub use logging::{Logging, SetLogging};
 pub use put::{PutDone, PutObject};
 pub use quota::{GetTenantUsage, GetUsage, SetQuota, SetTenantQuota, Usage};
+pub use replicate::{GetReplication, REPLICATION_RULES_MAX, ReplicationLag, ReplicationRule, SetReplication};
+pub(crate) use replicate::{replicate, take_back_replication};
 pub use retain::{
     ChangeWorm, DefaultRetention, GetLock, Lock, LockMode, LockRules, LockWish, MayLock, Retention,
     SetLegalHold, SetLockRules, SetRetention, VersionOf, Worm, WormAct,
@@ -184,6 +187,9 @@ pub struct ObjectMeta {
     /// Whether it can be appended to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub appendable: bool,
+    /// Whether replication brought it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replica: bool,
     /// The object of the same bucket that is meant by it, when it is a symbolic link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symlink: Option<String>,

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::bucket::known;
 use super::crossing::let_in;
 use super::encryption::{Encryption, decide};
+use super::replicate::enqueue;
 use super::version::{Versioning, shown_id};
 use super::{Body, BodyDigests, Bucket, INLINE_MAX, ObjectMeta, object_asked, quota, rows};
 use crate::gate::{Asked, Intent, Operation};
@@ -117,6 +118,7 @@ impl Operation for PutObject {
         let opener = key;
         let (tenant, bucket) = (self.tenant.clone(), self.bucket.clone());
         let (lies, under) = (there.region, self.meta.encryption.clone());
+        let replica = self.meta.replica;
         let committed = house
             .db
             .write(move |tx| {
@@ -126,6 +128,7 @@ impl Operation for PutObject {
                 let former = condition.check(&mut tx, &opener, &bucket, &row.key)?;
                 let guard = there.guard(&opener, now);
                 rows::put_object(&mut tx, &bucket, &row, (former.as_ref(), there.versioning), &guard)?;
+                enqueue(&mut tx, &there, &row.key, &row.version, (replica, now))?;
                 // What replaces as much as it brings has room, also where there is too much already.
                 let replaced = former.as_ref().filter(|_| there.versioning == Versioning::Off);
                 if replaced.is_none_or(|former| former.size < row.size) {

@@ -9,6 +9,7 @@ use super::destroy::Destruction;
 use super::lifecycle::Rule;
 use super::parts::PartRow;
 use super::quota::Usage;
+use super::replicate::{ReplicationLag, Waiting};
 use super::retain::Guard;
 use super::scrub;
 use super::settings::Settings;
@@ -134,6 +135,136 @@ pub(super) fn has_blob_like(tx: &mut Tx<'_>, tag: &str) -> Result<bool, StoreErr
         }
     }
     Ok(false)
+}
+
+pub(super) fn enqueue(
+    tx: &mut TenantTx<'_, '_>,
+    (bucket, key, version): (&BucketName, &ObjectKey, &ObjectVersionId),
+    rule: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO replication (tenant_id, bucket, object_key, version_id, rule, queued_at_ms, due_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6)",
+        &[bucket.as_str().into(), key.as_str().into(), version.as_str().into(), rule.into(), now.ms().into()],
+    )
+    .map(drop)
+}
+
+/// Forgets what waits for other rules than these.
+pub(super) fn forget_waiting(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    rules: &[String],
+) -> Result<(), StoreError> {
+    let known = "SELECT DISTINCT rule FROM replication WHERE tenant_id = $1 AND bucket = $2";
+    for row in tx.query(known, &[bucket.as_str().into()])? {
+        let rule = row.text(0)?;
+        if !rules.iter().any(|r| r == rule) {
+            let sql = "DELETE FROM replication WHERE tenant_id = $1 AND bucket = $2 AND rule = $3";
+            tx.execute(sql, &[bucket.as_str().into(), rule.into()])?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether anything is due.
+pub(super) fn waits(tx: &mut Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM replication WHERE due_at_ms <= $1 LIMIT 1";
+    Ok(tx.query_opt(sql, &[now.ms().into()])?.is_some())
+}
+
+/// How long a server keeps what it took.
+const TAKEN_MS: i64 = 3_600_000;
+
+/// Takes what is due, the oldest first, for an hour; of a key never what has an older version waiting before it.
+pub(super) fn take_waiting(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+    let due = tx.query(
+        "SELECT tenant_id, bucket, object_key, version_id, rule, tries FROM replication r WHERE due_at_ms <= $1 \
+         AND NOT EXISTS (SELECT 1 FROM replication o WHERE o.tenant_id = r.tenant_id AND o.bucket = r.bucket \
+         AND o.object_key = r.object_key AND o.rule = r.rule AND o.queued_at_ms < r.queued_at_ms) \
+         ORDER BY due_at_ms, queued_at_ms LIMIT $2",
+        &[now.ms().into(), i64::from(limit).into()],
+    )?;
+    let mut out = Vec::with_capacity(due.len());
+    for r in &due {
+        let what = Waiting {
+            tenant: r.parsed(0, TenantId::parse)?,
+            bucket: r.parsed(1, BucketName::parse)?,
+            key: r.parsed(2, ObjectKey::parse)?,
+            version: r.parsed(3, ObjectVersionId::parse)?,
+            rule: r.text(4)?.to_owned(),
+            tries: r.int(5)?,
+        };
+        let mut own = tx.tenant(&what.tenant);
+        set_waiting(&mut own, &what, (now.plus_ms(TAKEN_MS), what.tries, None))?;
+        out.push(what);
+    }
+    Ok(out)
+}
+
+fn set_waiting(
+    tx: &mut TenantTx<'_, '_>,
+    what: &Waiting,
+    (due, tries, failed): (Timestamp, i64, Option<&str>),
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE replication SET due_at_ms = $5, tries = $6, failed = coalesce($7, failed) \
+         WHERE tenant_id = $1 AND bucket = $2 AND version_id = $3 AND rule = $4",
+        &[
+            what.bucket.as_str().into(),
+            what.version.as_str().into(),
+            (&what.rule).into(),
+            due.ms().into(),
+            tries.into(),
+            failed.into(),
+        ],
+    )
+    .map(drop)
+}
+
+pub(super) fn not_replicated(
+    tx: &mut TenantTx<'_, '_>,
+    what: &Waiting,
+    due: Timestamp,
+    why: &str,
+) -> Result<(), StoreError> {
+    set_waiting(tx, what, (due, what.tries + 1, Some(why)))
+}
+
+pub(super) fn replicated(tx: &mut TenantTx<'_, '_>, what: &Waiting) -> Result<(), StoreError> {
+    tx.execute(
+        "DELETE FROM replication WHERE tenant_id = $1 AND bucket = $2 AND version_id = $3 AND rule = $4",
+        &[what.bucket.as_str().into(), what.version.as_str().into(), (&what.rule).into()],
+    )
+    .map(drop)
+}
+
+/// What was taken by a server that died is due again.
+pub(super) fn give_back_waiting(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE replication SET due_at_ms = $1 WHERE due_at_ms > $1 AND failed IS NULL",
+        &[now.ms().into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn lag(
+    tx: &mut TenantTx<'_, '_>,
+    bucket: &BucketName,
+    rule: &str,
+) -> Result<ReplicationLag, StoreError> {
+    let sql = "SELECT count(*), min(queued_at_ms), sum(CASE WHEN failed IS NULL THEN 0 ELSE 1 END), min(failed) \
+               FROM replication WHERE tenant_id = $1 AND bucket = $2 AND rule = $3";
+    let Some(r) = tx.query_opt(sql, &[bucket.as_str().into(), rule.into()])? else {
+        return Ok(ReplicationLag::default());
+    };
+    Ok(ReplicationLag {
+        waiting: r.uint(0)?,
+        oldest: r.opt_int(1)?.map(Timestamp::from_ms),
+        failed: r.opt_int(2)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+        why: r.opt_text(3)?.map(str::to_owned),
+    })
 }
 
 pub(super) fn buckets(tx: &mut TenantTx<'_, '_>) -> Result<Vec<Bucket>, StoreError> {

@@ -11,6 +11,7 @@ use super::bucket::known;
 use super::cors::CorsRule;
 use super::encryption::Encryption;
 use super::logging::Logging;
+use super::replicate::ReplicationRule;
 use super::retain::{LockRules, Worm};
 use super::tier::Tier;
 use super::{Bucket, bucket_asked, rows};
@@ -51,6 +52,9 @@ pub struct Settings {
     /// The key of KMS, in a key store of the tenant's, that everything here lies under: the provider alone reads nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custody: Option<String>,
+    /// What of it is copied where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replication: Vec<ReplicationRule>,
     /// Bytes that may lie here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<u64>,

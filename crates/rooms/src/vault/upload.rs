@@ -17,6 +17,7 @@ use super::bucket::known as known_bucket;
 use super::crossing::let_in;
 use super::encryption::{Encryption, cover_of, decide};
 use super::put::{Condition, Intake, Keep, raw, receive, shown_version};
+use super::replicate::enqueue;
 use super::{Body, ObjectMeta, PutDone, bucket_asked, object_asked, parts, quota, rows};
 use crate::gate::{Asked, Intent, Operation, Touches};
 use crate::house::Counters;
@@ -414,6 +415,7 @@ impl Operation for CompleteUpload {
                 let bucket = known_bucket(&mut tx, &self.bucket)?;
                 let (versioning, guard) = (bucket.versioning, bucket.guard(&opener, now));
                 rows::put_object(&mut tx, &self.bucket, &row, (former.as_ref(), versioning), &guard)?;
+                enqueue(&mut tx, &bucket, &self.key, &row.version, (false, now))?;
                 // No byte is new: parts were counted when they came.
                 let shown = shown_version(versioning, &row.version);
                 Ok(PutDone { version: row.version, shown, size: row.size, meta, modified_at: now })

@@ -1,13 +1,13 @@
 //! Who may use a bucket, over the wire: ACLs, policies, public access, pages of other origins.
 
 use bailee_rooms::vault::{
-    AccessAct, Acl, BucketPolicy, ChangeAccess, CorsRule, GetObjectAcl, GetSettings, Logging, Public,
-    SetCors, SetLogging, SetObjectAcl, Setting, VersionOf,
+    AccessAct, Acl, BucketPolicy, ChangeAccess, CorsRule, GetObjectAcl, GetReplication, GetSettings, Logging,
+    Public, ReplicationRule, SetCors, SetLogging, SetObjectAcl, SetReplication, Setting, VersionOf,
 };
 use bailee_types::{BucketName, ObjectKey, TenantId};
 use bailee_wire::object::{
-    self as wire, CannedAcl, Code, Dialect, Head, ObjectError, Reply, TagAct, Target, cors_rules,
-    logging_target, public_access_block, reply,
+    self as wire, CannedAcl, Code, Dialect, Head, ObjectError, ReplicationSpec, Reply, TagAct, Target,
+    cors_rules, logging_target, public_access_block, replication_rules, reply,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -148,6 +148,43 @@ impl Cx<'_> {
             TagAct::Delete => None,
         };
         self.perform(SetLogging { tenant, bucket, to }).await?;
+        Ok(if act == TagAct::Delete { Reply::no_content() } else { Reply::empty(200) })
+    }
+
+    pub(super) async fn replication(
+        &self,
+        tenant: TenantId,
+        bucket: BucketName,
+        act: TagAct,
+        head: &Head<'_>,
+        body: Incoming,
+    ) -> Result<Reply, ObjectError> {
+        let rules = match act {
+            TagAct::Get => {
+                let found = self.perform(GetReplication { tenant, bucket }).await?;
+                if found.is_empty() {
+                    return Err(ObjectError::new(Code::NoReplication));
+                }
+                let told = |(rule, _): (ReplicationRule, _)| ReplicationSpec {
+                    id: rule.id,
+                    prefix: rule.prefix,
+                    to: rule.to.to_string(),
+                    on: rule.on,
+                };
+                return Ok(reply::replication(&found.into_iter().map(told).collect::<Vec<_>>()));
+            }
+            TagAct::Put => {
+                let mut rules = Vec::new();
+                for rule in replication_rules(&self.body_of(head, body).await?)? {
+                    let to =
+                        BucketName::parse(&rule.to).map_err(|_| ObjectError::new(Code::InvalidArgument))?;
+                    rules.push(ReplicationRule { id: rule.id, prefix: rule.prefix, to, on: rule.on });
+                }
+                rules
+            }
+            TagAct::Delete => Vec::new(),
+        };
+        self.perform(SetReplication { tenant, bucket, rules }).await?;
         Ok(if act == TagAct::Delete { Reply::no_content() } else { Reply::empty(200) })
     }
 

@@ -63,6 +63,7 @@ pub(super) async fn run(
         ObjectRequest::PutObject(put) => cx.put(tenant, *put, None, body).await?,
         ObjectRequest::Policy { bucket, act } => cx.policy(tenant, bucket, act, head, body).await?,
         ObjectRequest::Logging { bucket, act } => cx.logging(tenant, bucket, act, head, body).await?,
+        ObjectRequest::Replication { bucket, act } => cx.replication(tenant, bucket, act, head, body).await?,
         ObjectRequest::PolicyStatus { bucket } => cx.policy_status(tenant, bucket).await?,
         ObjectRequest::Cors { bucket, act } => cx.cors(tenant, bucket, act, head, body).await?,
         ObjectRequest::GetObjectMeta { bucket, key, version } => {

@@ -7,8 +7,9 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::vault::{
-    AccessAct, Acl, Bucket, ChangeAccess, Choice, DeleteObject, GetObject, GetSettings, GetUsage,
-    ListBuckets, ListObjects, Listed, ObjectInfo, ObjectPage, Public, Setting,
+    AccessAct, Acl, Bucket, ChangeAccess, Choice, DeleteObject, GetObject, GetReplication, GetSettings,
+    GetUsage, ListBuckets, ListObjects, Listed, ObjectInfo, ObjectPage, Public, ReplicationLag,
+    ReplicationRule, Setting,
 };
 use bailee_types::{BucketName, ObjectKey};
 use bytes::Bytes;
@@ -65,6 +66,8 @@ pub(super) async fn list(
     // Who may not know its rules sees its objects all the same.
     let op = GetSettings { tenant: s.who.id.clone(), bucket: bucket.clone(), setting: Setting::Policy };
     let access = s.visit.site.house.perform(s.caller.clone(), op).await.ok();
+    let op = GetReplication { tenant: s.who.id.clone(), bucket: bucket.clone() };
+    let replication = s.visit.site.house.perform(s.caller.clone(), op).await.ok();
     let act = |info: &ObjectInfo| {
         html! {
             form method="post" action={ (base) "/read" } { (csrf(&s.visit)) input type="hidden" name="key" value=(info.key); button.btn.slim { (t("Download", "下载")) } }
@@ -76,10 +79,30 @@ pub(super) async fn list(
         p.crumb { a href="/console/data" { (t("Data", "数据")) } " / " (bucket) }
         div.title { div { h1 { (bucket) } } }
         (table(&s.visit, &base, &q, &page, &act))
+        @if let Some(there) = &replication { @if !there.is_empty() { (copied(&s.visit, there)) } }
         @if let Some(there) = &access { (who(&s.visit, &base, there)) }
         (super::destructions::form(&s.visit, &bucket, q.get("prefix").map(String::as_str).unwrap_or_default()))
     };
     inside(&s.visit, StatusCode::OK, bucket.as_str(), Some(Here::Data), &main)
+}
+
+/// What of a bucket is copied where, and how far that is.
+fn copied(visit: &Visit, rules: &[(ReplicationRule, ReplicationLag)]) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    html! {
+        div.card.pad #replication { h2 { (t("Copied elsewhere", "复制到其他位置")) }
+            table.tbl { thead { tr { th { (t("Rule", "规则")) } th { (t("Keys", "键")) } th { (t("Into", "目标")) } th { (t("Waiting", "等待")) } th { (t("Since", "自")) } th { (t("Trouble", "问题")) } } } tbody {
+                @for (rule, lag) in rules { tr {
+                    th scope="row" { (rule.id) @if !rule.on { " · " (t("off", "已关闭")) } }
+                    td data-l=(t("Keys", "键")) { code { (rule.prefix) "*" } }
+                    td data-l=(t("Into", "目标")) { a href={ "/console/data/" (rule.to) } { (rule.to) } }
+                    td.num data-l=(t("Waiting", "等待")) { (lag.waiting) }
+                    td data-l=(t("Since", "自")) { @match lag.oldest { Some(at) => (time(at)), None => "–" } }
+                    td data-l=(t("Trouble", "问题")) { @if let Some(why) = &lag.why { (lag.failed) ": " (why) } @else { "–" } }
+                } }
+            } }
+        }
+    }
 }
 
 /// Who besides the account's people may use a bucket.

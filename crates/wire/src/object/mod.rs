@@ -55,8 +55,8 @@ pub use request::{
     CopySource, CorsRule, CreateUpload, CustomerKey, Described, Encryption, GetObject, LifecycleRule,
     LifecycleRules, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing,
     LockHeaders, LockSettings, LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject,
-    StorageClass, TagAct, TagList, TagSet, Transition, UploadOf, UploadPart, UploadPartCopy,
+    ReplicationSpec, StorageClass, TagAct, TagList, TagSet, Transition, UploadOf, UploadPart, UploadPartCopy,
     VersioningSettings, WormRequest, continuation_token, cors_rules, logging_target, public_access_block,
-    quota_bytes, read_legal_hold, read_retention, restore_days, worm_days,
+    quota_bytes, read_legal_hold, read_retention, replication_rules, restore_days, worm_days,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

@@ -3,7 +3,7 @@
 use super::Reply;
 use super::lists::{Owner, write_owner};
 use crate::object::dialect::Dialect;
-use crate::object::request::CorsRule;
+use crate::object::request::{CorsRule, ReplicationSpec};
 use crate::object::xml::Xml;
 
 /// The answer to GetBucketAcl and GetObjectAcl: a canned ACL by its name (`default` is an object's in OSS).
@@ -82,6 +82,31 @@ pub fn logging(to: Option<(&str, &str)>) -> Reply {
         xml.close("LoggingEnabled");
     }
     xml.close("BucketLoggingStatus");
+    Reply::xml(xml)
+}
+
+/// The answer to GetBucketReplication.
+pub fn replication(rules: &[ReplicationSpec]) -> Reply {
+    let mut xml = Xml::document();
+    xml.open("ReplicationConfiguration");
+    // S3 asks for a role and S3's clients for its echo: here the rule itself is the leave.
+    xml.text("Role", "");
+    for rule in rules {
+        xml.open("Rule");
+        xml.text("ID", &rule.id);
+        xml.open("Filter");
+        xml.text("Prefix", &rule.prefix);
+        xml.close("Filter");
+        xml.text("Status", if rule.on { "Enabled" } else { "Disabled" });
+        xml.open("DeleteMarkerReplication");
+        xml.text("Status", "Disabled");
+        xml.close("DeleteMarkerReplication");
+        xml.open("Destination");
+        xml.text("Bucket", &format!("arn:aws:s3:::{}", rule.to));
+        xml.close("Destination");
+        xml.close("Rule");
+    }
+    xml.close("ReplicationConfiguration");
     Reply::xml(xml)
 }
 

@@ -16,7 +16,7 @@ mod versions;
 
 use std::borrow::Cow;
 
-pub use access::{acl, cors, logging, policy, policy_status, public_access_block};
+pub use access::{acl, cors, logging, policy, policy_status, public_access_block, replication};
 pub use encryption::encryption;
 pub use lifecycle::lifecycle;
 pub use lists::{

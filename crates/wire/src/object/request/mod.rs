@@ -15,6 +15,7 @@ mod list;
 mod logging;
 mod put;
 mod quota;
+mod replication;
 mod restore;
 mod retain;
 mod tags;
@@ -36,6 +37,7 @@ pub use list::{
 pub use logging::logging_target;
 pub use put::{ContentHeaders, OBJECT_BYTES_MAX, PutObject, StorageClass};
 pub use quota::quota_bytes;
+pub use replication::{ReplicationSpec, replication_rules};
 pub use restore::restore_days;
 pub(super) use retain::words as lock_words;
 pub use retain::{
@@ -167,6 +169,13 @@ pub enum ObjectRequest {
     },
     /// `GET`, `PUT` or `DELETE` of `/bucket?policy`; the body of a PUT is the document.
     Policy {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is done.
+        act: TagAct,
+    },
+    /// `GET`, `PUT` or `DELETE` of `/bucket?replication` (S3); the body of a PUT is read by [`replication_rules`].
+    Replication {
         /// The bucket.
         bucket: BucketName,
         /// What is done.
@@ -564,6 +573,11 @@ impl ObjectRequest {
                 TagAct::Delete => "DeleteBucketPolicy",
             },
             Self::PolicyStatus { .. } => "GetBucketPolicyStatus",
+            Self::Replication { act, .. } => match act {
+                TagAct::Get => "GetBucketReplication",
+                TagAct::Put => "PutBucketReplication",
+                TagAct::Delete => "DeleteBucketReplication",
+            },
             Self::Logging { act, .. } => match act {
                 TagAct::Get => "GetBucketLogging",
                 TagAct::Put => "PutBucketLogging",
@@ -644,6 +658,7 @@ impl ObjectRequest {
             | Self::Policy { bucket, .. }
             | Self::PolicyStatus { bucket }
             | Self::Cors { bucket, .. }
+            | Self::Replication { bucket, .. }
             | Self::Logging { bucket, .. }
             | Self::Quota { bucket, .. }
             | Self::Lock { bucket, .. }
@@ -707,6 +722,9 @@ fn on_bucket(head: &Head<'_>, bucket: BucketName, sub: &[&str]) -> Result<Object
             "logging" => ObjectRequest::Logging { bucket, act },
             _ => ObjectRequest::PublicAccessBlock { bucket, act },
         });
+    }
+    if let (["replication"], Some(act), Dialect::S3) = (sub, TagAct::of(method), head.dialect) {
+        return Ok(ObjectRequest::Replication { bucket, act });
     }
     if let (["encryption"], Some(act)) = (sub, TagAct::of(method)) {
         return Ok(ObjectRequest::Encryption { bucket, act });
