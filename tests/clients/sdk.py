@@ -170,6 +170,8 @@ UNSERVED_IMS = {"GetUserSsoSettings", "SetUserSsoSettings"}
 ANONYMOUS_STS = {"AssumeRoleWithOIDC", "AssumeRoleWithSAML"}
 
 
+# Key stores of tenants, for generic clients.
+OWN_KMS = {"CreateKeyStore", "UpdateKeyStore", "TestKeyStore", "ListKeyStores", "DeleteKeyStore", "SetBucketCustody", "GetBucketCustody"}
 # Events and trails to buckets; and, not in the public SDK, the platform's events for generic clients.
 INNER_ACTIONTRAIL = {"CreateInnerTrail", "DescribeInnerTrails", "DeleteInnerTrail", "LookupInnerEvents"}
 SERVED_ACTIONTRAIL = {

@@ -717,6 +717,7 @@ def test_secrets_are_read_by_right_on_record_and_stand_nowhere_in_clear(house):
 
 def test_all_of_it_was_driven():
     served = {name for product, _, name, _ in sdk.operations() if product == "Kms" and sdk.is_served(product, name)}
-    assert served - sdk.CALLED["Kms"] == {
+    # Ours, in no SDK: test_keyhouse.py drives them with its generic client.
+    assert served - sdk.CALLED["Kms"] - sdk.OWN_KMS == {
         "GetKeyPolicy", "SetKeyPolicy", "GetSecretPolicy", "SetSecretPolicy", "RotateSecret", "UpdateSecretRotationPolicy",
     }

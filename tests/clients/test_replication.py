@@ -1,6 +1,8 @@
 """Replication of new versions into another bucket, in another region: by boto3, with its lag, its transfer and its record."""
 
+import json
 import os
+import subprocess
 import time
 
 import house as h
@@ -41,7 +43,7 @@ def arrives(s3, bucket, key, body):
     wait_until(there)
 
 
-def test_new_versions_are_copied_in_their_order_with_all_that_stands_beside_them(house, chance):
+def test_new_versions_are_copied_in_their_order_with_all_that_stands_beside_them(house, chance, tmp_path):
     s3 = s3_client(house)
     versioned(s3, "acme-a"), versioned(s3, "acme-b")
     assert code(refused(lambda: s3.get_bucket_replication(Bucket="acme-a"))) == ("ReplicationConfigurationNotFoundError", 404)
@@ -69,6 +71,11 @@ def test_new_versions_are_copied_in_their_order_with_all_that_stands_beside_them
     assert keys == {"docs/x", "docs/many", "docs/parts"}
     bundle = house.export()
     h.verify(bundle)
+    # An auditor finds each copy ordered by the tenant's own rule.
+    audit = tmp_path / "audit.json"
+    subprocess.run([h.VERIFY, "audit", str(bundle), "--json", str(audit)], capture_output=True, timeout=60)
+    keys = next(p for p in json.loads(audit.read_text())["procedures"] if p["id"] == "P5")
+    assert keys["population"] >= 22 and not keys["exceptions"], keys
     assert bundle.read_bytes().count(b'"eventName":"ReplicateObject"') >= 22
     # There and back is no circle.
     set_rules(s3, "acme-b", rule("acme-a"))
@@ -131,11 +138,12 @@ def test_rules_are_checked_and_what_cannot_be_copied_waits_with_its_reason(house
     arrives(s3, "acme-b", "open", b"y")
     li = Browser(house).login_tenant(house)
     wait_until(lambda: "customer" in li.get("/console/data/acme-a").text)
-    # Under a key of KMS it is read and written under it; disabled, it waits.
+    # A rule is no right to a key.
     kms = Sdk("Kms", house, house.key("acme"))
     cmk = kms("CreateKey")["KeyMetadata"]["KeyId"]
     s3.put_object(Bucket="acme-a", Key="kms", Body=b"under a key", ServerSideEncryption="aws:kms", SSEKMSKeyId=cmk)
-    arrives(s3, "acme-b", "kms", b"under a key")
+    wait_until(lambda: "under a key of KMS" in li.get("/console/data/acme-a").text)
+    assert code(refused(lambda: get(s3, "acme-b", "kms")))[1] == 404
 
 
 def test_nothing_is_forgotten_when_the_server_dies(house):

@@ -192,7 +192,9 @@ fn platform(
         (None, None, Principal::System { worker }) => (*worker).to_owned(),
         (None, None, _) => String::new(),
     };
-    let warns = asked.touches == Touches::Content || kind == PENALTY || legal_reference(asked).is_some();
+    // What the tenant's own rule ordered is no reason to warn him.
+    let opens = asked.touches == Touches::Content && caller.replicates().is_none();
+    let warns = opens || kind == PENALTY || legal_reference(asked).is_some();
     json!({
         "EventID": RequestId::random().as_str(),
         "EventVersion": "1.0.0",

@@ -27,7 +27,7 @@ pub(crate) use cover::Cover;
 pub use cover::CustomerKey;
 pub use root::WriteRootKey;
 
-use crate::gate::KeyRelease;
+use crate::gate::{KeyRelease, Principal};
 use crate::house::Counters;
 use crate::{Failure, House, Thing};
 
@@ -169,6 +169,18 @@ impl House {
         Ok((data_key, key.version, self.put_cover(release, cover, wrapped).await?))
     }
 
+    /// I4 once more, at the key: for somebody elsewhere it opens only what leaves under a transfer.
+    fn may_leave(&self, release: &KeyRelease<'_>) -> Result<(), Failure> {
+        let Principal::Operator { place, .. } = release.intent().caller().principal() else { return Ok(()) };
+        let lies_in = self.jurisdiction_of(&self.region_of_blob(release.version()));
+        if *place == lies_in || release.intent().transfer().is_some() {
+            return Ok(());
+        }
+        Err(Failure::Bug(format!(
+            "the key refused: content would leave `{lies_in}` for `{place}` without a transfer"
+        )))
+    }
+
     /// Opens the data key of the object version that `release` names.
     ///
     /// # Errors
@@ -181,6 +193,7 @@ impl House {
         wrapped: &[u8],
     ) -> Result<DataKey, Failure> {
         release.may_open()?;
+        self.may_leave(release)?;
         let wrapped = self.take_cover(release, cover, wrapped).await?;
         let key = self.tenant_key_version(release.tenant(), key_version).await?;
         let opened = key

@@ -73,7 +73,10 @@ impl Depots {
         let mut all = Vec::with_capacity(found.len());
         for row in found {
             let folder = self.folder(&row);
-            let open = before.iter().find(|(r, _)| r.id == row.id).and_then(|(_, blobs)| blobs.clone());
+            let known = before.iter().find(|(r, _)| r.id == row.id);
+            let open = known.and_then(|(_, blobs)| blobs.clone());
+            // Said once, when it is found to be gone.
+            let news = known.is_none_or(|(_, blobs)| blobs.is_some());
             let region = Region {
                 id: row.id,
                 jurisdiction: row.jurisdiction,
@@ -86,12 +89,16 @@ impl Depots {
                 (None, true) => match Blobs::local(&folder.join("blobs")) {
                     Ok(blobs) => Some(blobs),
                     Err(e) => {
-                        tracing::error!("the store of region `{}` cannot be used: {e}", region.id);
+                        if news {
+                            tracing::error!("the store of region `{}` cannot be used: {e}", region.id);
+                        }
                         None
                     }
                 },
                 (_, false) => {
-                    tracing::error!("the store of region `{}` is not at {}", region.id, folder.display());
+                    if news {
+                        tracing::error!("the store of region `{}` is not at {}", region.id, folder.display());
+                    }
                     None
                 }
             };

@@ -58,7 +58,7 @@ pub struct ReplicationLag {
     pub oldest: Option<Timestamp>,
     /// Those that were tried without success.
     pub failed: u64,
-    /// Why one of them was not copied.
+    /// Why the newest of them was not copied.
     pub why: Option<String>,
 }
 
@@ -247,6 +247,10 @@ impl Operation for Replicate {
             Err(Failure::NotFound { .. } | Failure::DeleteMarker { .. }) => return Ok(None),
             found => found?,
         };
+        // A rule is no right to a key: who reads through one is asked for it.
+        if content.info.meta.encryption.as_ref().is_some_and(|e| e.kms.is_some()) {
+            return Err(Failure::Conflict("what lies under a key of KMS is not replicated".into()));
+        }
         let size = content.info.size;
         if size > WHOLE_MAX {
             return Err(Failure::Conflict("an object of more than 5 GiB is not replicated".into()));

@@ -102,7 +102,7 @@ pub(super) fn insert_bucket(
 }
 
 pub(super) fn delete_bucket(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<(), StoreError> {
-    for table in ["bucket", "bucket_usage"] {
+    for table in ["bucket", "bucket_usage", "replication"] {
         let sql = format!("DELETE FROM {table} WHERE tenant_id = $1 AND bucket = $2");
         tx.execute(&sql, &[bucket.as_str().into()])?;
     }
@@ -254,16 +254,19 @@ pub(super) fn lag(
     bucket: &BucketName,
     rule: &str,
 ) -> Result<ReplicationLag, StoreError> {
-    let sql = "SELECT count(*), min(queued_at_ms), sum(CASE WHEN failed IS NULL THEN 0 ELSE 1 END), min(failed) \
+    let sql = "SELECT count(*), min(queued_at_ms), sum(CASE WHEN failed IS NULL THEN 0 ELSE 1 END) \
                FROM replication WHERE tenant_id = $1 AND bucket = $2 AND rule = $3";
     let Some(r) = tx.query_opt(sql, &[bucket.as_str().into(), rule.into()])? else {
         return Ok(ReplicationLag::default());
     };
+    let newest = "SELECT failed FROM replication WHERE tenant_id = $1 AND bucket = $2 AND rule = $3 \
+                  AND failed IS NOT NULL ORDER BY queued_at_ms DESC LIMIT 1";
+    let why = tx.query_opt(newest, &[bucket.as_str().into(), rule.into()])?;
     Ok(ReplicationLag {
         waiting: r.uint(0)?,
         oldest: r.opt_int(1)?.map(Timestamp::from_ms),
         failed: r.opt_int(2)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
-        why: r.opt_text(3)?.map(str::to_owned),
+        why: why.map(|r| r.text(0).map(str::to_owned)).transpose()?,
     })
 }
 

@@ -150,6 +150,8 @@ struct Waiting {
     continues: bool,
     /// Who approved, and whether with a second factor; of decisions about consent.
     decides: Option<(String, bool)>,
+    /// The tenant's rules of what is copied where, with this act: its bucket, and prefixes.
+    copies: Option<(String, Vec<String>)>,
 }
 
 struct Grant {
@@ -162,6 +164,8 @@ struct Grant {
 pub(super) struct Work {
     waiting: HashMap<u64, Waiting>,
     grants: HashMap<String, Grant>,
+    /// What the tenant wants to be copied: by bucket, prefixes.
+    copied: HashMap<String, Vec<String>>,
     reads: Tally,
     approvals: Tally,
     uses: Tally,
@@ -247,7 +251,10 @@ impl Work {
         let decides = (entry.kind == Kind::Management
             && matches!(&*name, "ApproveConsent" | "RevokeConsent"))
         .then(|| who(view));
-        if !is_platform && decides.is_none() {
+        let copies = (entry.kind == Kind::Management
+            && matches!(&*name, "PutBucketReplication" | "DeleteBucketReplication"))
+        .then(|| rules(view));
+        if !is_platform && decides.is_none() && copies.is_none() {
             return;
         }
         if self.waiting.len() < WAITING_MAX {
@@ -261,6 +268,7 @@ impl Work {
                 content,
                 continues: view.continues.is_some(),
                 decides,
+                copies,
             };
             self.waiting.insert(entry.index, waiting);
         } else {
@@ -279,6 +287,12 @@ impl Work {
         if let Some((by, mfa)) = &intent.decides {
             if done {
                 self.decided(closes.intent, &intent, by, *mfa, &detail);
+            }
+            return;
+        }
+        if let Some((bucket, prefixes)) = intent.copies {
+            if done {
+                self.copied.insert(bucket, prefixes);
             }
             return;
         }
@@ -363,6 +377,10 @@ impl Work {
                 self.keys.exception(record, format!("{name} gave content without the use of a key"));
             }
             (true, Some(_)) => self.keys.population += 1,
+            // A copy that the tenant's own rule orders opens one object.
+            (false, Some(1)) if name == "ReplicateObject" && self.is_ordered(&intent.resource) => {
+                self.keys.population += 1;
+            }
             (false, Some(n @ 1..)) => {
                 self.keys.population += 1;
                 self.keys.exception(
@@ -372,6 +390,13 @@ impl Work {
             }
             _ => {}
         }
+    }
+
+    /// Whether the tenant's rules want an object to be copied.
+    fn is_ordered(&self, resource: &str) -> bool {
+        let object = resource.splitn(5, ':').last().unwrap_or_default();
+        let Some((bucket, key)) = object.split_once('/') else { return false };
+        self.copied.get(bucket).is_some_and(|all| all.iter().any(|prefix| key.starts_with(prefix.as_str())))
     }
 
     fn about_the_log(&mut self, entry: &Entry, view: &EventView<'_>) {
@@ -456,7 +481,7 @@ impl Work {
             self.keys.ends(
                 "P5",
                 "Uses of data keys match reads of content",
-                "Every outcome of an act of the platform was looked at for the number of data keys that were opened for it: at least one for a read that gave content, none for anything else.",
+                "Every outcome of an act of the platform was looked at for the number of data keys that were opened for it: at least one for a read that gave content, one for a copy that a rule of the tenant's own (PutBucketReplication) orders, none for anything else.",
                 &[],
                 None,
             ),
@@ -506,6 +531,16 @@ fn text(raw: Option<&str>) -> Cow<'_, str> {
 fn platform_text(view: &EventView<'_>, name: &str) -> String {
     let platform: Value = view.platform.and_then(|p| serde_json::from_str(p).ok()).unwrap_or(Value::Null);
     platform.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A bucket and the prefixes of what of it is to be copied.
+fn rules(view: &EventView<'_>) -> (String, Vec<String>) {
+    let event: Value = view.management.and_then(|m| serde_json::from_str(m).ok()).unwrap_or(Value::Null);
+    let bucket = event.get("resourceName").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let rules = event.pointer("/requestParameters/rules").and_then(Value::as_array);
+    let on = rules.into_iter().flatten().filter(|r| r.get("on") == Some(&Value::Bool(true)));
+    let prefix = |r: &Value| r.get("prefix").and_then(Value::as_str).map(str::to_owned);
+    (bucket, on.filter_map(prefix).collect())
 }
 
 /// Who decided, and whether he had shown a second factor.

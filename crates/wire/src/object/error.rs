@@ -101,7 +101,7 @@ codes! {
     /// No rule lets the page's origin do what it asks for.
     CorsForbidden: "AccessForbidden" 403, "AccessForbidden" 403, "0100-00000057", "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.";
     /// Nothing of a bucket is replicated.
-    NoReplication: "ReplicationConfigurationNotFoundError" 404, "NoSuchReplicationConfiguration" 404, "0100-00000057", "The replication configuration was not found.";
+    NoReplication: "ReplicationConfigurationNotFoundError" 404, "NoSuchReplicationConfiguration" 404, "0100-00000059", "The replication configuration was not found.";
     /// A bucket has no quota.
     NoQuota: "NoSuchQuotaConfiguration" 404, "NoSuchQuotaConfiguration" 404, "0100-00000051", "The bucket has no storage quota.";
     /// A bucket says nothing of encryption.

@@ -122,7 +122,7 @@ impl Kms<'_> {
             Failure::NotFound { thing: Thing::Alias, .. } => {
                 RpcError::new(404, "Forbidden.AliasNotFound", text)
             }
-            Failure::NotFound { thing: Thing::Secret | Thing::SecretVersion, .. } => {
+            Failure::NotFound { thing: Thing::Secret | Thing::SecretVersion | Thing::KeyStore, .. } => {
                 RpcError::new(404, "Forbidden.ResourceNotFound", text)
             }
             Failure::Exists { thing: Thing::Secret | Thing::SecretVersion, .. } => {
