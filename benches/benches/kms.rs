@@ -24,6 +24,7 @@ async fn key(t: &TestHouse, acme: &TestTenant, spec: Spec, usage: Usage) -> Key 
         rotation_s: None,
         tags: BTreeMap::new(),
         lies_at: None,
+        policy: None,
     };
     t.house.perform(acme.root.clone(), make.of(&acme.id, &t.house)).await.unwrap()
 }

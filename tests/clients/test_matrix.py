@@ -43,7 +43,7 @@ def callers(house):
 NO_KEY = "00000000-0000-4000-8000-000000000000"
 # What every caller who is known may ask, and what nobody is offered.
 KMS_FOR_ALL = {"OpenKmsService", "DescribeAccountKmsStatus", "DescribeRegions", "GetRandomPassword"}
-KMS_FOR_NONE = {"GetKeyPolicy", "SetKeyPolicy", "GetSecretPolicy", "SetSecretPolicy", "RotateSecret", "UpdateSecretRotationPolicy"}
+KMS_FOR_NONE = {"RotateSecret", "UpdateSecretRotationPolicy"}
 PUBLIC = rsa.generate_private_key(65537, 2048).public_key().public_bytes(
     serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
@@ -63,6 +63,8 @@ def kms_arguments(name, new):
         "KeyStoreId": "ks-nosuch", "Name": "no-such", "Address": "https://127.0.0.1:1/kms/xks/v1", "CredentialId": "A", "CredentialSecret": "s",
         "Bucket": "no-such-bucket",
     }
+    if name in ("SetKeyPolicy", "SetSecretPolicy", "GetKeyPolicy", "GetSecretPolicy"):
+        given |= {"PolicyName": "default", "Policy": policy()}
     if name == "CreateKey":
         del given["KeyStoreId"]
     if name == "CreateSecret":

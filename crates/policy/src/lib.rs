@@ -15,6 +15,7 @@ mod document;
 mod error;
 mod explain;
 mod json;
+mod key;
 mod lints;
 mod pattern;
 mod plain;

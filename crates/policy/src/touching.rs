@@ -53,6 +53,10 @@ impl Policy {
                 }
             }
             if let Some(principals) = &statement.principals {
+                // An Allow that names nobody but the whole account, in a key's policy.
+                if principals.list.is_empty() && !principals.negated {
+                    continue;
+                }
                 let is = if principals.negated { "is not" } else { "is" };
                 residual
                     .push(format!("the caller {is} {}", quoted(principals.list.iter().map(|p| &*p.text))));

@@ -6,6 +6,7 @@
 pub mod closure;
 pub mod consent;
 mod failure;
+mod fresh;
 pub mod gate;
 mod house;
 pub mod identity;
@@ -50,4 +51,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 28, name: "regions", sql: include_str!("migrations/0028_regions.sql") },
     Migration { number: 29, name: "closure", sql: include_str!("migrations/0029_closure.sql") },
     Migration { number: 30, name: "replication", sql: include_str!("migrations/0030_replication.sql") },
+    Migration { number: 31, name: "key_policy", sql: include_str!("migrations/0031_key_policy.sql") },
 ];

@@ -109,6 +109,7 @@ fn elsewhere(store: &str, external: &str) -> CreateKey {
         rotation_s: None,
         tags: BTreeMap::new(),
         lies_at: Some((store.to_owned(), external.to_owned())),
+        policy: None,
     }
 }
 

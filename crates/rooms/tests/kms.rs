@@ -43,6 +43,7 @@ fn new(rotation_days: Option<i64>) -> CreateKey {
         rotation_s: rotation_days.map(|d| d * 86_400),
         tags: BTreeMap::new(),
         lies_at: None,
+        policy: None,
     }
 }
 
@@ -263,6 +264,7 @@ mod secrets {
             key,
             config: String::new(),
             tags: BTreeMap::new(),
+            policy: None,
         }
     }
 

@@ -15,6 +15,7 @@ use bailee_rooms::keys::cmk::{
     AliasName, Context, CreateAlias, CreateKey, Decrypt, DeleteAlias, GenerateDataKey, KeyAct, KeyOrigin,
     KeyState, ListAliases, ListKeyStores, ListKeyUses, ListKeys, ListTags, ScheduleDeletion, Spec, Usage,
 };
+use bailee_rooms::keys::policy::{GetPolicy, Guarded, SetPolicy};
 use bailee_rooms::keys::secret::{
     CreateSecret, DataType, DeleteSecret, GetValue, ListSecrets, NewValue, PutValue, SecretName,
 };
@@ -86,6 +87,7 @@ async fn keys(t: &TestHouse, acme: &TestTenant) {
         rotation_s: Some(7 * 86_400),
         tags: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
         lies_at: None,
+        policy: None,
     };
     run(t, acme, ListKeyStores).await;
     let key = run(t, acme, new).await;
@@ -124,8 +126,12 @@ async fn keys(t: &TestHouse, acme: &TestTenant) {
         key: Some(key.id.clone()),
         config: String::new(),
         tags: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
+        policy: None,
     };
     run(t, acme, make).await;
+    let of = || Guarded::Secret(name.clone());
+    let document = run(t, acme, GetPolicy { of: of() }).await;
+    run(t, acme, SetPolicy { of: of(), document }).await;
     run(t, acme, PutValue { name: name.clone(), value: value("v2"), stages: Vec::new() }).await;
     run(t, acme, GetValue { name: name.clone(), version: None, stage: "ACSCurrent".into() }).await;
     run(t, acme, ListSecrets { page: 1, size: 10 }).await;

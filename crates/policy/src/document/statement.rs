@@ -23,6 +23,8 @@ pub(crate) struct Statement {
     pub(crate) conditions: Vec<Condition>,
 }
 
+/// Characters of a statement's `Sid` (KMS).
+const SID_MAX: usize = 128;
 const DOCUMENT_MEMBERS: [&str; 2] = ["Version", "Statement"];
 const STATEMENT_MEMBERS: [&str; 8] =
     ["Effect", "Action", "NotAction", "Resource", "NotResource", "Condition", "Principal", "NotPrincipal"];
@@ -104,6 +106,8 @@ fn statement(kind: Kind, node: &Node<'_>) -> Result<Statement, Fault> {
                 principals = Some(principal::read(kind, member, name == "NotPrincipal")?);
             }
             "Condition" => conditions = condition::read(value)?,
+            // Nothing but a name of the statement, which KMS writes into each.
+            "Sid" if kind == Kind::Key => check_sid(value)?,
             other => return Err(unknown(member, other, "a statement", &STATEMENT_MEMBERS)),
         }
     }
@@ -123,6 +127,18 @@ fn statement(kind: Kind, node: &Node<'_>) -> Result<Statement, Fault> {
         resources,
         conditions,
     })
+}
+
+fn check_sid(node: &Node<'_>) -> Result<(), Fault> {
+    match &node.value {
+        Value::Text(text) if text.len() <= SID_MAX && text.bytes().all(|b| matches!(b, b' '..=b'~')) => {
+            Ok(())
+        }
+        _ => Err(Fault::at(
+            &node.span,
+            format!("`Sid` must be a text of at most {SID_MAX} printable characters"),
+        )),
+    }
 }
 
 fn read_effect(node: &Node<'_>) -> Result<Effect, Fault> {

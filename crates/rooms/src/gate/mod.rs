@@ -185,7 +185,7 @@ impl House {
         let mut shared = None;
         let access = match caller.principal() {
             Principal::System { .. } | Principal::Operator { .. } => None,
-            _ => self.access_of(&asked.tenant, &asked.resource).await?,
+            _ => self.access_of(&asked.tenant, &asked.resource, &asked.also).await?,
         };
         let no = match caller.principal() {
             _ if !caller::stage_allows(caller.stage(), asked.action) => Some(RefusalKind::SignInUnfinished),
@@ -449,17 +449,27 @@ impl House {
         action: &'static str,
         (resource, resource_type): (Arn, &'static str),
     ) -> Result<(), Failure> {
-        let asked = Asked {
-            action,
-            resource,
-            resource_type,
-            also: Vec::new(),
-            conditions: Vec::new(),
-            ..intent.asked().clone()
+        self.ask_further_with(intent, action, (resource, resource_type), Vec::new()).await
+    }
+
+    /// The same, with keys for the conditions of policies.
+    pub(crate) async fn ask_further_with(
+        self: &Arc<Self>,
+        intent: &Intent,
+        action: &'static str,
+        (resource, resource_type): (Arn, &'static str),
+        conditions: Vec<(String, Vec<String>)>,
+    ) -> Result<(), Failure> {
+        let asked =
+            Asked { action, resource, resource_type, also: Vec::new(), conditions, ..intent.asked().clone() };
+        // What a key's policy, or a bucket's, says to the account's own people; strangers are let to what they came for only.
+        let access = match intent.caller().tenant() == Some(&asked.tenant) {
+            true => self.access_of(&asked.tenant, &asked.resource, &[]).await?,
+            false => None,
         };
-        match decision::refuses(intent.caller(), &asked, None, self.now()) {
+        match decision::refuses(intent.caller(), &asked, access.as_deref(), self.now()) {
             None => Ok(()),
-            Some(kind) => Err(self.refuse(intent.caller(), &asked, None, kind).await),
+            Some(kind) => Err(self.refuse(intent.caller(), &asked, access.as_deref(), kind).await),
         }
     }
 

@@ -94,7 +94,7 @@ impl Operation for Why {
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Explanation, Failure> {
         check_action(&self.action)?;
         let now = house.now();
-        let access = house.access_of(&self.tenant, &self.resource).await?;
+        let access = house.access_of(&self.tenant, &self.resource, &[]).await?;
         house
             .db
             .read(move |tx| {
@@ -242,7 +242,7 @@ impl Operation for WhoCan {
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Vec<Can>, Failure> {
         check_action(&self.action)?;
         let now = house.now();
-        let access = house.access_of(&self.tenant, &self.resource).await?;
+        let access = house.access_of(&self.tenant, &self.resource, &[]).await?;
         house
             .db
             .read(move |tx| {
@@ -262,7 +262,7 @@ impl Operation for WhoCan {
                     }
                 };
                 if let Some(access) = &access {
-                    hear_bucket(access, &self.action, &self.resource, &mut all);
+                    hear_rules(access, &self.action, &self.resource, &mut all);
                 }
                 for (pseudonym, grant, until) in
                     consent::live_for(tx, &self.tenant, &self.action, &self.resource, now)?
@@ -293,8 +293,8 @@ impl Operation for WhoCan {
     }
 }
 
-/// Adds whom the bucket's own rules let in, and what they deny those who are allowed.
-fn hear_bucket(access: &Access, action: &str, resource: &Arn, all: &mut Vec<Can>) {
+/// Adds whom the resource's own rules let in, and what they deny those who are allowed.
+fn hear_rules(access: &Access, action: &str, resource: &Arn, all: &mut Vec<Can>) {
     let (mut lets, mut denies) = (Vec::new(), Vec::new());
     for (name, policy, outside) in &access.rules {
         for touch in policy.touching(action, resource) {
@@ -307,16 +307,11 @@ fn hear_bucket(access: &Access, action: &str, resource: &Arn, all: &mut Vec<Can>
             if everybody {
                 only_if.clear();
             }
-            if !outside {
+            if !outside && resource.service() == "oss" {
                 only_if.push("the caller is of this account: public access is blocked".to_owned());
             }
-            let principal = if everybody { "everybody" } else { "whom the bucket's policy names" };
-            lets.push(Can {
-                principal: principal.to_owned(),
-                path: vec![place],
-                only_if,
-                unless: Vec::new(),
-            });
+            let principal = if everybody { "everybody".to_owned() } else { format!("whom {name} names") };
+            lets.push(Can { principal, path: vec![place], only_if, unless: Vec::new() });
         }
     }
     all.append(&mut lets);

@@ -8,6 +8,7 @@
 
 pub mod cmk;
 mod cover;
+pub mod policy;
 mod root;
 mod rows;
 pub mod secret;

@@ -4,12 +4,10 @@
 //! INVARIANT: while public access is blocked, a public ACL or policy lets nobody in from outside.
 //! INVARIANT: a policy that cannot be read lets nobody do anything (fail closed).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bailee_policy::{Kind, Policy, PolicySet, is_s3, of_s3};
-use bailee_types::{Arn, BucketName, TenantId, Timestamp};
-use parking_lot::RwLock;
+use bailee_types::{Arn, BucketName, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -21,8 +19,8 @@ use super::meta::not_for_operators;
 use super::retain::VersionOf;
 use super::{Bucket, bucket_asked, rows};
 use crate::consent::parameters;
+use crate::fresh::Fresh;
 use crate::gate::{Asked, Class, Intent, Operation};
-use crate::identity::still_fresh;
 use crate::{Failure, House};
 
 /// What decisions call the ACL, as if it were a policy.
@@ -30,9 +28,7 @@ pub(crate) const ACL_NAME: &str = "the bucket's ACL";
 /// What they call the policy.
 const POLICY_NAME: &str = "the bucket's policy";
 /// Bytes of a policy that are told in the log word for word; of a longer one its digest is.
-const TOLD_MAX: usize = 4096;
-/// Buckets that are remembered.
-const CACHED_MAX: usize = 4096;
+pub(crate) const POLICY_TOLD_MAX: usize = 4096;
 
 /// A canned ACL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +126,7 @@ impl Public {
     }
 }
 
-/// What a bucket's own rules say, compiled.
+/// What the rules on a bucket, on keys or on secrets say, compiled.
 pub(crate) struct Access {
     pub(crate) tenant: TenantId,
     /// The policy and the ACL; for the account's own people as for others.
@@ -143,27 +139,10 @@ pub(crate) struct Access {
     cors: Arc<[CorsRule]>,
     /// Where its access log goes.
     pub(super) logging: Option<Logging>,
-    read_at: Timestamp,
 }
 
 /// What is remembered of buckets.
-#[derive(Default)]
-pub(crate) struct AccessCache(RwLock<Remembered>);
-
-#[derive(Default)]
-struct Remembered {
-    buckets: HashMap<BucketName, Arc<Access>>,
-    /// Grows whenever something is forgotten: what was read before is not remembered after.
-    changes: u64,
-}
-
-impl AccessCache {
-    pub(super) fn forget(&self, bucket: &BucketName) {
-        let mut there = self.0.write();
-        there.changes += 1;
-        there.buckets.remove(bucket);
-    }
-}
+pub(crate) type AccessCache = Fresh<BucketName, Arc<Access>>;
 
 /// The policy that an ACL is.
 fn acl_policy(acl: Acl, tenant: &TenantId, bucket: &BucketName) -> Result<Option<Policy>, Failure> {
@@ -177,7 +156,7 @@ fn acl_policy(acl: Acl, tenant: &TenantId, bucket: &BucketName) -> Result<Option
     Policy::parse_as(Kind::Bucket, &document.to_string()).map(Some).map_err(|e| Failure::Bug(e.to_string()))
 }
 
-fn compile(tenant: TenantId, bucket: &Bucket, read_at: Timestamp) -> Result<Access, Failure> {
+fn compile(tenant: TenantId, bucket: &Bucket) -> Result<Access, Failure> {
     let Bucket { name, settings, .. } = bucket;
     let policy = settings.policy.as_ref().map(BucketPolicy::read).transpose()?.map(Arc::new);
     let acl = acl_policy(settings.acl, &tenant, name)?.map(Arc::new);
@@ -188,17 +167,26 @@ fn compile(tenant: TenantId, bucket: &Bucket, read_at: Timestamp) -> Result<Acce
         .into_iter()
         .chain(acl.filter(|_| public.acl).map(|acl| (ACL_NAME, acl, true)))
         .collect();
-    let of = |wanted: &dyn Fn(bool) -> bool| {
-        let list: Vec<_> = rules
-            .iter()
-            .filter(|(_, _, outside)| wanted(*outside))
-            .map(|(name, policy, _)| ((*name).to_owned(), Arc::clone(policy)))
-            .collect();
-        (!list.is_empty()).then(|| PolicySet::compile(list))
-    };
-    let cors = settings.cors.clone().into();
-    let logging = settings.logging.clone();
-    Ok(Access { tenant, set: of(&|_| true), outside: of(&|outside| outside), rules, cors, logging, read_at })
+    let mut access = Access::of_rules(tenant, rules);
+    access.cors = settings.cors.clone().into();
+    access.logging.clone_from(&settings.logging);
+    Ok(access)
+}
+
+impl Access {
+    /// Rules, compiled: each by its name, and whether it lets in anybody from outside.
+    pub(crate) fn of_rules(tenant: TenantId, rules: Vec<(&'static str, Arc<Policy>, bool)>) -> Self {
+        let of = |wanted: &dyn Fn(bool) -> bool| {
+            let list: Vec<_> = rules
+                .iter()
+                .filter(|(_, _, outside)| wanted(*outside))
+                .map(|(name, policy, _)| ((*name).to_owned(), Arc::clone(policy)))
+                .collect();
+            (!list.is_empty()).then(|| PolicySet::compile(list))
+        };
+        let (set, outside) = (of(&|_| true), of(&|outside| outside));
+        Self { tenant, set, outside, rules, cors: Arc::from([]), logging: None }
+    }
 }
 
 /// The bucket that an act on object storage is about.
@@ -212,12 +200,9 @@ impl House {
     /// What a bucket's own rules say; none when there is no such bucket.
     pub(super) async fn access(&self, bucket: &BucketName) -> Result<Option<Arc<Access>>, Failure> {
         let now = self.now();
-        let changes = {
-            let there = self.access.0.read();
-            match there.buckets.get(bucket) {
-                Some(found) if still_fresh(found.read_at, now) => return Ok(Some(Arc::clone(found))),
-                _ => there.changes,
-            }
+        let missing = match self.access.get(bucket, now) {
+            Ok(found) => return Ok(Some(found)),
+            Err(missing) => missing,
         };
         let name = bucket.clone();
         let found = self
@@ -229,23 +214,21 @@ impl House {
             })
             .await?;
         let Some((tenant, there)) = found else { return Ok(None) };
-        let access = Arc::new(compile(tenant, &there, now)?);
-        let mut remembered = self.access.0.write();
-        if remembered.changes == changes {
-            if remembered.buckets.len() >= CACHED_MAX {
-                remembered.buckets.clear();
-            }
-            remembered.buckets.insert(bucket.clone(), Arc::clone(&access));
-        }
+        let access = Arc::new(compile(tenant, &there)?);
+        self.access.put(&missing, bucket.clone(), Arc::clone(&access), now);
         Ok(Some(access))
     }
 
-    /// The rules of the bucket that an act is about, if it is about one of this tenant's.
+    /// The rules of the bucket, keys or secrets that an act is about, if they are this tenant's.
     pub(crate) async fn access_of(
         &self,
         tenant: &TenantId,
         resource: &Arn,
+        also: &[Arn],
     ) -> Result<Option<Arc<Access>>, Failure> {
+        if resource.service() == "kms" {
+            return self.key_rules(tenant, std::iter::once(resource).chain(also)).await;
+        }
         match bucket_of(resource) {
             None => Ok(None),
             Some(bucket) => Ok(self.access(&bucket).await?.filter(|a| a.tenant == *tenant)),
@@ -300,7 +283,7 @@ impl Operation for ChangeAccess {
             AccessAct::Policy(None) => ("oss:DeleteBucketPolicy", json!({})),
             AccessAct::Policy(Some(policy)) => {
                 let digest = hex::encode(Sha256::digest(&policy.text));
-                let short = (policy.text.len() <= TOLD_MAX).then_some(&policy.text);
+                let short = (policy.text.len() <= POLICY_TOLD_MAX).then_some(&policy.text);
                 ("oss:PutBucketPolicy", json!({ "policy": short, "policySha256": digest }))
             }
             AccessAct::Public(public) => (

@@ -46,7 +46,7 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub(crate) use access::{ACL_NAME, Access, AccessCache};
+pub(crate) use access::{ACL_NAME, Access, AccessCache, POLICY_TOLD_MAX};
 pub use access::{AccessAct, Acl, BucketPolicy, ChangeAccess, GetObjectAcl, Public, SetObjectAcl};
 pub use append::AppendObject;
 use bucket::bucket_asked;

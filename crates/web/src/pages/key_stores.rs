@@ -124,6 +124,7 @@ pub(super) async fn key(p: Posted<Tenant>) -> Response {
         rotation_s: None,
         tags: BTreeMap::new(),
         lies_at: Some((p.field("store").to_owned(), p.field("external").trim().to_owned())),
+        policy: None,
     };
     let key = match act(s, make).await {
         Ok(key) => key.id,

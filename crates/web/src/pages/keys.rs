@@ -9,6 +9,7 @@ use bailee_rooms::keys::cmk::{
     CancelDeletion, CreateKey, CreateVersion, DescribeKey, Key, KeyAct, KeyOrigin, KeyState, ListAliases,
     ListKeyUses, ListKeys, ListVersions, Paged, ScheduleDeletion, SetEnabled, SetRotation, Spec,
 };
+use bailee_rooms::keys::policy::{GetPolicy, Guarded, SetPolicy};
 use bailee_types::{KeyId, KeyVersionId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
@@ -106,6 +107,7 @@ pub(super) async fn make(p: Posted<Tenant>) -> Response {
         rotation_s,
         tags: BTreeMap::new(),
         lies_at: None,
+        policy: None,
     };
     match act(s, make).await {
         Ok(key) => Redirect::to(&format!("{HERE}/{}", key.id)).into_response(),
@@ -175,6 +177,7 @@ fn show_one(s: &Signed<Tenant>, told: &Told) -> Response {
                 @if k.material_until.is_some() { (row(t("Material ends", "材料到期"), when(k.material_until))) }
                 @if k.delete_at.is_some() { (row(t("Will be destroyed", "删除时间"), when(k.delete_at))) }
                 @if let Some(why) = &k.protected { (row(t("Protected from deletion", "删除保护"), html! { (t("yes", "是")) " " (why) })) }
+                (row(t("Policy", "策略"), html! { a #policy href={ (at) "/policy" } { (t("who may use it", "谁可以使用")) } }))
                 (row(t("Other names", "别名"), html! { @if told.aliases.items.is_empty() { "–" } @for (name, _) in &told.aliases.items { span.mono { (name) } " " } }))
             } } }
             section { h2 { (t("Uses in the last 30 days", "近 30 天的使用")) } div.card #uses { (uses(s, &told.uses)) } }
@@ -196,6 +199,28 @@ fn show_one(s: &Signed<Tenant>, told: &Told) -> Response {
     inside(&s.visit, StatusCode::OK, t("Key", "密钥"), Some(Here::Keys), &main)
 }
 
+pub(super) async fn policy(s: Signed<Tenant>, Path(id): Path<String>) -> Response {
+    let Ok(key) = KeyId::parse(&id) else { return failure::missing(&s.visit) };
+    let document = match act(&s, GetPolicy { of: Guarded::Key(key) }).await {
+        Ok(document) => document,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let pretty = serde_json::from_str::<serde_json::Value>(&document)
+        .and_then(|v| serde_json::to_string_pretty(&v))
+        .unwrap_or(document);
+    let at = format!("{HERE}/{id}");
+    let main = html! {
+        p.crumb { a href=(HERE) { (t("Encryption keys", "加密密钥")) } " / " a.mono href=(at) { (id) } " / " (t("Policy", "策略")) }
+        div.title { div { h1 { (t("Who may use this key", "谁可以使用此密钥")) } p { (t("Beside those whom policies of RAM let: users and roles of your account that are named here. A Deny here wins over RAM. An Allow for the whole account adds nobody: it leaves the key to RAM.", "除 RAM 策略授权者外，此处点名的本账号用户与角色也可使用。此处的 Deny 优先于 RAM。对整个账号的 Allow 不新增任何人，仍由 RAM 决定。")) } } }
+        div.card { form.pad.stack method="post" action={ (at) "/policy" } { (csrf(&s.visit))
+            div.field { label for="document" { (t("Policy (JSON, at most 32,768 bytes)", "策略（JSON，最多 32,768 字节）")) } textarea.in.mono #document name="document" rows="18" spellcheck="false" { (pretty) } }
+            p { button.btn.main #store { (t("Store", "保存")) } }
+        } }
+    };
+    inside(&s.visit, StatusCode::OK, t("Key policy", "密钥策略"), Some(Here::Keys), &main)
+}
+
 fn uses(s: &Signed<Tenant>, uses: &[(i64, String, u64)]) -> Markup {
     let t = |en, zh| s.visit.lang.t(en, zh);
     if uses.is_empty() {
@@ -209,6 +234,10 @@ fn uses(s: &Signed<Tenant>, uses: &[(i64, String, u64)]) -> Markup {
     } } }
 }
 
+pub(super) async fn change_policy(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
+    change(Path((id, "policy".to_owned())), p).await
+}
+
 pub(super) async fn change(Path((id, what)): Path<(String, String)>, p: Posted<Tenant>) -> Response {
     let s = &p.signed;
     let Ok(key) = KeyId::parse(&id) else { return failure::missing(&s.visit) };
@@ -217,6 +246,10 @@ pub(super) async fn change(Path((id, what)): Path<(String, String)>, p: Posted<T
     let done = match what.as_str() {
         "enable" | "disable" => act(s, SetEnabled { key, enabled: what == "enable" }).await,
         "rotate" => act(s, CreateVersion { key, by_interval: false }).await.map(drop),
+        "policy" => {
+            let document = p.field("document").to_owned();
+            act(s, SetPolicy { of: Guarded::Key(key), document }).await
+        }
         "cancel" => act(s, CancelDeletion { key }).await,
         "rotation" => {
             let Ok(seconds) = number() else {

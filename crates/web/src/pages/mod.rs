@@ -130,6 +130,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/keys/stores/key", post(key_stores::key))
         .route("/console/keys/stores/{id}/{what}", post(key_stores::change))
         .route("/console/keys/{id}", get(keys::one))
+        .route("/console/keys/{id}/policy", get(keys::policy).post(keys::change_policy))
         .route("/console/keys/{id}/{what}", post(keys::change))
         .route("/console/tickets", get(tickets::list).post(tickets::open))
         .route("/console/tickets/{id}/close", post(tickets::close))

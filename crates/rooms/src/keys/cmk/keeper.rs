@@ -11,6 +11,7 @@ use super::manage::{CreateVersion, WRITE, find, on_key};
 use super::rows::{self, Due, Pending};
 use super::{KeyAct, KeyCx};
 use crate::gate::Class;
+use crate::keys::policy::Guarded;
 use crate::{Failure, House};
 
 /// How often it is looked what is due, and uses are written down.
@@ -164,6 +165,7 @@ impl KeyAct for Destroy {
                 }
                 let versions = rows::versions(tx, &self.key)?;
                 rows::destroy(tx, &self.key)?;
+                Guarded::Key(self.key).drop_policy(tx)?;
                 Ok(json!({
                     "keySpec": key.spec.name(),
                     "versions": versions.iter().map(|v| v.0.as_str()).collect::<Vec<_>>(),
@@ -171,6 +173,7 @@ impl KeyAct for Destroy {
             })
             .await?;
         cx.house.forget_key(cx.tenant, &id);
+        Guarded::Key(id).forget(cx);
         cx.house.db.forget_deleted().await?;
         Ok(told)
     }

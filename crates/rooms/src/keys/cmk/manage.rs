@@ -1,6 +1,7 @@
 //! Making, naming, rotating and ending keys.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bailee_crypto::cmk::{Spec, Usage, generate};
 use bailee_store::TenantTx;
@@ -13,6 +14,7 @@ use super::{
     rows, short,
 };
 use crate::gate::Class;
+use crate::keys::policy::{self, Guarded};
 use crate::vault::check_tags;
 use crate::{Failure, Thing};
 
@@ -66,12 +68,16 @@ fn part(page: u64, size: u64) -> (u64, u64) {
     (page.saturating_sub(1).saturating_mul(size).min(i64::MAX as u64), size)
 }
 
-pub(super) fn on_key(id: &KeyId) -> String {
+pub(in crate::keys) fn on_key(id: &KeyId) -> String {
     format!("key/{id}")
 }
 
 pub(super) fn find(tx: &mut TenantTx<'_, '_>, id: &KeyId) -> Result<Key, Failure> {
     rows::find(tx, id)?.ok_or_else(|| Failure::not_found(Thing::Key, id))
+}
+
+pub(in crate::keys) fn expect_key(tx: &mut TenantTx<'_, '_>, id: &KeyId) -> Result<(), Failure> {
+    find(tx, id).map(drop)
 }
 
 impl KeyCx<'_> {
@@ -195,6 +201,8 @@ pub struct CreateKey {
     pub tags: BTreeMap<String, String>,
     /// For [`KeyOrigin::Store`]: in which key store it lies, and under which name there.
     pub lies_at: Option<(String, String)>,
+    /// Its policy, if it is not the usual one.
+    pub policy: Option<String>,
 }
 
 impl KeyAct for CreateKey {
@@ -213,7 +221,8 @@ impl KeyAct for CreateKey {
         json!({ "keySpec": self.spec.name(), "keyUsage": self.usage.name(), "origin": self.origin.name(),
                 "rotationSeconds": self.rotation_s, "tags": self.tags.len(),
                 "keyStore": self.lies_at.as_ref().map(|(store, _)| store),
-                "externalKey": self.lies_at.as_ref().map(|(_, key)| key) })
+                "externalKey": self.lies_at.as_ref().map(|(_, key)| key),
+                "keyPolicy": self.policy.as_deref().map(policy::told) })
     }
 
     fn conditions(&self) -> Vec<(String, Vec<String>)> {
@@ -275,7 +284,7 @@ impl KeyAct for CreateKey {
         }
         let elsewhere = external || self.lies_at.is_some();
         let made = if elsewhere { None } else { Some(cx.make(&key, &key.primary).await?) };
-        let tags = self.tags;
+        let (tags, policy, house) = (self.tags, self.policy, Arc::clone(cx.house));
         cx.write(move |tx, now| {
             if rows::count(tx)? >= KEYS_MAX {
                 return Err(Failure::limit(Thing::Key, "keys of a tenant", KEYS_MAX));
@@ -292,6 +301,9 @@ impl KeyAct for CreateKey {
             rows::insert_version(tx, &key.id, (&key.primary, sealed, under), now)?;
             for (k, v) in &tags {
                 rows::set_tag(tx, &key.id, (k, v))?;
+            }
+            if let Some(policy) = &policy {
+                Guarded::Key(key.id.clone()).keep(tx, &house, policy)?;
             }
             Ok(key)
         })

@@ -33,6 +33,7 @@ pub use manage::{
     RemoveTags, ScheduleDeletion, SetEnabled, SetKeyTags, SetProtection, SetRotation, UpdateAlias,
     UpdateDescription,
 };
+pub(super) use manage::{expect_key, on_key};
 pub(super) use opened::Opened;
 pub use store::{
     CreateKeyStore, DeleteKeyStore, KeyStore, LEASE_S_MAX, ListKeyStores, STORES_MAX, StoreProblem,

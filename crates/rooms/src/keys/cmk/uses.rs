@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bailee_crypto::cmk::{MacAlgorithm, PublicKey, SignAlgorithm, Usage, WrapAlgorithm};
 use bailee_crypto::seal::aad;
-use bailee_types::{KeyId, KeyVersionId, SecretBytes, TenantId, random_bytes};
+use bailee_types::{Arn, KeyId, KeyVersionId, SecretBytes, TenantId, random_bytes};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
@@ -309,16 +309,19 @@ impl KeyAct for ReEncrypt {
         on_key(&self.to)
     }
 
-    fn also(&self) -> Vec<String> {
-        vec![on_key(self.source_key())]
-    }
-
     fn conditions(&self) -> Vec<(String, Vec<String>)> {
         on_context(&self.context)
     }
 
     async fn run(self, cx: &KeyCx<'_>) -> Result<Ciphertext, Failure> {
         let from = self.source_key().clone();
+        // Its right to the old key, in the old context: else who may use one context carried everything into it.
+        let old = match &self.from {
+            ReEncryptFrom::Blob(_, context) => on_context(context),
+            ReEncryptFrom::Pair(_) => Vec::new(),
+        };
+        let source = Arn::kms(cx.tenant, cx.house.provider().region.as_str(), &on_key(&from));
+        cx.house.ask_further_with(cx.intent, self.action(), (source, "ACS::KMS::Key"), old).await?;
         let plain = match self.from {
             ReEncryptFrom::Blob(blob, context) => cx.unseal(&blob, &context).await?,
             ReEncryptFrom::Pair(pair) => pair.open(cx).await?.result,

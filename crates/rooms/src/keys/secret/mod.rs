@@ -16,6 +16,7 @@ use bailee_types::{KeyId, SecretBytes, TenantId, Timestamp};
 use serde_json::{Value, json};
 
 use super::cmk::{Context, KeyAct, KeyCx, KeyProblem, KeyState, Paged};
+use super::policy::{self, Guarded};
 use crate::gate::Class;
 use crate::vault::check_tags;
 use crate::{Failure, House, Thing};
@@ -167,7 +168,7 @@ fn check_texts(description: &str, config: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn on(name: &SecretName) -> String {
+pub(super) fn on(name: &SecretName) -> String {
     format!("secret/{name}")
 }
 
@@ -185,6 +186,10 @@ fn context(name: &SecretName, version: &str) -> Context {
 
 fn find(tx: &mut TenantTx<'_, '_>, name: &SecretName) -> Result<Secret, Failure> {
     rows::find(tx, name)?.ok_or_else(|| Failure::not_found(Thing::Secret, name))
+}
+
+pub(super) fn expect_secret(tx: &mut TenantTx<'_, '_>, name: &SecretName) -> Result<(), Failure> {
+    find(tx, name).map(drop)
 }
 
 /// A secret that is not about to be destroyed.
@@ -303,6 +308,8 @@ pub struct CreateSecret {
     pub config: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Its policy, if it is not the usual one.
+    pub policy: Option<String>,
 }
 
 impl KeyAct for CreateSecret {
@@ -319,7 +326,8 @@ impl KeyAct for CreateSecret {
 
     fn detail(&self) -> Value {
         json!({ "secretName": self.name.as_str(), "versionId": self.value.version,
-                "encryptionKeyId": self.key.as_ref().map(KeyId::as_str) })
+                "encryptionKeyId": self.key.as_ref().map(KeyId::as_str),
+                "secretPolicy": self.policy.as_deref().map(policy::told) })
     }
 
     fn conditions(&self) -> Vec<(String, Vec<String>)> {
@@ -331,6 +339,7 @@ impl KeyAct for CreateSecret {
         check_texts(&self.description, &self.config)?;
         check_tags(&self.tags, TAGS_MAX)?;
         let row = cx.seal_value(&self.name, self.key.as_ref(), &self.value).await?;
+        let (of, house) = (Guarded::Secret(self.name.clone()), Arc::clone(cx.house));
         cx.write(move |tx, now| {
             if rows::count(tx)? >= SECRETS_MAX {
                 return Err(Failure::limit(Thing::Secret, "secrets of a tenant", SECRETS_MAX));
@@ -348,9 +357,14 @@ impl KeyAct for CreateSecret {
                 return Err(Failure::exists(Thing::Secret, &self.name));
             }
             rows::set_tags(tx, &self.name, self.tags.iter())?;
+            if let Some(policy) = &self.policy {
+                Guarded::Secret(self.name.clone()).keep(tx, &house, policy)?;
+            }
             place(tx, &self.name, row, &[CURRENT.to_owned()]).map(drop)
         })
-        .await
+        .await?;
+        of.forget(cx);
+        Ok(())
     }
 }
 
@@ -715,6 +729,11 @@ impl KeyAct for MoveStage {
     }
 }
 
+fn destroy(tx: &mut TenantTx<'_, '_>, name: &SecretName) -> Result<(), Failure> {
+    rows::destroy(tx, name)?;
+    Guarded::Secret(name.clone()).drop_policy(tx).map_err(Failure::from)
+}
+
 /// Lets a secret be destroyed after some days, or at once.
 #[derive(Clone, Debug)]
 pub struct DeleteSecret {
@@ -744,12 +763,12 @@ impl KeyAct for DeleteSecret {
         if self.days.is_some_and(|d| !(7..=30).contains(&d)) {
             return Err(Failure::invalid("RecoveryWindowInDays", "must be from 7 to 30"));
         }
-        let at_once = self.days.is_none();
+        let (at_once, of) = (self.days.is_none(), Guarded::Secret(self.name.clone()));
         let at = cx
             .write(move |tx, now| {
                 let Some(days) = self.days else {
                     find(tx, &self.name)?;
-                    rows::destroy(tx, &self.name)?;
+                    destroy(tx, &self.name)?;
                     return Ok(now);
                 };
                 let mut secret = live(tx, &self.name)?;
@@ -760,6 +779,7 @@ impl KeyAct for DeleteSecret {
             })
             .await?;
         if at_once {
+            of.forget(cx);
             cx.house.db.forget_deleted().await?;
         }
         Ok(at)
@@ -857,14 +877,16 @@ impl KeyAct for Destroy {
     }
 
     async fn run(self, cx: &KeyCx<'_>) -> Result<(), Failure> {
+        let of = Guarded::Secret(self.name.clone());
         cx.write(move |tx, now| {
             let secret = find(tx, &self.name)?;
             if secret.delete_at.is_none_or(|at| at > now) {
                 return Err(Failure::Conflict("the secret was called back meanwhile".into()));
             }
-            rows::destroy(tx, &self.name).map_err(Failure::from)
+            destroy(tx, &self.name)
         })
         .await?;
+        of.forget(cx);
         cx.house.db.forget_deleted().await.map_err(Failure::from)
     }
 }

@@ -1,4 +1,4 @@
-//! Kms 2016-01-20: keys and secrets. Policies of either are not offered yet.
+//! Kms 2016-01-20: keys, secrets and their policies.
 
 mod secrets;
 mod stores;
@@ -14,6 +14,7 @@ use bailee_rooms::keys::cmk::{
     SetRotation, Sign, SignAlgorithm, Spec, StoreProblem, UpdateAlias, UpdateDescription, Usage, Verify,
     VerifyKeyMac, WrapAlgorithm, export_to, read_public_key,
 };
+use bailee_rooms::keys::policy::{GetPolicy, Guarded, SetPolicy};
 use bailee_rooms::{Failure, Thing};
 use bailee_types::{KeyId, KeyVersionId, SecretBytes, Timestamp, random_text};
 use bailee_wire::rpc::RpcError;
@@ -260,6 +261,23 @@ impl Kms<'_> {
         })
     }
 
+    /// Shows or sets the policy of a key or secret.
+    async fn policy(&self, set: bool, of: Guarded) -> Result<Value, RpcError> {
+        if !set {
+            return Ok(json!({ "Policy": self.act(GetPolicy { of }).await? }));
+        }
+        let document = self.cx.request.required("Policy")?.to_owned();
+        self.act(SetPolicy { of, document }).await?;
+        Ok(json!({}))
+    }
+
+    fn expect_usual_name(&self) -> Result<(), RpcError> {
+        match self.cx.request.filled("PolicyName") {
+            Some(name) if name != "default" => Err(invalid("PolicyName", "must be default")),
+            _ => Ok(()),
+        }
+    }
+
     async fn keys(&self, name: &str) -> Result<Option<Value>, RpcError> {
         let request = self.cx.request;
         Ok(Some(match name {
@@ -301,6 +319,10 @@ impl Kms<'_> {
                 let protect = on.then(|| self.text("DeletionProtectionDescription"));
                 self.act(SetProtection { key: self.key_of(field).await?, protect }).await?;
                 json!({})
+            }
+            "GetKeyPolicy" | "SetKeyPolicy" => {
+                self.expect_usual_name()?;
+                self.policy(name == "SetKeyPolicy", Guarded::Key(self.key().await?)).await?
             }
             "CreateKeyVersion" => {
                 let key = self.key().await?;
@@ -356,12 +378,9 @@ impl Kms<'_> {
 
     fn new_key(&self) -> Result<CreateKey, RpcError> {
         let request = self.cx.request;
-        for (name, offered) in [
-            ("ProtectionLevel", "SOFTWARE"),
-            ("DKMSInstanceId", ""),
-            ("Policy", ""),
-            ("KeyStorageMechanism", ""),
-        ] {
+        for (name, offered) in
+            [("ProtectionLevel", "SOFTWARE"), ("DKMSInstanceId", ""), ("KeyStorageMechanism", "")]
+        {
             if request.filled(name).is_some_and(|v| v != offered) {
                 return Err(unsupported(&format!("{name} is not offered with this value.")));
             }
@@ -397,7 +416,17 @@ impl Kms<'_> {
             _ => None,
         };
         let description = self.text("Description");
-        Ok(CreateKey { spec, usage, origin, description, rotation_s, tags: self.own_tags()?, lies_at })
+        let policy = request.filled("Policy");
+        Ok(CreateKey {
+            spec,
+            usage,
+            origin,
+            description,
+            rotation_s,
+            tags: self.own_tags()?,
+            lies_at,
+            policy,
+        })
     }
 
     async fn list_keys(&self) -> Result<Value, RpcError> {
@@ -775,11 +804,6 @@ impl Kms<'_> {
                 json!({ "Regions": { "Region": [{ "RegionId": self.cx.house.provider().region.as_str() }] } })
             }
             "GetRandomPassword" => json!({ "RandomPassword": self.password()? }),
-            "GetKeyPolicy" | "SetKeyPolicy" => {
-                return Err(unsupported(
-                    "Key policies are not offered yet: write what is allowed into policies of RAM.",
-                ));
-            }
             _ => return Ok(None),
         }))
     }

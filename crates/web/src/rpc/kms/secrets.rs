@@ -12,7 +12,7 @@ use bailee_wire::rpc::RpcError;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::{BASE64, Kms, invalid, unsupported};
+use super::{BASE64, Guarded, Kms, invalid, unsupported};
 
 /// Secrets of one call that reads several.
 const BATCH_MAX: usize = 20;
@@ -179,9 +179,8 @@ impl Kms<'_> {
                 ));
             }
             "GetSecretPolicy" | "SetSecretPolicy" => {
-                return Err(unsupported(
-                    "Policies of secrets are not offered: write what is allowed into policies of RAM.",
-                ));
+                self.expect_usual_name()?;
+                self.policy(name == "SetSecretPolicy", Guarded::Secret(self.secret_name()?)).await?
             }
             _ => return Ok(None),
         }))
@@ -189,9 +188,7 @@ impl Kms<'_> {
 
     async fn create_secret(&self) -> Result<Value, RpcError> {
         let request = self.cx.request;
-        for (name, offered) in
-            [("SecretType", "Generic"), ("DKMSInstanceId", ""), ("Policy", ""), ("RotationInterval", "")]
-        {
+        for (name, offered) in [("SecretType", "Generic"), ("DKMSInstanceId", ""), ("RotationInterval", "")] {
             if request.filled(name).is_some_and(|v| v != offered) {
                 return Err(unsupported(&format!("{name} is not offered with this value.")));
             }
@@ -212,6 +209,7 @@ impl Kms<'_> {
             key,
             config: self.text("ExtendedConfig"),
             tags: self.own_tags()?,
+            policy: request.filled("Policy"),
         };
         self.act(act).await?;
         Ok(json!({
