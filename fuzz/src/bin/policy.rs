@@ -42,6 +42,12 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(policy.statements() > 0);
         }
     }
+    if let Ok(key) = Arn::parse("acs:kms:cn-hangzhou:1000000000000001:key/k")
+        && let Ok(policy) = Policy::of_key(document, &key)
+    {
+        about_nothing_else(&policy);
+        understood(policy, asked);
+    }
     for kind in KINDS {
         match Policy::parse_as(kind, document) {
             Ok(policy) => understood(policy, asked),
@@ -53,6 +59,28 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// A key's policy says nothing about another key, and lets nobody in who is not of the account.
+fn about_nothing_else(policy: &Policy) {
+    let set = PolicySet::compile(vec![("p".to_owned(), Arc::new(policy.clone()))]);
+    let context = |subject| Context {
+        now: Timestamp::from_ms(0),
+        source_ip: None,
+        secure_transport: true,
+        mfa_present: None,
+        subject,
+        extra: &[],
+    };
+    let says = |subject, resource: &str| {
+        let Ok(resource) = Arn::parse(resource) else { return true };
+        let context = context(subject);
+        let request = Request { action: "kms:Decrypt", resource: &resource, context: &context };
+        decide(&Phases { resource: Some(&set), ..Phases::default() }, &request).is_allowed()
+    };
+    let user = |account| Subject::User { account, id: "2", name: "a" };
+    assert!(!says(user("1000000000000001"), "acs:kms:cn-hangzhou:1000000000000001:key/other"));
+    assert!(!says(Subject::Anonymous, "acs:kms:cn-hangzhou:1000000000000001:key/k"));
+}
 
 fn understood(policy: Policy, asked: &str) {
     let policy = Arc::new(policy);

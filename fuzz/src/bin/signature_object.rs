@@ -3,14 +3,18 @@
 
 use bailee_types::{BucketName, SecretText, Timestamp};
 use bailee_wire::object::auth::{self, Terms};
-use bailee_wire::object::{BatchDelete, Dialect, Encryption, Form, Head, Hosts, LifecycleRules, LockSettings, ObjectRequest, PartList, TagSet,
-    VersioningSettings, cors_rules, logging_target, public_access_block, quota_bytes, replication_rules, read_legal_hold, read_retention, restore_days, worm_days};
+use bailee_wire::object::{
+    BatchDelete, Dialect, Encryption, Form, Head, Hosts, LifecycleRules, LockSettings, ObjectRequest,
+    PartList, TagSet, VersioningSettings, cors_rules, logging_target, public_access_block, quota_bytes,
+    read_legal_hold, read_retention, replication_rules, restore_days, worm_days,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// Lines of `name=value` as the fields of a form: what becomes of it is a request for the same bucket and key, or nothing.
 fn form(body: &[u8]) {
     let text = String::from_utf8_lossy(body);
-    let fields = text.lines().filter_map(|l| l.split_once('=')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    let fields =
+        text.lines().filter_map(|l| l.split_once('=')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     let (Ok(form), Ok(bucket)) = (Form::read(fields, "../a/b"), BucketName::parse("bucket")) else { return };
     let _ = form.check(&bucket, Timestamp::from_secs(1_800_000_000));
     if let Ok(Some(signed)) = form.signature() {
@@ -33,7 +37,8 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = (LockSettings::parse(body, dialect), Encryption::parse(body, dialect));
         let _ = public_access_block(body, dialect);
     }
-    let _ = (read_retention(body), read_legal_hold(body), worm_days(body), restore_days(body), quota_bytes(body));
+    let _ =
+        (read_retention(body), read_legal_hold(body), worm_days(body), restore_days(body), quota_bytes(body));
     let _ = (LifecycleRules::parse(body), cors_rules(body), logging_target(body), replication_rules(body));
     form(body);
     let _ = TagSet::parse(body);
