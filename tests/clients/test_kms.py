@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import threading
+from urllib.parse import quote_plus
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ServerException
@@ -794,6 +795,15 @@ def test_a_keys_policy_in_the_console(kms, shared):
     wanted = on_it(shared, "Allow", "user/named", "kms:Decrypt")
     assert browser.post(at, document=wanted).status == 200
     assert kms("GetKeyPolicy", KeyId=key)["Policy"] == wanted
+    # As large as a policy may be, which is twice as much in a form.
+    one = json.loads(wanted)
+    one["Statement"][0]["Action"] *= 4_000
+    largest = json.dumps(one, separators=(",", ":")).replace("kms:Decrypt", "kms:*")
+    assert 32_000 < len(largest) <= 32_768 and len(quote_plus(largest)) > 65_536
+    assert browser.get(at).post(at, document=largest).status == 200
+    assert kms("GetKeyPolicy", KeyId=key)["Policy"] == largest
+    assert largest[:60] in browser.get(at).text, "shown as it can be stored again"
+    assert browser.post(at, document=wanted).status == 200
     browser.get(at).post(at, document=wanted.replace("kms:", "oss:"))
     assert browser.status == 400 and "oss:Decrypt" in browser.text
     assert kms("GetKeyPolicy", KeyId=key)["Policy"] == wanted

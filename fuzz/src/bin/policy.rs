@@ -60,7 +60,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// A key's policy says nothing about another key, and lets nobody in who is not of the account.
+/// A key's policy says nothing about another key, and lets nobody in without a name.
 fn about_nothing_else(policy: &Policy) {
     let set = PolicySet::compile(vec![("p".to_owned(), Arc::new(policy.clone()))]);
     let context = |subject| Context {

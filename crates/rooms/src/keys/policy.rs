@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+pub use bailee_policy::KEY_BYTES_MAX as POLICY_BYTES_MAX;
 use bailee_policy::Policy;
 use bailee_store::{StoreError, TenantTx};
 use bailee_types::{Arn, KeyId, TenantId};

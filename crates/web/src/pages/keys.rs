@@ -9,7 +9,7 @@ use bailee_rooms::keys::cmk::{
     CancelDeletion, CreateKey, CreateVersion, DescribeKey, Key, KeyAct, KeyOrigin, KeyState, ListAliases,
     ListKeyUses, ListKeys, ListVersions, Paged, ScheduleDeletion, SetEnabled, SetRotation, Spec,
 };
-use bailee_rooms::keys::policy::{GetPolicy, Guarded, SetPolicy};
+use bailee_rooms::keys::policy::{GetPolicy, Guarded, POLICY_BYTES_MAX, SetPolicy};
 use bailee_types::{KeyId, KeyVersionId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
@@ -208,6 +208,9 @@ pub(super) async fn policy(s: Signed<Tenant>, Path(id): Path<String>) -> Respons
     let t = |en, zh| s.visit.lang.t(en, zh);
     let pretty = serde_json::from_str::<serde_json::Value>(&document)
         .and_then(|v| serde_json::to_string_pretty(&v))
+        .ok()
+        // What is shown can be stored again.
+        .filter(|pretty| pretty.len() <= POLICY_BYTES_MAX)
         .unwrap_or(document);
     let at = format!("{HERE}/{id}");
     let main = html! {

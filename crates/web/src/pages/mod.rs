@@ -56,6 +56,8 @@ pub(crate) struct Site {
 
 /// Bytes of a form.
 const FORM_BYTES_MAX: usize = 64 * 1024;
+/// The same of one with a key's policy: each byte of it may be three in a form.
+const POLICY_FORM_BYTES_MAX: usize = 4 * bailee_rooms::keys::policy::POLICY_BYTES_MAX;
 
 pub(crate) fn router(site: Arc<Site>) -> Router {
     Router::new()
@@ -130,7 +132,10 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/keys/stores/key", post(key_stores::key))
         .route("/console/keys/stores/{id}/{what}", post(key_stores::change))
         .route("/console/keys/{id}", get(keys::one))
-        .route("/console/keys/{id}/policy", get(keys::policy).post(keys::change_policy))
+        .route(
+            "/console/keys/{id}/policy",
+            get(keys::policy).post(keys::change_policy).layer(DefaultBodyLimit::max(POLICY_FORM_BYTES_MAX)),
+        )
         .route("/console/keys/{id}/{what}", post(keys::change))
         .route("/console/tickets", get(tickets::list).post(tickets::open))
         .route("/console/tickets/{id}/close", post(tickets::close))
