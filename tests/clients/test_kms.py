@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 import threading
 from urllib.parse import quote_plus
@@ -16,6 +17,7 @@ from aliyunsdkkms.request.v20160120 import (
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from gmssl import sm2 as gm_sm2
 
 import house as h
@@ -351,6 +353,25 @@ def test_a_tenant_brings_its_own_material_and_takes_it_away(kms, spec, length):
         kms("DeleteKeyMaterial", KeyId=new(kms)["KeyId"])
     with refused("Unsupported.Origin"):
         new(kms, Origin="EXTERNAL", KeySpec="RSA_2048")
+
+
+@pytest.mark.parametrize("length", [1, 32, 255, 4_000, 6_144])
+def test_openssl_opens_what_an_sm4_key_sealed(kms, shared, length):
+    """The form of docs/kms.md and the cipher itself, by an implementation that is not ours, of the same material."""
+    id, material, plain = new(kms, Origin="EXTERNAL", KeySpec="Aliyun_SM4")["KeyId"], bytes(range(16)), os.urandom(length)
+    told = kms("GetParametersForImport", KeyId=id, WrappingAlgorithm="RSAES_OAEP_SHA_256", WrappingKeySpec="RSA_2048")
+    wrapped = serialization.load_der_public_key(raw(told["PublicKey"])).encrypt(
+        material, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+    kms("ImportKeyMaterial", KeyId=id, EncryptedKeyMaterial=b64(wrapped), ImportToken=told["ImportToken"], KeyMaterialExpireUnix=0)
+    sealed = kms("Encrypt", KeyId=id, Plaintext=b64(plain), EncryptionContext={"a": "b"})
+    version, salt, nonce, body, tag = (lambda b: (b[:1], b[1:17], b[17:29], b[29:-16], b[-16:]))(raw(sealed["CiphertextBlob"])[33:])
+    assert version == b"\x01" and len(body) == length
+    mac = hmac.HMAC(material, hashes.SM3())
+    mac.update(b"bailee/sm4-seal/v1\0" + salt)
+    opener = Cipher(algorithms.SM4(mac.finalize()[:16]), modes.GCM(nonce, tag)).decryptor()
+    for part in (b"bailee/kms-blob/v1", shared.tenant("acme")["id"].encode(), id.encode(), sealed["KeyVersionId"].encode(), b"a", b"b"):
+        opener.authenticate_additional_data(len(part).to_bytes(4, "big") + part)
+    assert opener.update(body) + opener.finalize() == plain
 
 
 def test_aliases_name_keys_and_move(kms):

@@ -3,10 +3,10 @@
 use aes_gcm::aead::{Aead, KeyInit as _, Payload};
 use aes_gcm::aes::cipher::consts::U12;
 use aes_gcm::{AesGcm, Nonce};
+use bailee_sm4::Sm4;
 use bailee_types::{SecretBytes, random_bytes};
 use hmac::{Hmac, Mac};
 use sm3::Sm3;
-use sm4::Sm4;
 
 use super::CmkError;
 
