@@ -52,4 +52,9 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 29, name: "closure", sql: include_str!("migrations/0029_closure.sql") },
     Migration { number: 30, name: "replication", sql: include_str!("migrations/0030_replication.sql") },
     Migration { number: 31, name: "key_policy", sql: include_str!("migrations/0031_key_policy.sql") },
+    Migration {
+        number: 32,
+        name: "secret_rotation",
+        sql: include_str!("migrations/0032_secret_rotation.sql"),
+    },
 ];

@@ -195,6 +195,7 @@ fn a_policy_goes_with_its_key_or_secret_and_a_broken_one_lets_nobody_in() {
             config: String::new(),
             tags: BTreeMap::new(),
             policy: Some(allow.clone()),
+            of_user: None,
         };
         let get = || GetValue { name: name.clone(), version: None, stage: "ACSCurrent".into() };
         root(&t, &acme, make).await.unwrap();

@@ -265,6 +265,7 @@ mod secrets {
             config: String::new(),
             tags: BTreeMap::new(),
             policy: None,
+            of_user: None,
         }
     }
 

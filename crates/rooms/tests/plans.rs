@@ -16,8 +16,9 @@ use bailee_rooms::keys::cmk::{
     KeyState, ListAliases, ListKeyStores, ListKeyUses, ListKeys, ListTags, ScheduleDeletion, Spec, Usage,
 };
 use bailee_rooms::keys::policy::{GetPolicy, Guarded, SetPolicy};
+use bailee_rooms::keys::secret::rotate::{OfUser, RotateSecret};
 use bailee_rooms::keys::secret::{
-    CreateSecret, DataType, DeleteSecret, GetValue, ListSecrets, NewValue, PutValue, SecretName,
+    CreateSecret, DataType, DeleteSecret, Filter, GetValue, ListSecrets, NewValue, PutValue, SecretName,
 };
 use bailee_rooms::trail::deliver::{CreateSink, ListSinks, SinkFormat, SinkKind};
 use bailee_rooms::trail::{ActFilter, EraseEvents, ListActs};
@@ -127,6 +128,7 @@ async fn keys(t: &TestHouse, acme: &TestTenant) {
         config: String::new(),
         tags: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
         policy: None,
+        of_user: None,
     };
     run(t, acme, make).await;
     let of = || Guarded::Secret(name.clone());
@@ -134,10 +136,44 @@ async fn keys(t: &TestHouse, acme: &TestTenant) {
     run(t, acme, SetPolicy { of: of(), document }).await;
     run(t, acme, PutValue { name: name.clone(), value: value("v2"), stages: Vec::new() }).await;
     run(t, acme, GetValue { name: name.clone(), version: None, stage: "ACSCurrent".into() }).await;
-    run(t, acme, ListSecrets { page: 1, size: 10 }).await;
+    run(t, acme, ListSecrets { page: 1, size: 10, filters: Vec::new() }).await;
+    let filters = r#"[{"Key":"TagKey","Values":["env"]},{"Key":"SecretType","Values":["Generic"]}]"#;
+    let filters = Filter::parse_all(filters).unwrap();
+    assert_eq!(run(t, acme, ListSecrets { page: 1, size: 10, filters }).await.total, 1);
     run(t, acme, DeleteSecret { name, days: Some(7) }).await;
+    rotate_secret(t, acme).await;
     run(t, acme, ScheduleDeletion { key: key.id.clone(), days: 7 }).await;
     t.house.keep_keys().await.unwrap();
+}
+
+async fn rotate_secret(t: &TestHouse, acme: &TestTenant) {
+    let name = user("rotated");
+    run(t, acme, CreateUser::named(name.clone())).await;
+    let make = CreateAccessKey { owner: Owner::User(name.clone()) };
+    let made = t.house.perform(acme.root.clone(), make.of(&acme.id)).await.unwrap();
+    let (id, secret) = (made.id.as_str(), made.secret.expose());
+    let given = format!(r#"{{"AccessKeys":[{{"AccessKeyId":"{id}","AccessKeySecret":"{secret}"}}]}}"#);
+    let config = r#"{"SecretSubType":"RamUserAccessKey","UserName":"rotated"}"#;
+    let name = SecretName::of_user(&name);
+    let make = CreateSecret {
+        name: name.clone(),
+        value: NewValue {
+            version: "v1".into(),
+            data: SecretBytes::new(given.into_bytes()),
+            data_type: DataType::Text,
+        },
+        description: String::new(),
+        key: None,
+        config: String::new(),
+        tags: BTreeMap::new(),
+        policy: None,
+        of_user: Some(OfUser::parse(config, Some(86_400)).unwrap()),
+    };
+    t.house.perform(acme.root.clone(), make.of(&acme.id, &t.house)).await.unwrap();
+    let rotate = RotateSecret { name, version: "v2".into(), by_interval: false };
+    t.house.perform(acme.root.clone(), rotate.of(&acme.id, &t.house)).await.unwrap();
+    t.clock.advance_ms(43_200_000);
+    assert!(t.house.keep_keys().await.unwrap() > 0);
 }
 
 async fn work(t: &TestHouse) {

@@ -172,13 +172,7 @@ impl House {
         let Some(row) = self.db.read(move |tx| key::by_id(tx, &wanted).map_err(Failure::from)).await? else {
             return Ok(None);
         };
-        let secret = self
-            .identity
-            .credentials
-            .open(&secret_aad(&row.tenant, id), &row.sealed_secret)
-            .map_err(|_| Failure::Damaged(format!("the secret of AccessKey `{id}` does not open")))?;
-        let secret = String::from_utf8(secret.expose().to_vec())
-            .map_err(|_| Failure::Damaged(format!("the secret of AccessKey `{id}` is not text")))?;
+        let secret = self.open_key_secret(&row.tenant, id, &row.sealed_secret)?;
         let user = match row.user {
             None => None,
             Some((user_id, name)) => {
@@ -194,7 +188,7 @@ impl House {
         let cached = Arc::new(Cached {
             read_at: now,
             active: row.active,
-            secret: SecretText::new(secret),
+            secret,
             owner: KeyOwner { tenant: row.tenant, alias: row.alias, user },
             bound,
             last_used_ms: row.last_used_at.map_or(0, Timestamp::ms).into(),
@@ -265,14 +259,43 @@ impl House {
         tenant: &TenantId,
         now: Timestamp,
     ) -> (rows::key::NewKey, NewAccessKey) {
-        let id = AccessKeyId::random();
-        let secret = SecretText::new(random_text(SECRET_ALPHABET, 30));
-        let sealed = self.identity.credentials.seal(&secret_aad(tenant, &id), secret.expose().as_bytes());
-        (
-            rows::key::NewKey { id: id.clone(), sealed_secret: sealed },
-            NewAccessKey { id, secret, created_at: now },
-        )
+        let (id, secret) = draw_access_key();
+        let row = self.seal_access_key(tenant, id.clone(), &secret);
+        (row, NewAccessKey { id, secret, created_at: now })
     }
+
+    /// An AccessKey as a row to insert.
+    pub(super) fn seal_access_key(
+        &self,
+        tenant: &TenantId,
+        id: AccessKeyId,
+        secret: &SecretText,
+    ) -> rows::key::NewKey {
+        let aad = secret_aad(tenant, &id);
+        let sealed_secret = self.identity.credentials.seal(&aad, secret.expose().as_bytes());
+        rows::key::NewKey { id, sealed_secret }
+    }
+
+    pub(super) fn open_key_secret(
+        &self,
+        tenant: &TenantId,
+        id: &AccessKeyId,
+        sealed: &[u8],
+    ) -> Result<SecretText, Failure> {
+        let secret = self
+            .identity
+            .credentials
+            .open(&secret_aad(tenant, id), sealed)
+            .map_err(|_| Failure::Damaged(format!("the secret of AccessKey `{id}` does not open")))?;
+        String::from_utf8(secret.expose().to_vec())
+            .map(SecretText::new)
+            .map_err(|_| Failure::Damaged(format!("the secret of AccessKey `{id}` is not text")))
+    }
+}
+
+/// Id and secret of an AccessKey that is nobody's yet.
+pub(crate) fn draw_access_key() -> (AccessKeyId, SecretText) {
+    (AccessKeyId::random(), SecretText::new(random_text(SECRET_ALPHABET, 30)))
 }
 
 impl KeyOwner {

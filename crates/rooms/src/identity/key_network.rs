@@ -173,6 +173,16 @@ pub(super) fn forget(tx: &mut TenantTx<'_, '_>, key: &AccessKeyId) -> Result<(),
     setting::delete(tx, &of_key(key))
 }
 
+/// A key that takes another's place has its policy, if that has one of its own.
+pub(super) fn inherit(
+    tx: &mut TenantTx<'_, '_>,
+    from: &AccessKeyId,
+    to: &AccessKeyId,
+) -> Result<(), StoreError> {
+    let own: KeyNetworks = setting::load(tx, &of_key(from))?;
+    if own == KeyNetworks::default() { Ok(()) } else { setting::store(tx, &of_key(to), &own) }
+}
+
 /// From where a key may be used.
 #[derive(Clone, Debug)]
 pub struct GetKeyNetworks {

@@ -12,6 +12,7 @@ mod console;
 mod device;
 mod federated;
 mod group;
+mod held_key;
 mod issuer;
 mod key_network;
 mod login;
@@ -47,11 +48,11 @@ use tokio::sync::Semaphore;
 
 pub use bailee_policy::{Effect, ElementOutcome, Lint, NearMiss, StatementOutcome};
 
-pub(crate) use access_key::has_access_key;
 pub use access_key::{
     AccessKey, AuthError, CreateAccessKey, DeleteAccessKey, GetAccessKeyLastUsed, ListAccessKeys,
     NewAccessKey, Owner, Presented, UpdateAccessKey,
 };
+pub(crate) use access_key::{draw_access_key, has_access_key};
 pub use act::{Act, Of, Page, Paging};
 pub use attach::{AttachPolicy, DetachPolicy, Entities, Entity, ListEntitiesForPolicy, ListPoliciesFor};
 pub use console::{
@@ -64,6 +65,7 @@ pub use group::{
     AddUserToGroup, CreateGroup, DeleteGroup, GetGroup, Group, ListGroups, ListGroupsForUser,
     ListUsersForGroup, Member, RemoveUserFromGroup, UpdateGroup,
 };
+pub(crate) use held_key::{EndHeldKey, MakeHeldKey, user_has_key};
 pub use key_network::{
     GetAccountKeyNetworks, GetKeyNetworks, KeyNetworks, SetAccountKeyNetworks, SetKeyNetworks,
 };

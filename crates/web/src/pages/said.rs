@@ -210,6 +210,10 @@ fn key(problem: &KeyProblem) -> String {
         KeyProblem::Ciphertext => "密文无法解开：已被改动，或加密上下文不同".to_owned(),
         KeyProblem::Stranger => "该对象由 KMS 密钥加密，只有本账号的人员可以使用该密钥".to_owned(),
         KeyProblem::Customer => "客户密钥与写入该对象时所用的不同".to_owned(),
+        KeyProblem::Rotating => {
+            "凭据正在轮转：旧 AccessKey 仍可使用；请在轮转结束后重试，或删除旧 AccessKey".to_owned()
+        }
+        KeyProblem::SecretType(_) => "该类型的凭据不支持此操作".to_owned(),
         KeyProblem::Store(problem) => match problem {
             StoreProblem::Denied => "租户的密钥服务拒绝使用该密钥",
             StoreProblem::NoKey => "租户的密钥服务中没有该密钥",

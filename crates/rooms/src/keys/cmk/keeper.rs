@@ -28,6 +28,10 @@ const DAY_MS: i64 = 86_400_000;
 pub(crate) async fn keep(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     let mut rounds = 0;
     loop {
+        // At the start, too: what a process that died left half done is finished at once.
+        if let Err(e) = house.keep_keys().await {
+            tracing::warn!("keys could not be looked after: {e}");
+        }
         let ends = tokio::select! {
             () = tokio::time::sleep(ROUND) => false,
             _ = stop.wait_for(|s| *s) => true,
@@ -44,19 +48,17 @@ pub(crate) async fn keep(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         if ends {
             return;
         }
-        if let Err(e) = house.keep_keys().await {
-            tracing::warn!("keys could not be looked after: {e}");
-        }
     }
 }
 
 impl House {
-    /// Does what is due: rotates, ends brought material, destroys. Answers how many keys were changed.
+    /// Does what is due of keys and secrets: rotates, ends brought material, destroys. Answers how many were changed.
     ///
     /// # Errors
     /// When the database cannot be read. One key's trouble is not another's.
     pub async fn keep_keys(self: &Arc<Self>) -> Result<u64, Failure> {
         let mut done = self.destroy_due_secrets().await?;
+        done += self.rotate_due_secrets().await?;
         // A key that is to be destroyed is neither rotated nor emptied.
         for what in [Due::Deletion, Due::Material, Due::Rotation] {
             let now = self.now();

@@ -183,6 +183,14 @@ pub enum KeyProblem {
     /// The object is under a key of KMS, and its rules let somebody in who has no right to the key.
     #[error("the object is under a key of KMS, which only the account's own people use")]
     Stranger,
+    /// A rotation of the secret is under way.
+    #[error(
+        "the secret is being rotated: its AccessKey of before still works; try again when that has ended, or delete that one"
+    )]
+    Rotating,
+    /// It concerns secrets of another type.
+    #[error("{0}")]
+    SecretType(&'static str),
     /// The tenant's key store.
     #[error(transparent)]
     Store(#[from] StoreProblem),
@@ -276,6 +284,10 @@ pub struct KeyCx<'a> {
 }
 
 impl KeyCx<'_> {
+    pub(super) fn intent(&self) -> &Intent {
+        self.intent
+    }
+
     /// Who acts, for the key's row.
     fn creator(&self) -> String {
         let caller = self.intent.caller();

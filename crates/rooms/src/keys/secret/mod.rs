@@ -1,10 +1,13 @@
 //! Secrets: values in versions, read under the tenant's policies and on record in its log.
 //!
 //! A value is sealed under the key of KMS that its secret names, else under the tenant's own key, and bound to tenant, secret
-//! and version. `ACSCurrent` and `ACSPrevious` name the newest two; others are the tenant's to place.
+//! and version. `ACSCurrent` and `ACSPrevious` name the newest two; others are the tenant's to place. A secret that holds
+//! a user's AccessKey changes it by itself ([`rotate`]).
 //! INVARIANT: each stage names one version at most; a version that nobody names goes when there are more than
 //! [`VERSIONS_MAX`].
 
+mod filter;
+pub mod rotate;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -20,6 +23,8 @@ use super::policy::{self, Guarded};
 use crate::gate::Class;
 use crate::vault::check_tags;
 use crate::{Failure, House, Thing};
+pub use filter::Filter;
+use rotate::{Holds, OfUser, Rotates};
 
 /// Versions of one secret.
 pub const VERSIONS_MAX: usize = 10;
@@ -39,7 +44,7 @@ pub const PREVIOUS: &str = "ACSPrevious";
 const READ: Class = Class::Management { write: false };
 const WRITE: Class = Class::Management { write: true };
 
-/// 1 to 64 letters, digits, and `_/+=.@-`.
+/// 1 to 192 letters, digits, and `_/+=.@-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretName(String);
 
@@ -56,10 +61,10 @@ impl SecretName {
             _ => text.to_owned(),
         };
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_/+=.@-".contains(&b);
-        if (1..=64).contains(&own.len()) && own.bytes().all(plain) {
+        if (1..=192).contains(&own.len()) && own.bytes().all(plain) {
             return Ok(Self(own));
         }
-        Err(Failure::invalid("SecretName", "must be 1 to 64 letters, digits or of `_/+=.@-`"))
+        Err(Failure::invalid("SecretName", "must be 1 to 192 letters, digits or of `_/+=.@-`"))
     }
 
     /// The name.
@@ -110,6 +115,10 @@ pub struct Secret {
     pub updated_at: Timestamp,
     /// When it will be destroyed.
     pub delete_at: Option<Timestamp>,
+    /// What it holds.
+    pub holds: Holds,
+    /// How it rotates.
+    pub rotates: Rotates,
 }
 
 /// A version without its value.
@@ -310,10 +319,12 @@ pub struct CreateSecret {
     pub tags: BTreeMap<String, String>,
     /// Its policy, if it is not the usual one.
     pub policy: Option<String>,
+    /// Whose AccessKey it holds, if one's; then [`SecretName::of_user`] is its name.
+    pub of_user: Option<OfUser>,
 }
 
 impl KeyAct for CreateSecret {
-    type Output = ();
+    type Output = Secret;
     const CLASS: Class = WRITE;
 
     fn action(&self) -> &'static str {
@@ -327,6 +338,8 @@ impl KeyAct for CreateSecret {
     fn detail(&self) -> Value {
         json!({ "secretName": self.name.as_str(), "versionId": self.value.version,
                 "encryptionKeyId": self.key.as_ref().map(KeyId::as_str),
+                "userName": self.of_user.as_ref().map(|o| o.user.as_str()),
+                "rotationSeconds": self.of_user.as_ref().and_then(|o| o.every_s),
                 "secretPolicy": self.policy.as_deref().map(policy::told) })
     }
 
@@ -334,37 +347,52 @@ impl KeyAct for CreateSecret {
         self.tags.iter().map(|(k, v)| (format!("acs:RequestTag/{k}"), vec![v.clone()])).collect()
     }
 
-    async fn run(self, cx: &KeyCx<'_>) -> Result<(), Failure> {
+    async fn run(mut self, cx: &KeyCx<'_>) -> Result<Secret, Failure> {
         check_value(&self.value)?;
         check_texts(&self.description, &self.config)?;
         check_tags(&self.tags, TAGS_MAX)?;
+        if self.of_user.is_none() && self.name.as_str().starts_with(rotate::RESERVED) {
+            return Err(Failure::invalid("SecretName", "must not begin with `acs/` for this SecretType"));
+        }
+        let holds = match &self.of_user {
+            None => Holds::Anything,
+            Some(of) => cx.take_access_key(of, &mut self.value).await?,
+        };
         let row = cx.seal_value(&self.name, self.key.as_ref(), &self.value).await?;
         let (of, house) = (Guarded::Secret(self.name.clone()), Arc::clone(cx.house));
-        cx.write(move |tx, now| {
-            if rows::count(tx)? >= SECRETS_MAX {
-                return Err(Failure::limit(Thing::Secret, "secrets of a tenant", SECRETS_MAX));
-            }
-            let secret = Secret {
-                name: self.name.clone(),
-                description: self.description,
-                key: self.key,
-                config: self.config,
-                created_at: now,
-                updated_at: now,
-                delete_at: None,
-            };
-            if !rows::insert(tx, &secret)? {
-                return Err(Failure::exists(Thing::Secret, &self.name));
-            }
-            rows::set_tags(tx, &self.name, self.tags.iter())?;
-            if let Some(policy) = &self.policy {
-                Guarded::Secret(self.name.clone()).keep(tx, &house, policy)?;
-            }
-            place(tx, &self.name, row, &[CURRENT.to_owned()]).map(drop)
-        })
-        .await?;
+        let made = cx
+            .write(move |tx, now| {
+                if rows::count(tx)? >= SECRETS_MAX {
+                    return Err(Failure::limit(Thing::Secret, "secrets of a tenant", SECRETS_MAX));
+                }
+                let secret = Secret {
+                    name: self.name.clone(),
+                    description: self.description,
+                    key: self.key,
+                    config: rotate::kept_config(self.of_user.as_ref(), self.config),
+                    created_at: now,
+                    updated_at: now,
+                    delete_at: None,
+                    holds,
+                    rotates: rotate::beginning(self.of_user.as_ref(), now),
+                };
+                if !rows::insert(tx, &secret)? {
+                    let there = match &secret.holds {
+                        Holds::AccessKey { user, .. } => rows::of_user(tx, user)?,
+                        Holds::Anything => None,
+                    };
+                    return Err(Failure::exists(Thing::Secret, there.unwrap_or(self.name)));
+                }
+                rows::set_tags(tx, &self.name, self.tags.iter())?;
+                if let Some(policy) = &self.policy {
+                    Guarded::Secret(self.name.clone()).keep(tx, &house, policy)?;
+                }
+                place(tx, &self.name, row, &[CURRENT.to_owned()])?;
+                Ok(secret)
+            })
+            .await?;
         of.forget(cx);
-        Ok(())
+        Ok(made)
     }
 }
 
@@ -404,6 +432,7 @@ impl KeyAct for PutValue {
         }
         let name = self.name.clone();
         let secret = cx.read(move |tx| live(tx, &name)).await?;
+        rotate::expect_anything(&secret)?;
         let row = cx.seal_value(&self.name, secret.key.as_ref(), &self.value).await?;
         cx.write(move |tx, now| {
             let mut secret = live(tx, &self.name)?;
@@ -550,6 +579,8 @@ pub struct ListSecrets {
     pub page: u64,
     /// Secrets on a page.
     pub size: u64,
+    /// Which.
+    pub filters: Vec<Filter>,
 }
 
 impl KeyAct for ListSecrets {
@@ -567,12 +598,13 @@ impl KeyAct for ListSecrets {
     async fn run(self, cx: &KeyCx<'_>) -> Result<Self::Output, Failure> {
         cx.read(move |tx| {
             let skip = self.page.saturating_sub(1).saturating_mul(self.size).min(i64::MAX as u64);
+            let (found, total) = rows::list(tx, &self.filters, (skip, self.size))?;
             let mut items = Vec::new();
-            for secret in rows::list(tx, skip, self.size)? {
+            for secret in found {
                 let tags = rows::tags(tx, &secret.name)?;
                 items.push((secret, tags));
             }
-            Ok(Paged { items, total: rows::count(tx)? })
+            Ok(Paged { items, total })
         })
         .await
     }
@@ -641,7 +673,9 @@ impl KeyAct for UpdateSecret {
             let mut secret = live(tx, &self.name)?;
             secret.updated_at = now;
             secret.description = self.description.unwrap_or(secret.description);
-            secret.config = self.config.unwrap_or(secret.config);
+            if let Some(config) = self.config {
+                secret.config = rotate::changed_config(&secret, config)?;
+            }
             rows::update(tx, &secret).map_err(Failure::from)
         })
         .await
@@ -690,6 +724,7 @@ impl KeyAct for MoveStage {
         }
         cx.write(move |tx, now| {
             let mut secret = live(tx, &self.name)?;
+            rotate::expect_anything(&secret)?;
             let mut all = rows::versions(tx, &self.name)?;
             for named in self.from.iter().chain(&self.to) {
                 if !all.iter().any(|v| v.info.id == *named) {
@@ -896,8 +931,10 @@ pub(crate) async fn destroy_all(house: &Arc<House>, tenant: &TenantId) -> Result
     let mut out = Vec::new();
     loop {
         let of = tenant.clone();
-        let some =
-            house.db.read(move |tx| rows::list(&mut tx.tenant(&of), 0, 100).map_err(Failure::from)).await?;
+        let some = house
+            .db
+            .read(move |tx| Ok::<_, Failure>(rows::list(&mut tx.tenant(&of), &[], (0, 100))?.0))
+            .await?;
         if some.is_empty() {
             return Ok(out);
         }

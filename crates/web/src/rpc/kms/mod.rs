@@ -93,7 +93,7 @@ fn invalid(name: &str, why: &str) -> RpcError {
 
 /// Seconds of `7d`, `168h`, `10080m` or `604800s`.
 fn interval(text: &str) -> Result<i64, RpcError> {
-    let wrong = || invalid("RotationInterval", "must be a number with d, h, m or s, from 7 to 730 days");
+    let wrong = || invalid("RotationInterval", "must be a number with d, h, m or s, as `30d` or `12h`");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let times = match unit {
         "d" => 86_400,
@@ -143,7 +143,9 @@ impl Kms<'_> {
                     KeyProblem::State(KeyState::Disabled) => (409, "Rejected.Disabled"),
                     KeyProblem::State(KeyState::Enabled) => (409, "Rejected.StateModifiedFailed"),
                     KeyProblem::Protected => (409, "Rejected.DeletionProtected"),
-                    KeyProblem::Unsupported => (400, "UnsupportedOperation"),
+                    KeyProblem::Unsupported | KeyProblem::SecretType(_) => (400, "UnsupportedOperation"),
+                    // Ours: the original's code for it is not documented.
+                    KeyProblem::Rotating => (409, "Rejected.SecretRotating"),
                     KeyProblem::Origin => (400, "Unsupported.Origin"),
                     KeyProblem::Material => (400, "InvalidKeyMaterial"),
                     KeyProblem::Token => (400, "InvalidImportToken"),

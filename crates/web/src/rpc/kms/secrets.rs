@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bailee_rooms::keys::secret::rotate::{Holds, OfUser, RotateSecret, SetSecretRotation};
 use bailee_rooms::keys::secret::{
-    CreateSecret, DataType, DeleteSecret, DescribeSecret, GetValue, GetValues, ListSecretVersions,
+    CreateSecret, DataType, DeleteSecret, DescribeSecret, Filter, GetValue, GetValues, ListSecretVersions,
     ListSecrets, MoveStage, NewValue, PutValue, RestoreSecret, Secret, SecretName, SecretValue,
     SetSecretTags, UpdateSecret, VersionInfo,
 };
@@ -12,7 +13,7 @@ use bailee_wire::rpc::RpcError;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::{BASE64, Guarded, Kms, invalid, unsupported};
+use super::{BASE64, Guarded, Kms, interval, invalid, unsupported};
 
 /// Secrets of one call that reads several.
 const BATCH_MAX: usize = 20;
@@ -30,18 +31,35 @@ fn iso(at: Option<Timestamp>) -> String {
     at.map(Timestamp::iso).unwrap_or_default()
 }
 
-fn told_value(value: &SecretValue) -> Result<Value, RpcError> {
+/// Type and rotation, as every answer about one secret has them.
+fn told_rotation(secret: &Secret, told: &mut Value) {
+    let rotates = &secret.rotates;
+    told["SecretName"] = secret.name.as_str().into();
+    told["SecretType"] = secret.holds.word().into();
+    told["AutomaticRotation"] = rotates.word().into();
+    if let Some(every_s) = rotates.every_s {
+        told["RotationInterval"] = format!("{every_s}s").into();
+    }
+    for (name, at) in [("LastRotationDate", rotates.last_at), ("NextRotationDate", rotates.next_at)] {
+        if let Some(at) = at {
+            told[name] = at.iso().into();
+        }
+    }
+}
+
+fn told_value(value: &SecretValue, with_config: bool) -> Result<Value, RpcError> {
     let data = match value.version.data_type {
         DataType::Binary => BASE64.encode(value.data.expose()),
         DataType::Text => String::from_utf8(value.data.expose().to_vec())
             .map_err(|_| RpcError::new(500, "InternalError", "A value that should be text is none."))?,
     };
     let mut told = told_version(&value.version);
-    told["SecretName"] = value.secret.name.as_str().into();
     told["SecretData"] = data.into();
     told["SecretDataType"] = value.version.data_type.word().into();
-    told["SecretType"] = "Generic".into();
-    told["AutomaticRotation"] = "Disabled".into();
+    told_rotation(&value.secret, &mut told);
+    if with_config && value.secret.holds != Holds::Anything {
+        told["ExtendedConfig"] = value.secret.config.as_str().into();
+    }
     Ok(told)
 }
 
@@ -96,7 +114,8 @@ impl Kms<'_> {
                 self.refuse_recipient()?;
                 let stage = request.filled("VersionStage").unwrap_or_else(|| "ACSCurrent".to_owned());
                 let ask = GetValue { name: self.secret_name()?, version: request.filled("VersionId"), stage };
-                told_value(&self.act(ask).await?)?
+                let with_config = request.flag("FetchExtendedConfig")? == Some(true);
+                told_value(&self.act(ask).await?, with_config)?
             }
             "BatchGetSecretValue" => self.several_values().await?,
             "DescribeSecret" => {
@@ -108,15 +127,14 @@ impl Kms<'_> {
                 told
             }
             "ListSecrets" => {
-                if request.filled("Filters").is_some() {
-                    return Err(unsupported("Filters of ListSecrets are not offered."));
-                }
+                let filters = request.filled("Filters").map(|text| Filter::parse_all(&text));
+                let filters = filters.transpose().map_err(|e| self.failed(e))?.unwrap_or_default();
                 let with_tags = request.flag("FetchTags")? == Some(true);
                 let (page, size) = self.page()?;
-                let found = self.act(ListSecrets { page, size }).await?;
+                let found = self.act(ListSecrets { page, size, filters }).await?;
                 let told = found.items.iter().map(|(secret, tags)| {
                     let mut told = json!({
-                        "SecretName": secret.name.as_str(), "SecretType": "Generic",
+                        "SecretName": secret.name.as_str(), "SecretType": secret.holds.word(),
                         "CreateTime": secret.created_at.iso(), "UpdateTime": secret.updated_at.iso(),
                         "PlannedDeleteTime": iso(secret.delete_at),
                     });
@@ -173,10 +191,20 @@ impl Kms<'_> {
                 self.act(RestoreSecret { name: secret.clone() }).await?;
                 json!({ "SecretName": secret.as_str() })
             }
-            "RotateSecret" | "UpdateSecretRotationPolicy" => {
-                return Err(unsupported(
-                    "Secrets of the type Generic do not rotate by themselves: put a new value with PutSecretValue.",
-                ));
+            "RotateSecret" => {
+                let (secret, version) = (self.secret_name()?, request.required("VersionId")?.to_owned());
+                let (name, by_interval) = (secret.clone(), false);
+                self.act(RotateSecret { name, version: version.clone(), by_interval }).await?;
+                json!({ "SecretName": secret.as_str(), "Arn": self.secret_arn(&secret), "VersionId": version })
+            }
+            "UpdateSecretRotationPolicy" => {
+                let secret = self.secret_name()?;
+                if request.flag("EnableAutomaticRotation")?.is_none() {
+                    return Err(RpcError::missing("EnableAutomaticRotation"));
+                }
+                let every_s = self.every_s()?;
+                self.act(SetSecretRotation { name: secret.clone(), every_s }).await?;
+                json!({ "SecretName": secret.as_str() })
             }
             "GetSecretPolicy" | "SetSecretPolicy" => {
                 self.expect_usual_name()?;
@@ -186,45 +214,80 @@ impl Kms<'_> {
         }))
     }
 
+    /// Seconds between rotations, when it is to rotate by itself.
+    fn every_s(&self) -> Result<Option<i64>, RpcError> {
+        let request = self.cx.request;
+        match request.flag("EnableAutomaticRotation")? {
+            Some(true) => interval(request.required("RotationInterval")?).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The secret that is to be made: its name, and whose AccessKey it holds.
+    fn new_secret(&self) -> Result<(SecretName, Option<OfUser>), RpcError> {
+        let request = self.cx.request;
+        match request.filled("SecretType").as_deref() {
+            None | Some("Generic") if self.every_s()?.is_some() => {
+                Err(unsupported("Secrets of the type Generic do not rotate by themselves."))
+            }
+            None | Some("Generic") => Ok((self.secret_name()?, None)),
+            Some("RAMCredentials") => {
+                let config = request.required("ExtendedConfig")?;
+                let of = OfUser::parse(config, self.every_s()?).map_err(|e| self.failed(e))?;
+                let name = SecretName::of_user(&of.user);
+                let given = request.required("SecretName")?;
+                if given != "$Auto" && given != name.as_str() {
+                    let why = format!("must be `$Auto` for this SecretType, which makes it `{name}`");
+                    return Err(invalid("SecretName", &why));
+                }
+                Ok((name, Some(of)))
+            }
+            Some(other @ ("Rds" | "Redis" | "PolarDB" | "ECS")) => Err(unsupported(&format!(
+                "SecretType {other} is not offered: there are no such instances here to change the password of."
+            ))),
+            Some(_) => Err(invalid("SecretType", "must be Generic or RAMCredentials")),
+        }
+    }
+
     async fn create_secret(&self) -> Result<Value, RpcError> {
         let request = self.cx.request;
-        for (name, offered) in [("SecretType", "Generic"), ("DKMSInstanceId", ""), ("RotationInterval", "")] {
-            if request.filled(name).is_some_and(|v| v != offered) {
-                return Err(unsupported(&format!("{name} is not offered with this value.")));
-            }
+        if request.filled("DKMSInstanceId").is_some() {
+            return Err(unsupported("DKMSInstanceId is not offered: there are no dedicated instances."));
         }
-        if request.flag("EnableAutomaticRotation")? == Some(true) {
-            return Err(unsupported("Secrets of the type Generic do not rotate by themselves."));
-        }
+        let (name, of_user) = self.new_secret()?;
         let key = match request.filled("EncryptionKeyId") {
             None => None,
             Some(_) => Some(self.key_of("EncryptionKeyId").await?),
         };
-        let (secret, value) = (self.secret_name()?, self.new_value()?);
+        let value = self.new_value()?;
         let version = value.version.clone();
         let act = CreateSecret {
-            name: secret.clone(),
+            name,
             value,
             description: self.text("Description"),
             key,
             config: self.text("ExtendedConfig"),
             tags: self.own_tags()?,
             policy: request.filled("Policy"),
+            of_user,
         };
-        self.act(act).await?;
-        Ok(json!({
-            "SecretName": secret.as_str(), "Arn": self.secret_arn(&secret), "VersionId": version,
-            "SecretType": "Generic", "AutomaticRotation": "Disabled", "ExtendedConfig": self.text("ExtendedConfig"),
-        }))
+        let secret = self.act(act).await?;
+        let mut told = json!({
+            "Arn": self.secret_arn(&secret.name), "VersionId": version, "ExtendedConfig": secret.config,
+        });
+        told_rotation(&secret, &mut told);
+        Ok(told)
     }
 
     fn told_secret(&self, secret: &Secret) -> Value {
-        json!({
-            "SecretName": secret.name.as_str(), "Arn": self.secret_arn(&secret.name), "SecretType": "Generic",
+        let mut told = json!({
+            "Arn": self.secret_arn(&secret.name),
             "Description": secret.description, "EncryptionKeyId": secret.key.as_ref().map(KeyId::as_str).unwrap_or_default(),
             "CreateTime": secret.created_at.iso(), "UpdateTime": secret.updated_at.iso(),
-            "PlannedDeleteTime": iso(secret.delete_at), "ExtendedConfig": secret.config, "AutomaticRotation": "Disabled",
-        })
+            "PlannedDeleteTime": iso(secret.delete_at), "ExtendedConfig": secret.config,
+        });
+        told_rotation(secret, &mut told);
+        told
     }
 
     /// Several values; what is not there is told beside what is.
@@ -235,10 +298,14 @@ impl Kms<'_> {
         if asked.is_empty() || asked.len() > BATCH_MAX {
             return Err(wrong());
         }
-        let mut of = Vec::new();
+        let (mut of, mut with_config) = (Vec::new(), Vec::new());
         for one in &asked {
             let field = |name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
             let name = field("SecretName").ok_or_else(wrong)?;
+            with_config.push(
+                matches!(one.get("FetchExtendedConfig"), Some(Value::Bool(true)))
+                    || field("FetchExtendedConfig").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            );
             of.push(GetValue {
                 name: SecretName::parse(&name).map_err(|e| self.failed(e))?,
                 version: field("VersionId"),
@@ -247,8 +314,9 @@ impl Kms<'_> {
         }
         let names: Vec<_> = of.iter().map(|one| one.name.to_string()).collect();
         let (mut values, mut errors) = (Vec::new(), Vec::new());
-        for (name, found) in names.iter().zip(self.act(GetValues { of }).await?) {
-            match found.map_err(|e| self.failed(e)).and_then(|v| told_value(&v)) {
+        let found = self.act(GetValues { of }).await?;
+        for ((name, found), with_config) in names.iter().zip(found).zip(with_config) {
+            match found.map_err(|e| self.failed(e)).and_then(|v| told_value(&v, with_config)) {
                 Ok(told) => values.push(told),
                 Err(e) => errors.push(json!({
                     "SecretName": name, "Code": e.code(), "Message": e.message(), "HttpStatus": e.status(),
