@@ -31,7 +31,7 @@ impl House {
                 let found = user::by_name(&mut tx.tenant(&of), &who)?;
                 let user = found.ok_or_else(|| Failure::not_found(Thing::User, &who))?.id;
                 let keys = key::list(&mut tx.tenant(&of), user.as_str())?;
-                let others: Vec<_> = keys.into_iter().map(|k| k.id).filter(|k| *k != wanted).collect();
+                let others = keys.iter().any(|k| k.id != wanted);
                 let row = key::by_id(tx, &wanted)?.filter(|k| k.tenant == of);
                 Ok::<_, Failure>((user, others, row))
             })
@@ -47,10 +47,9 @@ impl House {
         if !bool::from(kept.expose().as_bytes().ct_eq(secret.expose().as_bytes())) {
             return Err(wrong());
         }
-        if let Some(other) = others.first() {
+        if others {
             let why = format!(
-                "must hold the only AccessKey of the user `{name}`, who also has `{other}`: delete that one, a \
-                 rotation needs its place"
+                "must hold the only AccessKey of the user `{name}`: delete the other one, a rotation needs its place"
             );
             return Err(Failure::invalid(FIELD, why));
         }
