@@ -59,6 +59,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ),
     ("cmk_alias", "", "the same for aliases"),
     ("secret", "", "the same for secrets"),
+    ("t", "FROM access_key k JOIN tenant t", "the tenant of an AccessKey: one row"),
     ("key_store", "", "at most 20 a tenant"),
     ("region", "", "at most 64 a house"),
     ("tenant_region", "", "the same"),

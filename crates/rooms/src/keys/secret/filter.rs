@@ -11,7 +11,7 @@ const MAX: usize = 10;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-enum Key {
+enum Field {
     SecretName,
     Description,
     TagKey,
@@ -24,7 +24,7 @@ enum Key {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Filter {
-    key: Key,
+    key: Field,
     values: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Filter {
             ));
         }
         for filter in &all {
-            if filter.key == Key::SecretName {
+            if filter.key == Field::SecretName {
                 // An asterisk would find nothing and look as if nothing were there.
                 for name in &filter.values {
                     SecretName::parse(name)?;
@@ -74,12 +74,12 @@ impl Filter {
         for Self { key, values } in filters {
             let mut wanted = values.iter().map(String::as_str);
             match key {
-                Key::SecretName => sql.push_str(&one_of("name", &mut wanted)),
-                Key::Description => sql.push_str(&one_of("description", &mut wanted)),
-                Key::TagKey => of_tag.push_str(&one_of("t.tag_key", &mut wanted)),
-                Key::TagValue => of_tag.push_str(&one_of("t.tag_value", &mut wanted)),
-                Key::SecretType if values.is_empty() => {}
-                Key::SecretType => {
+                Field::SecretName => sql.push_str(&one_of("name", &mut wanted)),
+                Field::Description => sql.push_str(&one_of("description", &mut wanted)),
+                Field::TagKey => of_tag.push_str(&one_of("t.tag_key", &mut wanted)),
+                Field::TagValue => of_tag.push_str(&one_of("t.tag_value", &mut wanted)),
+                Field::SecretType if values.is_empty() => {}
+                Field::SecretType => {
                     let has = |word: &str| wanted.clone().any(|v| v.eq_ignore_ascii_case(word));
                     let anything = has(Holds::Anything.word());
                     sql.push_str(match (anything, has(Holds::ACCESS_KEY)) {
