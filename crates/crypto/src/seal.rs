@@ -88,6 +88,11 @@ impl SealingKey {
         out
     }
 
+    /// Seals another key.
+    pub fn seal_key(&self, aad: &[u8], key: &Self) -> Vec<u8> {
+        self.seal(aad, key.expose())
+    }
+
     /// Opens what [`SealingKey::seal`] sealed with the same `aad`.
     ///
     /// # Errors

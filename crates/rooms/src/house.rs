@@ -193,29 +193,26 @@ impl House {
                 config.data.display()
             )));
         }
-        let root = RootKey::load(&key_path, &config.unlock).map_err(|e| Failure::Conflict(e.to_string()))?;
-        let keys = Keys::new(root);
         let db = Db::open(config.db.clone())?;
         let now = config.clock.now();
         db.migrate(MIGRATIONS, now.ms())?;
-        let check = keys.check_value();
-        let provider = db.write_blocking(move |tx| {
+        let check =
+            db.write_blocking(|tx| Ok::<_, StoreError>(setting(tx, "root.check")?.unwrap_or_default()))?;
+        let mut keys = Keys::new(keys::load_root(config, &check)?);
+        let (keys, provider) = db.write_blocking(move |tx| {
+            keys.carry(tx)?;
             let need = |tx: &mut Tx<'_>, name: &str| {
                 setting(tx, name)?
                     .ok_or_else(|| Failure::Conflict(format!("the database has no setting `{name}`")))
             };
-            if need(tx, "root.check")? != check {
-                return Err(Failure::Conflict(
-                    "root.key belongs to another house: with it nothing here could be opened".into(),
-                ));
-            }
-            Ok(Provider {
+            let provider = Provider {
                 name: need(tx, "provider.name")?,
                 host: need(tx, "provider.host")?,
                 region: RegionId::parse(&need(tx, "region.id")?)
                     .map_err(|e| Failure::Damaged(e.to_string()))?,
                 jurisdiction: need(tx, "region.jurisdiction")?,
-            })
+            };
+            Ok::<_, Failure>((keys, provider))
         })?;
         let blobs = crate::residency::Depots::new(&config.data)?;
         let identity = IdentityState::new(&keys, config.operator_cost, config.user_cost)?;
@@ -264,10 +261,11 @@ impl House {
         let replicator = tokio::spawn(vault::replicate(Arc::clone(self), stop.clone()));
         let closer = tokio::spawn(crate::closure::close_accounts(Arc::clone(self), stop.clone()));
         let regions = tokio::spawn(crate::residency::watch_regions(Arc::clone(self), stop.clone()));
+        let rekeeper = tokio::spawn(crate::rekey::keep(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
-            replicator, closer, regions, keeper, logs, witnesses, sweeper, summariser, alerts, delivery,
-            retention, cleaner, lifecycle,
+            replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper, summariser, alerts,
+            delivery, retention, cleaner, lifecycle,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
@@ -276,6 +274,9 @@ impl House {
         let _ = others_ended.send(true);
         if let Err(e) = signer.await {
             tracing::error!("the signer ended unexpectedly: {e}");
+        }
+        if let Err(e) = crate::gate::leave_instances(self).await {
+            tracing::warn!("this process could not sign off: {e}");
         }
         if let Err(e) = self.db.forget_deleted().await {
             tracing::warn!("the journal could not be emptied: {e}");

@@ -12,6 +12,7 @@ mod house;
 pub mod identity;
 pub mod keys;
 pub mod outside;
+pub mod rekey;
 pub mod residency;
 pub mod tickets;
 pub mod trail;
@@ -57,4 +58,5 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "secret_rotation",
         sql: include_str!("migrations/0032_secret_rotation.sql"),
     },
+    Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
 ];

@@ -13,8 +13,8 @@ use bailee_rooms::Failure;
 use bailee_rooms::closure::{CancelClosure, CloseAccount, ClosureState, GetClosure};
 use bailee_rooms::consent::{Decide, Decision};
 use bailee_rooms::keys::cmk::{
-    CreateKey, CreateKeyStore, DeleteKeyStore, KeyAct, KeyOrigin, KeyProblem, Spec, StoreProblem,
-    StoreSettings, Usage,
+    CreateKey, CreateKeyStore, DeleteKeyStore, KeyAct, KeyOrigin, KeyProblem, ScheduleDeletion, Spec,
+    StoreProblem, StoreSettings, Usage,
 };
 use bailee_rooms::outside::{
     ExternalAnswer, ExternalAsk, ExternalCipher, ExternalFor, ExternalNo, KeyService, Outside,
@@ -182,10 +182,17 @@ fn a_bucket_in_custody_opens_for_an_operator_with_a_signed_grant_only_and_shows_
             let no = acme.read(&t, &lin, &ticket, what).await.map(drop);
             assert!(matches!(no, Err(Failure::Key(KeyProblem::Store(StoreProblem::Denied)))), "{no:?}");
             assert!(acme.get(&t, &acme.root, "acme-sealed", "plan").await.is_err());
+            let end = || ScheduleDeletion { key: cmk.clone(), days: 7 };
+            let kept = act(&t, &acme, end()).await.map(drop);
+            assert!(matches!(kept, Err(Failure::Key(KeyProblem::Custody))), "{kept:?}");
             // Out of custody what lies there still lies under the key.
             t.house.perform(acme.root.clone(), custody(None)).await.unwrap();
             assert!(acme.get(&t, &acme.root, "acme-sealed", "plan").await.is_err());
-            assert!(t.house.perform(acme.root.clone(), custody(Some(cmk))).await.is_err(), "not empty");
+            assert!(
+                t.house.perform(acme.root.clone(), custody(Some(cmk.clone()))).await.is_err(),
+                "not empty"
+            );
+            act(&t, &acme, end()).await.unwrap();
         });
     }
 }

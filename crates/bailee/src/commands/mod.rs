@@ -12,6 +12,7 @@ mod doctor;
 mod init;
 mod keeping;
 mod keyhouse;
+mod keys;
 mod kms;
 mod operator;
 mod region;
@@ -79,6 +80,9 @@ pub(crate) enum Command {
     /// Keys that tenants use through KMS: list, uses, do what is due.
     #[command(subcommand)]
     Kms(kms::Kms),
+    /// Tenants' own keys, under which everything of theirs lies: new versions, and the end of old ones.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     Keyhouse(keyhouse::Keyhouse),
     Takeout(takeout::Takeout),
     #[command(subcommand)]
@@ -113,6 +117,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Collect(c) => collect::run(&common, *c),
         Command::Vault(c) => vault::run(&common, c),
         Command::Kms(c) => kms::run(&common, c),
+        Command::Keys(c) => keys::run(&common, c),
         Command::Keyhouse(c) => keyhouse::run(&common, c),
         Command::Takeout(c) => takeout::run(&common, c),
         Command::Region(c) => region::run(&common, c),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bailee_rooms::House;
-use bailee_rooms::keys::{Protection, Unlock, WriteRootKey};
+use bailee_rooms::keys::{Protection, RenewRootKey, Unlock, WriteRootKey};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -22,6 +22,11 @@ pub(crate) enum Root {
         #[command(subcommand)]
         under: Under,
     },
+    /// Make a new root key, and seal under it everything that lies under the old one. All servers must be stopped: one that ended well may
+    /// be so this moment, one that was killed, or another command, for 30 seconds.
+    /// It lies under what the old one lay under. Sessions of roles end; copies of the old key are worth nothing for this house any
+    /// more, but for backups of its database from before.
+    Renew,
     /// Write a copy under a passphrase of its own, to be kept elsewhere.
     Backup {
         /// The new file; it must not exist.
@@ -101,6 +106,26 @@ pub(crate) fn run(common: &Common, command: Root) -> Result<ExitCode, Stop> {
         Root::Protect { under } => {
             let (protection, unlock) = under.chosen(&config.unlock)?;
             write(common, &path, protection, unlock, false)?;
+        }
+        Root::Renew => {
+            let protection = House::root_protection(&config)?.0;
+            let house = common.open()?;
+            let op = RenewRootKey {
+                path: path.clone(),
+                protection: protection.clone(),
+                unlock: config.unlock.clone(),
+            };
+            on_runtime(async {
+                house.perform(house.system_caller("bailee root"), op).await?;
+                Ok(())
+            })?;
+            say(common, &path, &protection);
+            if common.output == Output::Table {
+                println!(
+                    "it is new: make a copy of it (`bailee root backup`), and keep copies of the old one as long as"
+                );
+                println!("backups of the database from before");
+            }
         }
         Root::Backup { to, new_passphrase_file } => {
             let unlock = Unlock { passphrase: Some(secret_line(&new_passphrase_file)?), pin: None };

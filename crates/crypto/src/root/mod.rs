@@ -244,6 +244,11 @@ impl RootKey {
         Self(key)
     }
 
+    /// The key as what it is used for, beside this one.
+    pub fn sealing_key(&self) -> SealingKey {
+        self.0.clone()
+    }
+
     /// The key as what it is used for.
     pub fn into_sealing_key(self) -> SealingKey {
         self.0
@@ -254,6 +259,15 @@ impl std::fmt::Debug for RootKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// Puts a key's file in the place of another, durably.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn take_place(new: &Path, path: &Path) -> Result<(), RootError> {
+    let done = std::fs::rename(new, path).and_then(|()| sync_folder(path));
+    done.map_err(|e| RootError::Io { path: shown(path), why: e.to_string() })
 }
 
 fn sync_folder(path: &Path) -> std::io::Result<()> {

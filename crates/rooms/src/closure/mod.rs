@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailee_proof::hash::sha256;
+use bailee_store::TenantTx;
 use bailee_types::{Arn, SecretText, TenantId, Timestamp, random_text};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::consent::parameters;
 use crate::gate::{Asked, Caller, Class, Intent, Operation, Principal, Touches};
+use crate::keys::{Resealed, TenantKey};
 use crate::vault::{DeleteBucket, DestroyObjects, ListBuckets};
 use crate::{Failure, House, Thing, identity, keys, trail};
 
@@ -285,6 +287,17 @@ impl Operation for EraseAccount {
     fn outcome_detail(told: &Value) -> Map<String, Value> {
         parameters(told.clone())
     }
+}
+
+/// Seals the report of a closure anew, where it lies under an older version of the tenant's key.
+pub(crate) fn reseal(tx: &mut TenantTx<'_, '_>, key: &TenantKey) -> Result<Resealed, Failure> {
+    let mut done = Resealed::default();
+    if let Some(sealed) = rows::one(tx)?.and_then(|c| c.sealed_report)
+        && let Some(after) = key.reseal_trail(PURPOSE, &sealed)?
+    {
+        done.note(rows::reseal(tx, (&sealed, &after))?);
+    }
+    Ok(done)
 }
 
 fn push(report: &mut Value, list: &str, item: Value) {

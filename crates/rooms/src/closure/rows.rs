@@ -74,3 +74,9 @@ pub(super) fn due(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<TenantId>, Stor
     .map(|r| r.parsed(0, TenantId::parse))
     .collect()
 }
+
+/// Gives the report other bytes, if it still has those that were read.
+pub(super) fn reseal(tx: &mut TenantTx<'_, '_>, (before, after): (&[u8], &[u8])) -> Result<bool, StoreError> {
+    let sql = "UPDATE account_closure SET sealed_report = $3 WHERE tenant_id = $1 AND sealed_report = $2";
+    Ok(tx.execute(sql, &[before.into(), after.into()])? == 1)
+}

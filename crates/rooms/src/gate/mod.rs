@@ -36,7 +36,7 @@ pub use intent::{Intent, KeyRelease, Shared};
 pub(crate) use observed::{ObservedEnd, record_observed};
 pub(crate) use recent::RecentNonces;
 pub use refusal::{Refusal, RefusalKind};
-pub(crate) use sweeper::{close_lost, register_instance, sweep};
+pub(crate) use sweeper::{close_lost, leave_instances, others_at_work, register_instance, sweep};
 
 use crate::consent::Coverage;
 use crate::house::Counters;

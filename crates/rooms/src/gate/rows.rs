@@ -110,6 +110,16 @@ pub(super) fn beat(tx: &mut Tx<'_>, instance: &str, now: Timestamp) -> Result<()
 }
 
 /// Processes seen since `since`.
+pub(super) fn leave(tx: &mut Tx<'_>, instance: &str) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM instance WHERE instance_id = $1", &[instance.into()]).map(drop)
+}
+
+/// Whether the house has the root key of this check value; nobody changes it until the transaction ends.
+pub(super) fn lock_root_check(tx: &mut Tx<'_>, check: &str) -> Result<bool, StoreError> {
+    let sql = "UPDATE setting SET value = value WHERE name = 'root.check' AND value = $1";
+    Ok(tx.execute(sql, &[check.into()])? == 1)
+}
+
 pub(super) fn live_instances(tx: &mut Tx<'_>, since: Timestamp) -> Result<Vec<String>, StoreError> {
     tx.query("SELECT instance_id FROM instance WHERE seen_at_ms >= $1", &[since.ms().into()])?
         .iter()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bailee_store::Tx;
 use bailee_types::Timestamp;
 use serde_json::Map;
 use tokio::sync::watch;
@@ -21,8 +22,25 @@ const AT_ONCE: i64 = 500;
 
 /// Says that this process lives, before it opens its first intent.
 pub(crate) fn register_instance(house: &House) -> Result<(), Failure> {
-    let (instance, now) = (house.instance.clone(), house.now());
-    house.db.write_blocking(move |tx| rows::beat(tx, &instance, now).map_err(Failure::from))
+    let (instance, now, check) = (house.instance.clone(), house.now(), house.keys.check_value());
+    house.db.write_blocking(move |tx| {
+        // Locked: a renewal of the root key sees this process, or this process sees that it came too late.
+        if !rows::lock_root_check(tx, &check)? {
+            return Err(Failure::Conflict("the root key was renewed this moment: start again".into()));
+        }
+        rows::beat(tx, &instance, now).map_err(Failure::from)
+    })
+}
+
+/// This process ends: nobody has to wait whether it is still at work.
+pub(crate) async fn leave_instances(house: &House) -> Result<(), Failure> {
+    let instance = house.instance.clone();
+    house.db.write(move |tx| rows::leave(tx, &instance).map_err(Failure::from)).await
+}
+
+/// Whether other processes were at work since an instant.
+pub(crate) fn others_at_work(tx: &mut Tx<'_>, own: &str, since: Timestamp) -> Result<bool, Failure> {
+    Ok(rows::live_instances(tx, since)?.iter().any(|instance| instance != own))
 }
 
 /// The sweeper: beats, and closes what was lost, until `stop`.

@@ -485,7 +485,7 @@ pub(crate) fn has_access_key(
     Ok(key::by_id(tx, id)?.is_some_and(|row| row.tenant == *tenant))
 }
 
-fn secret_aad(tenant: &TenantId, id: &AccessKeyId) -> Vec<u8> {
+pub(super) fn secret_aad(tenant: &TenantId, id: &AccessKeyId) -> Vec<u8> {
     aad(&[b"bailee/access-key/v1", tenant.as_str().as_bytes(), id.as_str().as_bytes()])
 }
 

@@ -115,7 +115,7 @@ impl House {
     }
 }
 
-fn seed_aad(tenant: &TenantId, name: &str) -> Vec<u8> {
+pub(super) fn seed_aad(tenant: &TenantId, name: &str) -> Vec<u8> {
     aad(&[b"bailee/totp-seed/v1", tenant.as_str().as_bytes(), name.as_bytes()])
 }
 

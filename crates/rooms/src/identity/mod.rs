@@ -23,6 +23,7 @@ mod passkeys;
 mod policy;
 mod provider;
 mod report;
+mod reseal;
 mod resolve;
 mod role;
 mod rows;
@@ -94,6 +95,7 @@ pub use report::{
     AccountSummary, DOMAIN_SUFFIX, Domains, GetAccountSummary, GetCredentialReport, GetDefaultDomain,
     GetSecurityPractice, KeyFinding, ListKeyFindings, SecurityPractice, SetDefaultDomain, for_spreadsheets,
 };
+pub(crate) use reseal::reseal;
 pub use resolve::{ResolveEmployee, Resolved};
 pub use role::{
     CreateRole, CreateServiceLinkedRole, DeleteRole, GetRole, GetServiceLinkedRoleTemplate, ListRoles,

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
+use bailee_crypto::seal::SealingKey;
 use bailee_federation::oidc::{
     AuthorizationRequest, Client, Expect, Pending, TokenRequest, TokenResponse, TokenResponseError, discovery,
 };
-use bailee_store::Tx;
+use bailee_store::{TenantTx, Tx};
 use bailee_types::{Arn, OperatorId, SecretText, TenantId, Timestamp, UserName};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,7 +26,7 @@ use crate::{Failure, House, SignInProblem};
 /// How long somebody may take at the issuer.
 const TAKES_MS: i64 = 10 * 60_000;
 const LEEWAY_MS: i64 = 60_000;
-const SETTING: &str = "single-sign-on";
+pub(super) const SETTING: &str = "single-sign-on";
 /// Domains that one setting may name.
 const DOMAINS_MAX: usize = 20;
 
@@ -101,6 +102,23 @@ fn asked(tenant: &TenantId, action: &'static str, write: bool, detail: Value) ->
 
 fn secret_aad(tenant: &TenantId) -> Vec<u8> {
     bailee_crypto::seal::aad(&[b"bailee/sso-secret/v1", tenant.as_str().as_bytes()])
+}
+
+/// Seals the client secret under another key.
+pub(super) fn reseal(
+    tx: &mut TenantTx<'_, '_>,
+    tenant: &TenantId,
+    old: &SealingKey,
+    new: &SealingKey,
+) -> Result<(), Failure> {
+    let mut set: SingleSignOn = setting::load(tx, SETTING)?;
+    let Some(sealed) = &set.sealed_secret else { return Ok(()) };
+    let place = secret_aad(tenant);
+    let plain = URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|sealed| old.open(&place, &sealed).ok());
+    let damaged = || Failure::Damaged(format!("the client secret of tenant `{tenant}` does not open"));
+    let plain = plain.ok_or_else(damaged)?;
+    set.sealed_secret = Some(URL_SAFE_NO_PAD.encode(new.seal(&place, plain.expose())));
+    Ok(setting::store(tx, SETTING, &set)?)
 }
 
 impl Operation for SetSingleSignOn {

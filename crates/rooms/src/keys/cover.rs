@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bailee_crypto::seal::{SealingKey, aad};
-use bailee_types::{Arn, KeyId, SecretBytes, TenantId};
+use bailee_types::{Arn, BucketName, KeyId, ObjectVersionId, SecretBytes, TenantId};
 
 use super::cmk::{Context, KeyProblem};
 use crate::gate::{Intent, KeyRelease};
@@ -56,13 +56,16 @@ fn customer_aad(release: &KeyRelease<'_>) -> Vec<u8> {
 
 /// To what a ciphertext of KMS is bound. For a key service of the tenant's, to the object's name, too: it looks for which
 /// object somebody may open it.
-fn context(release: &KeyRelease<'_>, elsewhere: bool) -> Context {
+pub(super) fn context(
+    (tenant, bucket, version): (&TenantId, &BucketName, &ObjectVersionId),
+    elsewhere: Option<&Arn>,
+) -> Context {
     let mut out = Context::from([
-        ("acs:oss:bucket".to_owned(), Arn::bucket(release.tenant(), release.bucket()).to_string()),
-        ("acs:oss:version".to_owned(), release.version().to_string()),
+        ("acs:oss:bucket".to_owned(), Arn::bucket(tenant, bucket).to_string()),
+        ("acs:oss:version".to_owned(), version.to_string()),
     ]);
-    if elsewhere {
-        out.insert("acs:oss:object".to_owned(), release.intent().asked().resource.to_string());
+    if let Some(object) = elsewhere {
+        out.insert("acs:oss:object".to_owned(), object.to_string());
     }
     out
 }
@@ -80,11 +83,17 @@ impl House {
             Cover::Kms(key) => {
                 self.use_of_key(release.intent(), key, "kms:GenerateDataKey").await?;
                 let of = (release.tenant(), release.intent());
-                let context = context(release, self.lies_elsewhere(of.0, key).await?);
+                let context = self.context_of(release, key).await?;
                 self.cover_under(of, key, &wrapped, &context).await
             }
             Cover::Customer(customer) => Ok(customer.0.seal(&customer_aad(release), &wrapped)),
         }
+    }
+
+    async fn context_of(&self, release: &KeyRelease<'_>, key: &KeyId) -> Result<Context, Failure> {
+        let elsewhere = self.lies_elsewhere(release.tenant(), key).await?;
+        let place = (release.tenant(), release.bucket(), release.version());
+        Ok(context(place, elsewhere.then_some(&release.intent().asked().resource)))
     }
 
     /// Takes a cover off.
@@ -99,7 +108,7 @@ impl House {
             Cover::Kms(key) => {
                 self.use_of_key(release.intent(), key, "kms:Decrypt").await?;
                 let of = (release.tenant(), release.intent());
-                let context = context(release, self.lies_elsewhere(of.0, key).await?);
+                let context = self.context_of(release, key).await?;
                 self.uncover_under(of, key, covered, &context).await
             }
             Cover::Customer(customer) => customer

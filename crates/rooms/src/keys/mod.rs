@@ -10,6 +10,7 @@ pub mod cmk;
 mod cover;
 pub mod policy;
 mod root;
+mod rotate;
 mod rows;
 pub mod secret;
 
@@ -19,39 +20,65 @@ use std::sync::Arc;
 use bailee_crypto::envelope::DataKey;
 use bailee_crypto::root::RootKey;
 use bailee_crypto::seal::{SealingKey, aad};
-use bailee_store::Tx;
+use bailee_store::{TenantTx, Tx};
 use bailee_types::{BucketName, ObjectVersionId, SecretBytes, TenantId, Timestamp, random_bytes};
-use parking_lot::RwLock;
 
 pub use bailee_crypto::root::{Protection, Unlock};
 pub(crate) use cover::Cover;
 pub use cover::CustomerKey;
-pub use root::WriteRootKey;
+pub(crate) use root::load_root;
+pub use root::{RenewRootKey, WriteRootKey};
+pub use rotate::TenantKeyVersion;
+pub(crate) use rotate::{Resealed, Rewrapped, Waits, Wrapped, expect_version, reseal_keys, retire, settle};
 
+use crate::fresh::Fresh;
 use crate::gate::{KeyRelease, Principal};
 use crate::house::Counters;
 use crate::{Failure, House, Thing};
 
+/// What secrets of AccessKeys are sealed for.
+const CREDENTIALS: &str = "bailee/credentials/v1";
+
+/// A new version of a tenant's key seals only after so long (ms): until then every server has seen it and can open with it.
+const ACTIVE_AFTER_MS: i64 = 15_000;
+
 /// The root key and the tenant keys opened so far.
 pub struct Keys {
     root: SealingKey,
-    opened: RwLock<HashMap<(TenantId, i64), Arc<TenantKey>>>,
+    /// Keys that stayed what they were when the root key was renewed.
+    carried: HashMap<String, SealingKey>,
+    opened: Fresh<TenantId, Arc<TenantKey>>,
     kms: cmk::Opened,
 }
 
-/// One version of a tenant's key, opened. Wraps data keys, seals metadata and the trail's keys.
+/// A tenant's key, opened: one version seals, all that are there open. Wraps data keys, seals metadata and the trail's keys.
 pub struct TenantKey {
     tenant: TenantId,
-    version: i64,
+    seals: Version,
+    /// The others, the newest first.
+    opens: Vec<Version>,
+}
+
+/// One version of a tenant's key.
+struct Version {
+    number: i64,
     wrap: SealingKey,
     metadata: SealingKey,
     trail: SealingKey,
     kms: SealingKey,
 }
 
+/// For what a version seals.
+type Part = fn(&Version) -> &SealingKey;
+
 impl Keys {
     pub(crate) fn new(root: RootKey) -> Self {
-        Self { root: root.into_sealing_key(), opened: RwLock::default(), kms: cmk::Opened::default() }
+        Self {
+            root: root.into_sealing_key(),
+            carried: HashMap::new(),
+            opened: Fresh::default(),
+            kms: cmk::Opened::default(),
+        }
     }
 
     /// The root key, to be written under something.
@@ -66,12 +93,13 @@ impl Keys {
 
     /// Seals secrets of AccessKeys.
     pub(crate) fn credential_key(&self) -> SealingKey {
-        self.root.derive("bailee/credentials/v1", b"")
+        self.root.derive(CREDENTIALS, b"")
     }
 
-    /// The pepper of password hashes, and the key of pseudonyms: derived, never stored.
+    /// The pepper of password hashes, the key of pseudonyms and others: derived from the root key, or from the first one for
+    /// those on which stored values hang.
     pub(crate) fn derived(&self, purpose: &str) -> SealingKey {
-        self.root.derive(purpose, b"")
+        self.carried.get(purpose).cloned().unwrap_or_else(|| self.root.derive(purpose, b""))
     }
 
     pub(crate) fn create_tenant_key(
@@ -80,64 +108,82 @@ impl Keys {
         tenant: &TenantId,
         now: Timestamp,
     ) -> Result<Arc<TenantKey>, Failure> {
-        let version = 1;
-        let material = SecretBytes::new(random_bytes::<32>().to_vec());
-        let sealed = self.root.seal(&tenant_aad(tenant, version), material.expose());
-        rows::insert(&mut tx.tenant(tenant), version, &sealed, now)?;
-        self.remember(tenant, version, &material)
+        let row = self.insert_version(&mut tx.tenant(tenant), tenant, 1, now)?;
+        self.open(tenant, &[row], now)
     }
 
-    fn remember(
+    fn insert_version(
         &self,
+        tx: &mut TenantTx<'_, '_>,
         tenant: &TenantId,
-        version: i64,
-        material: &SecretBytes,
-    ) -> Result<Arc<TenantKey>, Failure> {
-        let base = SealingKey::from_bytes(material.expose())
-            .map_err(|_| Failure::Damaged(format!("the key of tenant `{tenant}` has a wrong length")))?;
-        let key = Arc::new(TenantKey {
-            tenant: tenant.clone(),
-            version,
-            wrap: base.derive("bailee/data-key-wrap/v1", tenant.as_str().as_bytes()),
-            metadata: base.derive("bailee/object-metadata/v1", tenant.as_str().as_bytes()),
-            trail: base.derive("bailee/trail/v1", tenant.as_str().as_bytes()),
-            kms: base.derive("bailee/kms/v1", tenant.as_str().as_bytes()),
-        });
-        self.opened.write().insert((tenant.clone(), version), Arc::clone(&key));
-        Ok(key)
+        number: i64,
+        now: Timestamp,
+    ) -> Result<rows::Row, Failure> {
+        let material = SecretBytes::new(random_bytes::<32>().to_vec());
+        let sealed = self.root.seal(&tenant_aad(tenant, number), material.expose());
+        rows::insert(tx, number, &sealed, now)?;
+        Ok(rows::Row { number, sealed, created_at: now, settled_at: None })
     }
 
-    fn open(&self, tenant: &TenantId, version: i64, sealed: &[u8]) -> Result<Arc<TenantKey>, Failure> {
-        let material = self.root.open(&tenant_aad(tenant, version), sealed).map_err(|_| {
-            Failure::Damaged(format!("the key of tenant `{tenant}`, version {version}, does not open"))
-        })?;
-        self.remember(tenant, version, &material)
+    /// Opens all versions of a tenant's key; they come the oldest first.
+    fn open(&self, tenant: &TenantId, rows: &[rows::Row], now: Timestamp) -> Result<Arc<TenantKey>, Failure> {
+        let mut opens = Vec::with_capacity(rows.len());
+        for row in rows.iter().rev() {
+            let material = self.root.open(&tenant_aad(tenant, row.number), &row.sealed).map_err(|_| {
+                Failure::Damaged(format!(
+                    "the key of tenant `{tenant}`, version {}, does not open",
+                    row.number
+                ))
+            })?;
+            let base = SealingKey::from_bytes(material.expose())
+                .map_err(|_| Failure::Damaged(format!("the key of tenant `{tenant}` has a wrong length")))?;
+            let derive = |purpose: &str| base.derive(purpose, tenant.as_str().as_bytes());
+            opens.push(Version {
+                number: row.number,
+                wrap: derive("bailee/data-key-wrap/v1"),
+                metadata: derive("bailee/object-metadata/v1"),
+                trail: derive("bailee/trail/v1"),
+                kms: derive("bailee/kms/v1"),
+            });
+        }
+        // The newest that every server knows; the first one needs no wait.
+        let seals = rows.iter().rev().position(|row| row.created_at.plus_ms(ACTIVE_AFTER_MS) <= now);
+        let place = seals.unwrap_or(opens.len().saturating_sub(1));
+        if opens.is_empty() {
+            return Err(Failure::not_found(Thing::Tenant, tenant));
+        }
+        let seals = opens.remove(place);
+        Ok(Arc::new(TenantKey { tenant: tenant.clone(), seals, opens }))
     }
 }
 
 impl House {
-    /// The newest key of a tenant.
+    /// The key of a tenant.
     pub(crate) async fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<TenantKey>, Failure> {
-        // There is one version until rotation comes with the keys issue; the row says which.
-        self.tenant_key_version(tenant, 1).await
+        let now = self.now();
+        let missing = match self.keys.opened.get(tenant, now) {
+            Ok(found) => return Ok(found),
+            Err(missing) => missing,
+        };
+        let id = tenant.clone();
+        let rows = self.db.read(move |tx| rows::all(&mut tx.tenant(&id)).map_err(Failure::from)).await?;
+        let key = self.keys.open(tenant, &rows, now)?;
+        self.keys.opened.put(&missing, tenant.clone(), Arc::clone(&key), now);
+        Ok(key)
     }
 
-    /// A given version of a tenant's key.
+    /// The key of a tenant, to open what was sealed under a version: looks again when it does not know that one yet.
     pub(crate) async fn tenant_key_version(
         &self,
         tenant: &TenantId,
         version: i64,
     ) -> Result<Arc<TenantKey>, Failure> {
-        if let Some(found) = self.keys.opened.read().get(&(tenant.clone(), version)) {
-            return Ok(Arc::clone(found));
+        let key = self.tenant_key(tenant).await?;
+        if key.has(version) {
+            return Ok(key);
         }
-        let id = tenant.clone();
-        let sealed = self
-            .db
-            .read(move |tx| rows::sealed(&mut tx.tenant(&id), version).map_err(Failure::from))
-            .await?
-            .ok_or_else(|| Failure::not_found(Thing::Tenant, tenant))?;
-        self.keys.open(tenant, version, &sealed)
+        self.keys.opened.forget(tenant);
+        self.tenant_key(tenant).await
     }
 
     pub(crate) fn tenant_key_blocking(
@@ -145,12 +191,15 @@ impl House {
         tx: &mut Tx<'_>,
         tenant: &TenantId,
     ) -> Result<Arc<TenantKey>, Failure> {
-        if let Some(found) = self.keys.opened.read().get(&(tenant.clone(), 1)) {
-            return Ok(Arc::clone(found));
-        }
-        let sealed = rows::sealed(&mut tx.tenant(tenant), 1)?
-            .ok_or_else(|| Failure::not_found(Thing::Tenant, tenant))?;
-        self.keys.open(tenant, 1, &sealed)
+        let now = self.now();
+        let missing = match self.keys.opened.get(tenant, now) {
+            Ok(found) => return Ok(found),
+            Err(missing) => missing,
+        };
+        let rows = rows::all(&mut tx.tenant(tenant))?;
+        let key = self.keys.open(tenant, &rows, now)?;
+        self.keys.opened.put(&missing, tenant.clone(), Arc::clone(&key), now);
+        Ok(key)
     }
 
     /// Makes a data key for the object version that `release` names, and its wrap for the row.
@@ -165,9 +214,10 @@ impl House {
         let key = self.tenant_key(release.tenant()).await?;
         let data_key = DataKey::random();
         let wrapped = key
+            .seals
             .wrap
             .seal(&data_aad(release.tenant(), release.bucket(), release.version()), data_key.expose());
-        Ok((data_key, key.version, self.put_cover(release, cover, wrapped).await?))
+        Ok((data_key, key.seals.number, self.put_cover(release, cover, wrapped).await?))
     }
 
     /// I4 once more, at the key: for somebody elsewhere it opens only what leaves under a transfer.
@@ -197,10 +247,10 @@ impl House {
         self.may_leave(release)?;
         let wrapped = self.take_cover(release, cover, wrapped).await?;
         let key = self.tenant_key_version(release.tenant(), key_version).await?;
+        let place = data_aad(release.tenant(), release.bucket(), release.version());
         let opened = key
-            .wrap
-            .open(&data_aad(release.tenant(), release.bucket(), release.version()), wrapped.expose())
-            .map_err(|_| Failure::Damaged("the data key of an object does not open".into()))?;
+            .open_part(|v| &v.wrap, &place, wrapped.expose())
+            .ok_or_else(|| Failure::Damaged("the data key of an object does not open".into()))?;
         Counters::add(&self.counters().key_releases, 1);
         release.count();
         DataKey::from_bytes(opened.expose())
@@ -240,6 +290,28 @@ fn setting_aad(name: &str) -> Vec<u8> {
 }
 
 impl TenantKey {
+    fn has(&self, version: i64) -> bool {
+        self.versions().any(|v| v.number == version)
+    }
+
+    fn versions(&self) -> impl Iterator<Item = &Version> {
+        std::iter::once(&self.seals).chain(&self.opens)
+    }
+
+    /// Opens with whichever version does: the one that seals, then the others.
+    fn open_part(&self, part: Part, aad: &[u8], sealed: &[u8]) -> Option<SecretBytes> {
+        self.versions().find_map(|v| part(v).open(aad, sealed).ok())
+    }
+
+    /// What was sealed under another version than the one that seals, sealed under it; nothing when it is so already.
+    fn reseal_part(&self, part: Part, aad: &[u8], sealed: &[u8]) -> Option<Result<Vec<u8>, NotOpened>> {
+        if part(&self.seals).open(aad, sealed).is_ok() {
+            return None;
+        }
+        let opened = self.opens.iter().find_map(|v| part(v).open(aad, sealed).ok());
+        Some(opened.map(|plain| part(&self.seals).seal(aad, plain.expose())).ok_or(NotOpened))
+    }
+
     /// Seals metadata of an object (ETag, content type, user metadata).
     pub(crate) fn seal_metadata(
         &self,
@@ -247,7 +319,19 @@ impl TenantKey {
         version: &ObjectVersionId,
         plain: &[u8],
     ) -> Vec<u8> {
-        self.metadata.seal(&data_aad(&self.tenant, bucket, version), plain)
+        self.seals.metadata.seal(&data_aad(&self.tenant, bucket, version), plain)
+    }
+
+    /// Metadata of an object, sealed anew when they lie under another version than the one that seals.
+    pub(crate) fn reseal_metadata(
+        &self,
+        bucket: &BucketName,
+        version: &ObjectVersionId,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let aad = data_aad(&self.tenant, bucket, version);
+        let done = self.reseal_part(|v| &v.metadata, &aad, sealed).transpose();
+        done.map_err(|NotOpened| metadata_damage(version))
     }
 
     /// Opens metadata of an object.
@@ -257,33 +341,42 @@ impl TenantKey {
         version: &ObjectVersionId,
         sealed: &[u8],
     ) -> Result<SecretBytes, Failure> {
-        self.metadata.open(&data_aad(&self.tenant, bucket, version), sealed).map_err(|_| {
-            Failure::Damaged(format!("the metadata of object version `{version}` does not open"))
-        })
+        let aad = data_aad(&self.tenant, bucket, version);
+        self.open_part(|v| &v.metadata, &aad, sealed).ok_or_else(|| metadata_damage(version))
     }
 
     /// Seals what belongs to the tenant's log.
     pub(crate) fn seal_trail(&self, purpose: &str, plain: &[u8]) -> Vec<u8> {
-        self.trail.seal(
-            &aad(&[b"bailee/trail-secret/v1", self.tenant.as_str().as_bytes(), purpose.as_bytes()]),
-            plain,
-        )
+        self.seals.trail.seal(&self.trail_aad(purpose), plain)
     }
 
     /// Opens what belongs to the tenant's log.
     pub(crate) fn open_trail(&self, purpose: &str, sealed: &[u8]) -> Result<SecretBytes, Failure> {
-        self.trail
-            .open(
-                &aad(&[b"bailee/trail-secret/v1", self.tenant.as_str().as_bytes(), purpose.as_bytes()]),
-                sealed,
-            )
-            .map_err(|_| {
-                Failure::Damaged(format!(
-                    "the {purpose} of the log of tenant `{}` does not open",
-                    self.tenant
-                ))
-            })
+        self.open_part(|v| &v.trail, &self.trail_aad(purpose), sealed)
+            .ok_or_else(|| self.trail_damage(purpose))
     }
+
+    /// Of what belongs to the tenant's log: sealed anew, when it lies under another version than the one that seals.
+    pub(crate) fn reseal_trail(&self, purpose: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        let done = self.reseal_part(|v| &v.trail, &self.trail_aad(purpose), sealed).transpose();
+        done.map_err(|NotOpened| self.trail_damage(purpose))
+    }
+
+    fn trail_aad(&self, purpose: &str) -> Vec<u8> {
+        aad(&[b"bailee/trail-secret/v1", self.tenant.as_str().as_bytes(), purpose.as_bytes()])
+    }
+
+    fn trail_damage(&self, purpose: &str) -> Failure {
+        Failure::Damaged(format!("the {purpose} of the log of tenant `{}` does not open", self.tenant))
+    }
+}
+
+/// No version of a tenant's key opens it.
+#[derive(Debug)]
+struct NotOpened;
+
+fn metadata_damage(version: &ObjectVersionId) -> Failure {
+    Failure::Damaged(format!("the metadata of object version `{version}` does not open"))
 }
 
 fn tenant_aad(tenant: &TenantId, version: i64) -> Vec<u8> {

@@ -72,7 +72,7 @@ pub use used::{CountByDay, Counted, KeyUses};
 pub use view::{Act, ActEnd, ActPage, Family};
 
 use crate::gate::RecordedAt;
-use crate::keys::TenantKey;
+use crate::keys::{Resealed, TenantKey};
 use crate::{Failure, House, Thing};
 
 /// What the trail keeps in memory.
@@ -119,6 +119,29 @@ pub(crate) fn create_log(
     };
     rows::insert_log(&mut tx.tenant(tenant), &row, now)?;
     Ok(())
+}
+
+/// Seals the secrets of a tenant's log and of its sinks anew, where they lie under an older version of the tenant's key; of the
+/// provider's also those of the head log.
+pub(crate) fn reseal(tx: &mut Tx<'_>, tenant: &TenantId, key: &TenantKey) -> Result<Resealed, Failure> {
+    let mut done = Resealed::default();
+    if *tenant == TenantId::provider() {
+        heads::reseal(tx, key, &mut done)?;
+    }
+    let mut tx = tx.tenant(tenant);
+    if let Some(row) = rows::log(&mut tx)? {
+        for (purpose, column, sealed) in [
+            ("signing seed", "sealed_signing_seed", &row.seed),
+            ("event key", "sealed_event_key", &row.event_key),
+            ("watch key", "sealed_watch_key", &row.watch_key),
+        ] {
+            if let Some(after) = key.reseal_trail(purpose, sealed)? {
+                done.note(rows::reseal_log(&mut tx, column, (sealed, &after))?);
+            }
+        }
+    }
+    deliver::reseal(&mut tx, key, &mut done)?;
+    Ok(done)
 }
 
 /// What a record will say, made before the transaction that writes it: as much of it as does not depend on its place.

@@ -76,6 +76,16 @@ pub(super) fn log(tx: &mut TenantTx<'_, '_>) -> Result<Option<LogRow>, StoreErro
     .transpose()
 }
 
+/// Gives a log other bytes for one of its secrets, if it still has those that were read.
+pub(super) fn reseal_log(
+    tx: &mut TenantTx<'_, '_>,
+    column: &'static str,
+    (before, after): (&[u8], &[u8]),
+) -> Result<bool, StoreError> {
+    let sql = format!("UPDATE trail_log SET {column} = $3 WHERE tenant_id = $1 AND {column} = $2");
+    Ok(tx.execute(&sql, &[before.into(), after.into()])? == 1)
+}
+
 pub(super) fn all(tx: &mut Tx<'_>) -> Result<Vec<TenantId>, StoreError> {
     tx.query("SELECT tenant_id FROM trail_log ORDER BY tenant_id", &[])?
         .iter()

@@ -13,6 +13,7 @@ use super::put::{Intake, Keep, raw, receive};
 use super::{Body, ObjectMeta, PutDone, object_asked, parts, quota, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
+use crate::keys::expect_version;
 use crate::{Failure, House};
 
 /// Bytes of an appendable object (OSS: 5 GiB), and appends of one (ours).
@@ -150,6 +151,7 @@ impl Operation for AppendObject {
             meta,
             modified_at: row.modified_at,
         };
+        let began = now;
         let committed = house
             .db
             .write(move |tx| {
@@ -160,6 +162,7 @@ impl Operation for AppendObject {
                 let now = rows::former(&mut tx, &bucket, &row.key)?;
                 match (&former, now) {
                     (None, None) => {
+                        expect_version(&mut tx, row.key_version, (began, row.modified_at))?;
                         rows::insert_part(&mut tx, &bucket, &version, &part)?;
                         rows::put_object(&mut tx, &bucket, &row, (None, there.versioning), &guard)?;
                     }

@@ -106,6 +106,11 @@ impl Operation for SetCustody {
     }
 }
 
+/// Whether any bucket of the tenant's lies in custody under a key.
+pub(crate) fn has_custody_under(tx: &mut TenantTx<'_, '_>, key: &KeyId) -> Result<bool, Failure> {
+    Ok(rows::buckets(tx)?.iter().any(|b| b.settings.custody.as_deref() == Some(key.as_str())))
+}
+
 impl Operation for GetCustody {
     type Output = Option<String>;
 

@@ -21,7 +21,7 @@ use super::retain::Guard;
 use super::{Upload, Which, bucket_asked, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
-use crate::keys::TenantKey;
+use crate::keys::{Resealed, TenantKey};
 use crate::{Failure, House, Thing};
 
 /// Versions, markers and uploads of one act.
@@ -369,6 +369,39 @@ impl Operation for GetDestruction {
             return Err(Failure::Conflict("only the tenant reads its certificates".into()));
         }
         certificate(house, &self.tenant, self.record).await
+    }
+}
+
+/// Certificates of one commit.
+const RESEAL: i64 = 20;
+
+/// Seals certificates anew, where they lie under an older version of the tenant's key.
+pub(super) async fn reseal(
+    house: &House,
+    tenant: &TenantId,
+    key: &Arc<TenantKey>,
+) -> Result<Resealed, Failure> {
+    let (mut all, mut after) = (Resealed::default(), -1);
+    loop {
+        let (of, key) = (tenant.clone(), Arc::clone(key));
+        let (done, last) = house
+            .db
+            .write(move |tx| {
+                let (mut tx, mut done) = (tx.tenant(&of), Resealed::default());
+                let batch = rows::sealed_destructions(&mut tx, after, RESEAL)?;
+                for (record, sealed) in &batch {
+                    if let Some(new) = key.reseal_trail(&purpose(*record as u64), sealed)? {
+                        done.note(rows::reseal_destruction(&mut tx, *record, (sealed, &new))?);
+                    }
+                }
+                Ok::<_, Failure>((done, batch.last().map(|(record, _)| *record)))
+            })
+            .await?;
+        all.add(done);
+        match last {
+            Some(record) => after = record,
+            None => return Ok(all),
+        }
     }
 }
 

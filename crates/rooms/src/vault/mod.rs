@@ -29,6 +29,7 @@ mod put;
 mod quota;
 mod replicate;
 mod retain;
+mod rewrap;
 mod rows;
 mod scrub;
 mod settings;
@@ -56,8 +57,8 @@ pub(crate) use clean::clean;
 pub use copy::CopyBody;
 pub use cors::{CorsRule, SetCors};
 pub use crossing::Carried;
-pub(crate) use custody::is_in_custody;
 pub use custody::{GetCustody, SetCustody};
+pub(crate) use custody::{has_custody_under, is_in_custody};
 pub use delete::DeleteObject;
 pub(crate) use destroy::certificate;
 pub use destroy::{DESTROY_MAX, DestroyObjects, Destroyed, Destruction, GetDestruction, ListDestructions};
@@ -78,6 +79,8 @@ pub use retain::{
     ChangeWorm, DefaultRetention, GetLock, Lock, LockMode, LockRules, LockWish, MayLock, Retention,
     SetLegalHold, SetLockRules, SetRetention, VersionOf, Worm, WormAct,
 };
+pub use rewrap::RewrapDone;
+pub(crate) use rewrap::{Rewrapping, under_version};
 pub use scrub::{Damage, Scrub, Scrubbed};
 pub use settings::{GetSettings, Setting, Settings};
 pub use tags::{BUCKET_TAGS_MAX, GetTags, MayTag, OBJECT_TAGS_MAX, SetTags, Tags, TagsOf, check_tags};

@@ -15,7 +15,7 @@ use super::version::{Versioning, shown_id};
 use super::{Body, BodyDigests, Bucket, INLINE_MAX, ObjectMeta, object_asked, quota, rows};
 use crate::gate::{Asked, Intent, Operation};
 use crate::house::Counters;
-use crate::keys::{CustomerKey, TenantKey};
+use crate::keys::{CustomerKey, TenantKey, expect_version};
 use crate::{Failure, House, Thing};
 
 /// The largest object of one PUT (both dialects: 5 GiB).
@@ -86,7 +86,8 @@ impl Operation for PutObject {
         self.meta.tier = there.tier_for(self.meta.tier);
         self.body = let_in(house, intent, self.body, (&there, len)).await?;
         let version = house.new_blob_id(&there.region)?;
-        let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
+        let began = house.now();
+        let release = intent.release(&self.bucket, &self.key, &version, began)?;
         let cover = decide(house, &self.tenant, &there, &mut self.meta, self.customer_key.as_ref()).await?;
         let (data_key, key_version, wrapped_key) = house.new_data_key(&release, &cover).await?;
         let suite = self.meta.encryption.as_ref().map_or(Suite::default(), Encryption::suite);
@@ -125,6 +126,7 @@ impl Operation for PutObject {
                 let mut tx = tx.tenant(&tenant);
                 let there = known(&mut tx, &bucket)?;
                 there.takes(&lies, under.as_ref())?;
+                expect_version(&mut tx, row.key_version, (began, now))?;
                 let former = condition.check(&mut tx, &opener, &bucket, &row.key)?;
                 let guard = there.guard(&opener, now);
                 rows::put_object(&mut tx, &bucket, &row, (former.as_ref(), there.versioning), &guard)?;

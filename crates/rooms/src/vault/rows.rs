@@ -1325,8 +1325,9 @@ pub(super) struct ScrubRow {
     /// The blob of a part of an upload under way.
     pub(super) part: Option<ObjectVersionId>,
     pub(super) size: u64,
-    wrapped_key: Vec<u8>,
-    sealed_meta: Vec<u8>,
+    pub(super) key_version: i64,
+    pub(super) wrapped_key: Vec<u8>,
+    pub(super) sealed_meta: Vec<u8>,
     pub(super) header: Vec<u8>,
     pub(super) inline: bool,
     pub(super) parts: u64,
@@ -1383,6 +1384,17 @@ pub(super) fn stored(tx: &mut Tx<'_>, only: &Only) -> Result<(u64, u64), StoreEr
     Ok((count, bytes))
 }
 
+/// How many versions there are.
+pub(super) fn stored_versions(tx: &mut Tx<'_>, only: &Only) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for table in [Stored::Current, Stored::Former] {
+        let (limits, values) = limited(only, "o");
+        let sql = format!("SELECT count(*) FROM {}{limits}", table.from());
+        count += tx.query_opt(&sql, &values)?.map_or(Ok(0), |r| r.uint(0))?;
+    }
+    Ok(count)
+}
+
 fn limited<'o>(only: &'o Only, owner: &str) -> (String, Vec<Value<'o>>) {
     let (mut sql, mut values) = (String::new(), Vec::new());
     for (column, value) in [
@@ -1411,14 +1423,14 @@ pub(super) fn to_scrub(
             "o.part_number",
             ", o.part_id",
             "u.version_id, o.part_id, o.size, u.wrapped_key, u.sealed_meta, o.header, \
-             CAST(0 AS BIGINT), CAST(0 AS BIGINT), o.sealed_crc, CAST(NULL AS BIGINT)",
+             CAST(0 AS BIGINT), CAST(0 AS BIGINT), o.sealed_crc, CAST(NULL AS BIGINT), u.key_version",
         ),
         _ => (
             "o",
             "o.place",
             "",
             "o.version_id, CAST(NULL AS TEXT), o.size, o.wrapped_key, o.sealed_meta, o.header, o.is_inline, o.parts, \
-             o.sealed_crc, o.row_crc",
+             o.sealed_crc, o.row_crc, o.key_version",
         ),
     };
     let order = format!("{owner}.tenant_id, {owner}.bucket, {owner}.object_key, {place}{part}");
@@ -1463,9 +1475,179 @@ pub(super) fn to_scrub(
                 parts: r.uint(11)?,
                 sealed_crc: r.opt_int(12)?,
                 row_crc: r.opt_int(13)?,
+                key_version: r.int(14)?,
             })
         })
         .collect()
+}
+
+/// Gives a version another wrap of the same data key and other bytes for the same metadata, if it still has those that were
+/// read.
+pub(super) fn replace_wrap(
+    tx: &mut TenantTx<'_, '_>,
+    row: &ScrubRow,
+    (wrapped, sealed, key_version): (&[u8], &[u8], i64),
+) -> Result<bool, StoreError> {
+    // A row from before checksums gets none: what is in it now was not looked at when it was written.
+    let crc = row.row_crc.map(|_| scrub::row_crc(row.size, wrapped, sealed, &row.header));
+    for table in ["object", "object_version"] {
+        let changed = tx.execute(
+            &format!(
+                "UPDATE {table} SET wrapped_key = $3, sealed_meta = $4, key_version = $5, row_crc = $6 \
+                 WHERE tenant_id = $1 AND version_id = $2 AND wrapped_key = $7 AND sealed_meta = $8"
+            ),
+            &[
+                row.version.as_str().into(),
+                wrapped.into(),
+                sealed.into(),
+                key_version.into(),
+                crc.into(),
+                (&row.wrapped_key).into(),
+                (&row.sealed_meta).into(),
+            ],
+        )?;
+        if changed == 1 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// An upload under way: bucket, key, id, and what is sealed.
+pub(super) struct SealedUpload {
+    pub(super) bucket: BucketName,
+    pub(super) key: ObjectKey,
+    pub(super) id: String,
+    pub(super) row: UploadRow,
+}
+
+/// Uploads under way after a place, in the order of bucket, key and id.
+pub(super) fn sealed_uploads(
+    tx: &mut TenantTx<'_, '_>,
+    (bucket, key, id): (&str, &str, &str),
+    limit: i64,
+) -> Result<Vec<SealedUpload>, StoreError> {
+    tx.query(
+        "SELECT bucket, object_key, upload_id, version_id, key_version, wrapped_key, sealed_meta FROM upload \
+         WHERE tenant_id = $1 AND (bucket, object_key, upload_id) > ($2, $3, $4) \
+         ORDER BY bucket, object_key, upload_id LIMIT $5",
+        &[bucket.into(), key.into(), id.into(), limit.into()],
+    )?
+    .iter()
+    .map(|r| {
+        Ok(SealedUpload {
+            bucket: r.parsed(0, BucketName::parse)?,
+            key: r.parsed(1, ObjectKey::parse)?,
+            id: r.text(2)?.to_owned(),
+            row: UploadRow {
+                version: r.parsed(3, ObjectVersionId::parse)?,
+                key_version: r.int(4)?,
+                wrapped_key: r.blob(5)?.to_vec(),
+                sealed_meta: r.blob(6)?.to_vec(),
+            },
+        })
+    })
+    .collect()
+}
+
+pub(super) fn replace_upload_wrap(
+    tx: &mut TenantTx<'_, '_>,
+    upload: &SealedUpload,
+    (wrapped, sealed, key_version): (&[u8], &[u8], i64),
+) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "UPDATE upload SET wrapped_key = $3, sealed_meta = $4, key_version = $5 \
+         WHERE tenant_id = $1 AND upload_id = $2 AND wrapped_key = $6 AND sealed_meta = $7",
+        &[
+            (&upload.id).into(),
+            wrapped.into(),
+            sealed.into(),
+            key_version.into(),
+            (&upload.row.wrapped_key).into(),
+            (&upload.row.sealed_meta).into(),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+/// The sealed digests of a part of an upload under way.
+pub(super) struct SealedPart {
+    pub(super) upload: String,
+    pub(super) number: i64,
+    pub(super) bucket: BucketName,
+    pub(super) id: ObjectVersionId,
+    pub(super) sealed: Vec<u8>,
+}
+
+/// Parts of uploads under way after a place (upload and number).
+pub(super) fn sealed_parts(
+    tx: &mut TenantTx<'_, '_>,
+    (upload, number): (&str, i64),
+    limit: i64,
+) -> Result<Vec<SealedPart>, StoreError> {
+    tx.query(
+        "SELECT o.upload_id, o.part_number, u.bucket, o.part_id, o.sealed_digests FROM upload_part o \
+         JOIN upload u ON u.tenant_id = o.tenant_id AND u.upload_id = o.upload_id \
+         WHERE o.tenant_id = $1 AND (o.upload_id, o.part_number) > ($2, $3) \
+         ORDER BY o.upload_id, o.part_number LIMIT $4",
+        &[upload.into(), number.into(), limit.into()],
+    )?
+    .iter()
+    .map(|r| {
+        Ok(SealedPart {
+            upload: r.text(0)?.to_owned(),
+            number: r.int(1)?,
+            bucket: r.parsed(2, BucketName::parse)?,
+            id: r.parsed(3, ObjectVersionId::parse)?,
+            sealed: r.blob(4)?.to_vec(),
+        })
+    })
+    .collect()
+}
+
+pub(super) fn reseal_part(
+    tx: &mut TenantTx<'_, '_>,
+    part: &ObjectVersionId,
+    (before, after): (&[u8], &[u8]),
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE upload_part SET sealed_digests = $4 \
+               WHERE tenant_id = $1 AND part_id = $2 AND sealed_digests = $3";
+    Ok(tx.execute(sql, &[part.as_str().into(), before.into(), after.into()])? == 1)
+}
+
+/// Certificates of destruction after one of them, sealed.
+pub(super) fn sealed_destructions(
+    tx: &mut TenantTx<'_, '_>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    tx.query(
+        "SELECT record_index, sealed FROM destruction WHERE tenant_id = $1 AND record_index > $2 \
+         ORDER BY record_index LIMIT $3",
+        &[after.into(), limit.into()],
+    )?
+    .iter()
+    .map(|r| Ok((r.int(0)?, r.blob(1)?.to_vec())))
+    .collect()
+}
+
+pub(super) fn reseal_destruction(
+    tx: &mut TenantTx<'_, '_>,
+    record: i64,
+    (before, after): (&[u8], &[u8]),
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE destruction SET sealed = $4 WHERE tenant_id = $1 AND record_index = $2 AND sealed = $3";
+    Ok(tx.execute(sql, &[record.into(), before.into(), after.into()])? == 1)
+}
+
+/// How many versions and uploads lie under a version of the tenant's key. Walks all of them: asked before one is destroyed.
+pub(super) fn under(tx: &mut TenantTx<'_, '_>, key_version: i64) -> Result<u64, StoreError> {
+    let mut all = 0;
+    for table in ["object", "object_version", "upload"] {
+        let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = $1 AND key_version = $2");
+        all += tx.query_opt(&sql, &[key_version.into()])?.map_or(Ok(0), |r| r.uint(0))?;
+    }
+    Ok(all)
 }
 
 /// The bytes of a small object.

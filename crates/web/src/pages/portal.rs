@@ -75,7 +75,7 @@ pub(super) async fn home(visit: Visit) -> Response {
                 ))
                 (promise(
                     t("Your data stays in its region.", "您的数据留在其所在地域。"),
-                    t("An operator in another jurisdiction is refused too: transfer approvals are planned, so there is none on file.", "其他法域的运维人员同样被拒绝：传输审批尚在计划中，目前没有任何审批。"),
+                    t("An operator in another jurisdiction is refused too, and no copy leaves, but under a transfer that you registered with its legal basis.", "其他法域的运维人员同样被拒绝，任何副本也不会离开，除非您登记了带有法律依据的传输。"),
                     &html! { p { (t("Region ", "地域 ")) code { (house.provider().region) } ", " (house.provider().jurisdiction) } },
                 ))
             } }

@@ -201,6 +201,7 @@ fn sign_in(problem: SignInProblem) -> &'static str {
 fn key(problem: &KeyProblem) -> String {
     match problem {
         KeyProblem::State(state) => format!("密钥状态为 {}", state.name()),
+        KeyProblem::Custody => "有存储桶由该密钥托管，没有它谁也无法读取其中内容；请先结束托管".to_owned(),
         KeyProblem::Protected => "密钥受删除保护；请先关闭保护".to_owned(),
         KeyProblem::Unsupported => "该密钥的规格或用途不支持此操作".to_owned(),
         KeyProblem::Origin => "此操作不适用于该来源的密钥".to_owned(),

@@ -146,3 +146,22 @@ pub(in crate::identity) fn note_use(
     )
     .map(drop)
 }
+
+/// Every AccessKey's sealed secret.
+pub(in crate::identity) fn every_secret(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(AccessKeyId, TenantId, Vec<u8>)>, StoreError> {
+    tx.query("SELECT access_key_id, tenant_id, sealed_secret FROM access_key", &[])?
+        .iter()
+        .map(|r| Ok((r.parsed(0, AccessKeyId::parse)?, r.parsed(1, TenantId::parse)?, r.blob(2)?.to_vec())))
+        .collect()
+}
+
+pub(in crate::identity) fn reseal(
+    tx: &mut Tx<'_>,
+    id: &AccessKeyId,
+    sealed: &[u8],
+) -> Result<(), StoreError> {
+    let sql = "UPDATE access_key SET sealed_secret = $2 WHERE access_key_id = $1";
+    tx.execute(sql, &[id.as_str().into(), sealed.into()]).map(drop)
+}

@@ -238,3 +238,22 @@ pub(in crate::identity) fn forget_holder(tx: &mut TenantTx<'_, '_>, holder: &str
     tx.execute("DELETE FROM passkey WHERE tenant_id = $1 AND holder = $2", &[holder.into()])?;
     tx.execute("DELETE FROM recovery_code WHERE tenant_id = $1 AND holder = $2", &[holder.into()]).map(drop)
 }
+
+/// Every device's sealed seed.
+pub(in crate::identity) fn every_seed(
+    tx: &mut Tx<'_>,
+) -> Result<Vec<(TenantId, String, Vec<u8>)>, StoreError> {
+    tx.query("SELECT tenant_id, device_name, sealed_seed FROM mfa_device", &[])?
+        .iter()
+        .map(|r| Ok((r.parsed(0, TenantId::parse)?, r.text(1)?.to_owned(), r.blob(2)?.to_vec())))
+        .collect()
+}
+
+pub(in crate::identity) fn reseal(
+    tx: &mut TenantTx<'_, '_>,
+    name: &str,
+    sealed: &[u8],
+) -> Result<(), StoreError> {
+    let sql = "UPDATE mfa_device SET sealed_seed = $3 WHERE tenant_id = $1 AND device_name = $2";
+    tx.execute(sql, &[name.into(), sealed.into()]).map(drop)
+}

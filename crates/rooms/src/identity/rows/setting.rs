@@ -1,6 +1,7 @@
 //! Rows of a tenant's settings.
 
-use bailee_store::{StoreError, TenantTx};
+use bailee_store::{StoreError, TenantTx, Tx};
+use bailee_types::TenantId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -57,4 +58,12 @@ pub(in crate::identity) fn set_account_alias(
     }
     tx.execute("UPDATE tenant SET account_alias = $2 WHERE tenant_id = $1", &[alias.into()])?;
     Ok(true)
+}
+
+/// Tenants that have a setting.
+pub(in crate::identity) fn with(tx: &mut Tx<'_>, name: &str) -> Result<Vec<TenantId>, StoreError> {
+    tx.query("SELECT tenant_id FROM tenant_setting WHERE name = $1", &[name.into()])?
+        .iter()
+        .map(|r| r.parsed(0, TenantId::parse))
+        .collect()
 }

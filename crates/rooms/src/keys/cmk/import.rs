@@ -3,16 +3,21 @@
 //! The token that goes out with the wrapping key holds its private half, sealed for this key: nothing is stored, and a
 //! token serves its own key only, until it is too old.
 
+use std::sync::Arc;
+
 use bailee_crypto::cmk::{Cmk, Spec, WrapAlgorithm};
-use bailee_crypto::seal::{SealingKey, aad};
+use bailee_crypto::seal::aad;
 use bailee_store::TenantTx;
 use bailee_types::{KeyId, SecretBytes, TenantId, Timestamp};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::manage::{WRITE, find, on_key};
+use super::opened::material_aad;
 use super::{Key, KeyAct, KeyCx, KeyOrigin, KeyProblem, KeyState, rows};
-use crate::Failure;
 use crate::gate::Class;
+use crate::keys::{Resealed, TenantKey};
+use crate::{Failure, House};
 
 const TOKEN_MS: i64 = 24 * 3_600_000;
 
@@ -162,13 +167,17 @@ impl KeyAct for ImportMaterial {
         if Some(material.expose().len()) != key.spec.import_len() {
             return Err(Failure::Key(KeyProblem::Material));
         }
-        let print = fingerprint(cx.tenant, &key, &material, opener.as_ref());
+        let (tenant, print) = (cx.tenant.clone(), opener.seal_print(cx.tenant, &key.id, &material));
         let (sealed, under) = cx.seal(&key, &key.primary, &material).await?;
         let until = self.until;
         cx.change(&self.key, move |tx, key, _| {
             expect_external(key)?;
             // A key is bound to its first material for ever: what was encrypted must open again.
-            if key.material_print.as_ref().is_some_and(|had| *had != print) {
+            if key
+                .material_print
+                .as_ref()
+                .is_some_and(|had| !opener.knows_print(had, &tenant, &key.id, &material))
+            {
                 return Err(Failure::Key(KeyProblem::Material));
             }
             key.material_print = Some(print);
@@ -182,16 +191,115 @@ impl KeyAct for ImportMaterial {
     }
 }
 
-/// Tells material apart and tells nothing about it.
-fn fingerprint(
+/// What a fingerprint of material begins with that is sealed under the tenant's key. One from before those keys had
+/// versions is a MAC under the first.
+const SEALED_PRINT: &str = "sealed:";
+
+fn print_parts<'p>(tenant: &'p TenantId, key: &'p KeyId, material: &'p SecretBytes) -> [&'p [u8]; 4] {
+    [b"bailee/cmk-print/v1", tenant.as_str().as_bytes(), key.as_str().as_bytes(), material.expose()]
+}
+
+fn print_aad(tenant: &TenantId, key: &KeyId) -> Vec<u8> {
+    aad(&[b"bailee/cmk-sealed-print/v1", tenant.as_str().as_bytes(), key.as_str().as_bytes()])
+}
+
+/// Fingerprints tell material apart, and tell nobody without the tenant's key anything about it.
+impl TenantKey {
+    pub(super) fn seal_print(&self, tenant: &TenantId, key: &KeyId, material: &SecretBytes) -> String {
+        let print = Sha256::digest(aad(&print_parts(tenant, key, material)));
+        format!("{SEALED_PRINT}{}", hex::encode(self.seal_cmk(&print_aad(tenant, key), &print)))
+    }
+
+    fn knows_print(&self, had: &str, tenant: &TenantId, key: &KeyId, material: &SecretBytes) -> bool {
+        let parts = print_parts(tenant, key, material);
+        let Some(sealed) = had.strip_prefix(SEALED_PRINT) else {
+            return self.versions().any(|v| had == hex::encode(v.kms.mac(&parts)));
+        };
+        let opened = hex::decode(sealed).ok().and_then(|s| self.open_cmk(&print_aad(tenant, key), &s).ok());
+        opened.is_some_and(|print| print.expose() == Sha256::digest(aad(&parts)).as_slice())
+    }
+
+    /// A fingerprint sealed anew when it lies under another version than the one that seals; `Err` when it is an old one, and
+    /// its material is not there to make another.
+    pub(super) fn reseal_print(
+        &self,
+        tenant: &TenantId,
+        key: &KeyId,
+        had: &str,
+        material: Option<&SecretBytes>,
+    ) -> Result<Option<String>, NoMaterial> {
+        if let Some(sealed) = had.strip_prefix(SEALED_PRINT).and_then(|s| hex::decode(s).ok()) {
+            let done = self.reseal_cmk(&print_aad(tenant, key), &sealed).map_err(|_| NoMaterial)?;
+            return Ok(done.map(|s| format!("{SEALED_PRINT}{}", hex::encode(s))));
+        }
+        let material = material.ok_or(NoMaterial)?;
+        Ok(Some(self.seal_print(tenant, key, material)))
+    }
+}
+
+/// The material behind an old fingerprint is not there.
+#[derive(Debug)]
+pub(super) struct NoMaterial;
+
+/// Keys of one commit.
+const COMMIT: u64 = 50;
+
+/// Seals a tenant's keys and key services anew, where they lie under an older version of the tenant's key.
+pub(in crate::keys) async fn reseal(
+    house: &House,
     tenant: &TenantId,
+    opener: &Arc<TenantKey>,
+) -> Result<Resealed, Failure> {
+    let (mut all, mut skip) = (Resealed::default(), 0);
+    loop {
+        let (of, opener) = (tenant.clone(), Arc::clone(opener));
+        let (done, keys) = house
+            .db
+            .write(move |tx| {
+                let (mut tx, mut done) = (tx.tenant(&of), Resealed::default());
+                if skip == 0 {
+                    super::store::reseal(&mut tx, &of, &opener, &mut done)?;
+                }
+                let (keys, _) = rows::list(&mut tx, (&[], &[]), (skip, COMMIT))?;
+                for key in &keys {
+                    reseal_key(&mut tx, &of, &opener, key, &mut done)?;
+                }
+                Ok::<_, Failure>((done, keys.len() as u64))
+            })
+            .await?;
+        all.add(done);
+        skip += keys;
+        if keys < COMMIT {
+            return Ok(all);
+        }
+    }
+}
+
+fn reseal_key(
+    tx: &mut TenantTx<'_, '_>,
+    tenant: &TenantId,
+    opener: &TenantKey,
     key: &Key,
-    material: &SecretBytes,
-    opener: &crate::keys::TenantKey,
-) -> String {
-    let parts =
-        [b"bailee/cmk-print/v1", tenant.as_str().as_bytes(), key.id.as_str().as_bytes(), material.expose()];
-    hex::encode(SealingKey::mac(&opener.kms, &parts))
+    done: &mut Resealed,
+) -> Result<(), Failure> {
+    let mut first = None;
+    for (version, _, sealed, _) in rows::versions(tx, &key.id)? {
+        let Some(sealed) = sealed else { continue };
+        let place = material_aad(tenant, key, &version);
+        if let Some(after) = opener.reseal_cmk(&place, &sealed)? {
+            done.note(rows::reseal_material(tx, &key.id, &version, (&sealed, &after, opener.version()))?);
+        }
+        if key.material_print.is_some() {
+            first = Some(opener.open_cmk(&place, &sealed)?);
+        }
+    }
+    let Some(had) = &key.material_print else { return Ok(()) };
+    match opener.reseal_print(tenant, &key.id, had, first.as_ref()) {
+        Ok(None) => {}
+        Ok(Some(after)) => done.note(rows::reseal_print(tx, &key.id, (had, &after))?),
+        Err(NoMaterial) => done.waiting += 1,
+    }
+    Ok(())
 }
 
 impl KeyAct for DeleteMaterial {

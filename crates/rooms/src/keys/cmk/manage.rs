@@ -15,7 +15,7 @@ use super::{
 };
 use crate::gate::Class;
 use crate::keys::policy::{self, Guarded};
-use crate::vault::check_tags;
+use crate::vault::{check_tags, has_custody_under};
 use crate::{Failure, Thing};
 
 pub(super) const READ: Class = Class::Management { write: false };
@@ -474,12 +474,15 @@ impl KeyAct for ScheduleDeletion {
         if !(7..=366).contains(&self.days) {
             return Err(Failure::invalid("PendingWindowInDays", "must be from 7 to 366"));
         }
-        cx.change(&self.key, move |_, key, now| {
+        cx.change(&self.key, move |tx, key, now| {
             if key.state == KeyState::PendingDeletion {
                 return Err(Failure::Key(KeyProblem::State(key.state)));
             }
             if key.protected.is_some() {
                 return Err(Failure::Key(KeyProblem::Protected));
+            }
+            if has_custody_under(tx, &key.id)? {
+                return Err(Failure::Key(KeyProblem::Custody));
             }
             let at = after(now, self.days * DAY_S);
             key.state = KeyState::PendingDeletion;

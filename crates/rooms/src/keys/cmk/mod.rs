@@ -25,6 +25,7 @@ use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::{Failure, House, Thing};
 
 pub use bailee_crypto::cmk::{MacAlgorithm, PublicKey, SignAlgorithm, Spec, Usage, WrapAlgorithm};
+pub(super) use import::reseal;
 pub use import::{DeleteMaterial, ImportMaterial, ImportParameters, PrepareImport};
 pub(crate) use keeper::{destroy_all, keep};
 pub use manage::{
@@ -157,6 +158,11 @@ pub enum KeyProblem {
     /// It is protected from deletion.
     #[error("the key is protected from deletion; take the protection off first")]
     Protected,
+    /// A bucket is in its custody.
+    #[error(
+        "a bucket lies in custody under the key, and without it nobody could read what is there; end the custody first"
+    )]
+    Custody,
     /// Its spec or usage does not offer that.
     #[error("the key's spec or usage does not offer this")]
     Unsupported,

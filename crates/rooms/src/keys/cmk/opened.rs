@@ -224,16 +224,24 @@ impl House {
 
 impl TenantKey {
     pub(in crate::keys) fn seal_cmk(&self, aad: &[u8], material: &[u8]) -> Vec<u8> {
-        self.kms.seal(aad, material)
+        self.seals.kms.seal(aad, material)
     }
 
     pub(in crate::keys) fn open_cmk(&self, aad: &[u8], sealed: &[u8]) -> Result<SecretBytes, Failure> {
-        self.kms.open(aad, sealed).map_err(|_| {
-            Failure::Damaged(format!("the material of a key of tenant `{}` does not open", self.tenant))
-        })
+        self.open_part(|v| &v.kms, aad, sealed).ok_or_else(|| self.cmk_damage())
     }
 
-    pub(in crate::keys) fn version(&self) -> i64 {
-        self.version
+    /// Sealed anew, when it lies under another version than the one that seals.
+    pub(in crate::keys) fn reseal_cmk(&self, aad: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        self.reseal_part(|v| &v.kms, aad, sealed).transpose().map_err(|_| self.cmk_damage())
+    }
+
+    fn cmk_damage(&self) -> Failure {
+        Failure::Damaged(format!("the material of a key of tenant `{}` does not open", self.tenant))
+    }
+
+    /// The version that seals.
+    pub(crate) fn version(&self) -> i64 {
+        self.seals.number
     }
 }

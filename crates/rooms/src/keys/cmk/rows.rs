@@ -277,6 +277,50 @@ pub(super) fn versions(tx: &mut TenantTx<'_, '_>, id: &KeyId) -> Result<Vec<Vers
     .collect()
 }
 
+/// Gives a version of a key other bytes for the same material, if it still has those that were read.
+pub(super) fn reseal_material(
+    tx: &mut TenantTx<'_, '_>,
+    id: &KeyId,
+    version: &KeyVersionId,
+    (before, after, under): (&[u8], &[u8], i64),
+) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "UPDATE cmk_version SET sealed_material = $5, tenant_key_version = $6 \
+         WHERE tenant_id = $1 AND key_id = $2 AND version_id = $3 AND sealed_material = $4",
+        &[id.as_str().into(), version.as_str().into(), before.into(), after.into(), under.into()],
+    )?;
+    // Whoever holds the key opened reads it again.
+    let sql = "UPDATE cmk SET revision = revision + 1 WHERE tenant_id = $1 AND key_id = $2";
+    tx.execute(sql, &[id.as_str().into()])?;
+    Ok(changed == 1)
+}
+
+pub(super) fn reseal_print(
+    tx: &mut TenantTx<'_, '_>,
+    id: &KeyId,
+    (before, after): (&str, &str),
+) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "UPDATE cmk SET material_print = $4, revision = revision + 1 \
+         WHERE tenant_id = $1 AND key_id = $2 AND material_print = $3",
+        &[id.as_str().into(), before.into(), after.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+pub(super) fn reseal_store(
+    tx: &mut TenantTx<'_, '_>,
+    id: &str,
+    (before, after, under): (&[u8], &[u8], i64),
+) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "UPDATE key_store SET sealed_secret = $4, tenant_key_version = $5 \
+         WHERE tenant_id = $1 AND store_id = $2 AND sealed_secret = $3",
+        &[id.into(), before.into(), after.into(), under.into()],
+    )?;
+    Ok(changed == 1)
+}
+
 /// Destroys a key: material first, then all that names it.
 pub(super) fn destroy(tx: &mut TenantTx<'_, '_>, id: &KeyId) -> Result<(), StoreError> {
     for sql in [

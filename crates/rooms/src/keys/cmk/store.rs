@@ -20,6 +20,7 @@ use super::manage::{READ, WRITE};
 use super::opened::OpenKey;
 use super::{Context, KeyAct, KeyCx, KeyProblem, rows};
 use crate::gate::{Class, Intent};
+use crate::keys::{Resealed, TenantKey};
 use crate::outside::{
     ExternalAnswer, ExternalAsk, ExternalCipher, ExternalFor, ExternalNo, KeyService, ShownEvidence,
 };
@@ -195,6 +196,21 @@ fn failed(no: &ExternalNo) -> Failure {
         },
     };
     Failure::Key(KeyProblem::Store(problem))
+}
+
+/// Seals what opens key services anew, where it lies under an older version of the tenant's key.
+pub(super) fn reseal(
+    tx: &mut TenantTx<'_, '_>,
+    tenant: &TenantId,
+    opener: &TenantKey,
+    done: &mut Resealed,
+) -> Result<(), Failure> {
+    for store in rows::stores(tx)? {
+        if let Some(after) = opener.reseal_cmk(&secret_aad(tenant, &store.id), &store.sealed_secret)? {
+            done.note(rows::reseal_store(tx, &store.id, (&store.sealed_secret, &after, opener.version()))?);
+        }
+    }
+    Ok(())
 }
 
 impl House {

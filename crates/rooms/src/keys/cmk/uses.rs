@@ -686,6 +686,18 @@ impl House {
         KeyCx { house: self, tenant, intent }.uncover(key, covered, context).await
     }
 
+    /// Whether a cover was made with the newest version of its key.
+    pub(in crate::keys) async fn cover_is_newest(
+        &self,
+        tenant: &TenantId,
+        key: &KeyId,
+        covered: &[u8],
+    ) -> Result<bool, Failure> {
+        let damaged = |_| Failure::Damaged("the data key of an object does not open".into());
+        let blob = Ciphertext::read(covered).map_err(damaged)?;
+        Ok(blob.version == self.open_key(tenant, key).await?.key.primary)
+    }
+
     /// Whether a key lies in a key store of the tenant's.
     pub(crate) async fn lies_elsewhere(&self, tenant: &TenantId, key: &KeyId) -> Result<bool, Failure> {
         Ok(self.open_key(tenant, key).await?.key.lies_at.is_some())

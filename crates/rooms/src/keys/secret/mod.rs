@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::cmk::{Context, KeyAct, KeyCx, KeyProblem, KeyState, Paged};
 use super::policy::{self, Guarded};
+use super::{Resealed, TenantKey};
 use crate::gate::Class;
 use crate::vault::check_tags;
 use crate::{Failure, House, Thing};
@@ -245,6 +246,45 @@ impl KeyCx<'_> {
             }
         }
     }
+}
+
+/// Values of one commit.
+const RESEAL: u64 = 200;
+
+/// Seals values that lie under the tenant's own key anew, where it is an older version of it.
+pub(super) async fn reseal(
+    house: &House,
+    tenant: &TenantId,
+    opener: &Arc<TenantKey>,
+) -> Result<Resealed, Failure> {
+    let mut all = Resealed::default();
+    for table in rows::SEALED {
+        let mut after = (String::new(), String::new());
+        loop {
+            let (of, opener, from) = (tenant.clone(), Arc::clone(opener), after.clone());
+            let (done, last) = house
+                .db
+                .write(move |tx| {
+                    let (mut tx, mut done) = (tx.tenant(&of), Resealed::default());
+                    let batch = rows::own_values(&mut tx, table, (&from.0, &from.1), RESEAL)?;
+                    for (name, version, sealed) in &batch {
+                        let parsed = SecretName(name.clone());
+                        if let Some(new) = opener.reseal_cmk(&value_aad(&of, &parsed, version), sealed)? {
+                            let bytes = (sealed.as_slice(), new.as_slice(), opener.version());
+                            done.note(rows::reseal(&mut tx, table, (name, version), bytes)?);
+                        }
+                    }
+                    Ok::<_, Failure>((done, batch.into_iter().last()))
+                })
+                .await?;
+            all.add(done);
+            match last {
+                Some((name, version, _)) => after = (name, version),
+                None => break,
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Puts a version under stages: each leaves the version that had it; what was current becomes the previous.

@@ -214,6 +214,42 @@ pub(super) fn delete_version(
     .map(drop)
 }
 
+/// Where values lie: of versions, and of those that a rotation makes.
+pub(super) const SEALED: [&str; 2] = ["secret_version", "secret_rotation"];
+
+/// Values there that lie under the tenant's own key, after a place: the secret's name, the version's id, the sealed value.
+pub(super) fn own_values(
+    tx: &mut TenantTx<'_, '_>,
+    table: &'static str,
+    (name, version): (&str, &str),
+    limit: u64,
+) -> Result<Vec<(String, String, Vec<u8>)>, StoreError> {
+    let sql = format!(
+        "SELECT name, version_id, sealed FROM {table} WHERE tenant_id = $1 AND key_version IS NULL \
+         AND sealed IS NOT NULL AND (name, version_id) > ($2, $3) ORDER BY name, version_id LIMIT $4"
+    );
+    tx.query(&sql, &[name.into(), version.into(), (limit as i64).into()])?
+        .iter()
+        .map(|r| Ok((r.text(0)?.to_owned(), r.text(1)?.to_owned(), r.blob(2)?.to_vec())))
+        .collect()
+}
+
+/// Gives a version other bytes for the same value, if it still has those that were read.
+pub(super) fn reseal(
+    tx: &mut TenantTx<'_, '_>,
+    table: &'static str,
+    (name, version): (&str, &str),
+    (before, after, under): (&[u8], &[u8], i64),
+) -> Result<bool, StoreError> {
+    let sql = format!(
+        "UPDATE {table} SET sealed = $5, tenant_key_version = $6 \
+         WHERE tenant_id = $1 AND name = $2 AND version_id = $3 AND sealed = $4"
+    );
+    let changed =
+        tx.execute(&sql, &[name.into(), version.into(), before.into(), after.into(), under.into()])?;
+    Ok(changed == 1)
+}
+
 /// Destroys a secret: its values first.
 pub(super) fn destroy(tx: &mut TenantTx<'_, '_>, name: &SecretName) -> Result<(), StoreError> {
     for sql in [

@@ -23,6 +23,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub use shapes::{CLOUDEVENTS_VERSION, OCSF_VERSION, cloud_event, ocsf};
+pub(super) use sinks::reseal;
 pub use sinks::{
     CreateSink, DeleteSink, ListSinks, Made, ReplayFrom, ReplaySink, SINKS_MAX, Sink, SinkFormat, SinkKind,
     TestSink,

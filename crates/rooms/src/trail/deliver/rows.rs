@@ -202,3 +202,14 @@ pub(super) fn replay(tx: &mut TenantTx<'_, '_>, name: &str, from: u64) -> Result
     )?;
     Ok(changed == 1)
 }
+
+/// Gives a sink other bytes for its secret, if it still has those that were read.
+pub(super) fn reseal(
+    tx: &mut TenantTx<'_, '_>,
+    name: &str,
+    (before, after): (&[u8], &[u8]),
+) -> Result<bool, StoreError> {
+    let sql =
+        "UPDATE trail_sink SET sealed_secret = $4 WHERE tenant_id = $1 AND name = $2 AND sealed_secret = $3";
+    Ok(tx.execute(sql, &[name.into(), before.into(), after.into()])? == 1)
+}

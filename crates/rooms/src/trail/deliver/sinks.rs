@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bailee_proof::record::Entry;
+use bailee_store::TenantTx;
 use bailee_types::{SecretText, TenantId, Timestamp, random_text};
 use serde_json::{Map, Value, json};
 
@@ -11,6 +12,7 @@ use super::super::rows as records;
 use super::{push, rows, short};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation};
+use crate::keys::{Resealed, TenantKey};
 use crate::trail::{Act, Family};
 use crate::{Failure, House, Thing};
 
@@ -392,4 +394,18 @@ impl Operation for TestSink {
             .await
             .map_err(|why| Failure::Conflict(format!("`{}` did not take it: {}", self.name, short(&why))))
     }
+}
+
+/// Seals secrets of sinks anew, where they lie under an older version of the tenant's key.
+pub(in crate::trail) fn reseal(
+    tx: &mut TenantTx<'_, '_>,
+    key: &TenantKey,
+    done: &mut Resealed,
+) -> Result<(), Failure> {
+    for sink in rows::sinks(tx)? {
+        if let Some(after) = key.reseal_trail(&purpose(&sink.name), &sink.sealed_secret)? {
+            done.note(rows::reseal(tx, &sink.name, (&sink.sealed_secret, &after))?);
+        }
+    }
+    Ok(())
 }

@@ -34,6 +34,7 @@ use tokio::sync::Notify;
 use super::{LogKeys, tree};
 use crate::consent::parameters;
 use crate::house::Counters;
+use crate::keys::{Resealed, TenantKey};
 use crate::{Failure, House};
 
 pub(super) use rotate::key_chain;
@@ -81,19 +82,22 @@ pub(crate) struct HeadLog {
     second: Signer,
 }
 
+const SEED: &str = "head log seed";
+const SECOND_SEED: &str = "head log second seed";
+
 /// Makes the head log, once in the life of a house, and reads its key.
 pub(crate) fn open_head_log(house: &Arc<House>) -> Result<(), Failure> {
     let inner = Arc::clone(house);
     let log = house.db.write_blocking(move |tx| {
         let key = inner.tenant_key_blocking(tx, &TenantId::provider())?;
         if let Some(row) = rows::head_log(tx)? {
-            let seed = super::exact(&key.open_trail("head log seed", &row.seed)?)?;
+            let seed = super::exact(&key.open_trail(SEED, &row.seed)?)?;
             let signer =
                 Signer::from_seed(&row.origin, &seed).map_err(|e| Failure::Damaged(e.to_string()))?;
             if signer.verifier().to_string() != row.vkey {
                 return Err(Failure::Damaged("the head log names another key than it signs with".into()));
             }
-            let second = super::exact(&key.open_trail("head log second seed", &row.second)?)?;
+            let second = super::exact(&key.open_trail(SECOND_SEED, &row.second)?)?;
             let second = Signer::mldsa44_from_seed(&row.origin, &second)
                 .map_err(|e| Failure::Damaged(e.to_string()))?;
             return Ok(HeadLog { origin: row.origin, signer, second });
@@ -105,15 +109,28 @@ pub(crate) fn open_head_log(house: &Arc<House>) -> Result<(), Failure> {
         let second =
             Signer::mldsa44_from_seed(&origin, &second_seed).map_err(|e| Failure::Bug(e.to_string()))?;
         let row = rows::HeadLogRow {
-            second: key.seal_trail("head log second seed", &second_seed),
+            second: key.seal_trail(SECOND_SEED, &second_seed),
             origin: origin.clone(),
             vkey: signer.verifier().to_string(),
-            seed: key.seal_trail("head log seed", &seed),
+            seed: key.seal_trail(SEED, &seed),
         };
         rows::insert_head_log(tx, &row, &Frontier::new().to_bytes(), inner.now())?;
         Ok(HeadLog { origin, signer, second })
     })?;
     *house.trail.heads.log.write() = Some(Arc::new(log));
+    Ok(())
+}
+
+/// Seals the head log's seeds anew, where they lie under an older version of the provider's key.
+pub(super) fn reseal(tx: &mut Tx<'_>, key: &TenantKey, done: &mut Resealed) -> Result<(), Failure> {
+    let Some(row) = rows::head_log(tx)? else { return Ok(()) };
+    for (purpose, column, sealed) in
+        [(SEED, "sealed_signing_seed", &row.seed), (SECOND_SEED, "sealed_second_seed", &row.second)]
+    {
+        if let Some(after) = key.reseal_trail(purpose, sealed)? {
+            done.note(rows::reseal_head_log(tx, column, (sealed, &after))?);
+        }
+    }
     Ok(())
 }
 

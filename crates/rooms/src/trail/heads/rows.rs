@@ -52,6 +52,16 @@ pub(super) fn head_log(tx: &mut Tx<'_>) -> Result<Option<HeadLogRow>, StoreError
     .transpose()
 }
 
+/// Gives the head log other bytes for one of its seeds, if it still has those that were read.
+pub(super) fn reseal_head_log(
+    tx: &mut Tx<'_>,
+    column: &'static str,
+    (before, after): (&[u8], &[u8]),
+) -> Result<bool, StoreError> {
+    let sql = format!("UPDATE head_log SET {column} = $2 WHERE one = 1 AND {column} = $1");
+    Ok(tx.execute(&sql, &[before.into(), after.into()])? == 1)
+}
+
 pub(super) fn insert_head_log(
     tx: &mut Tx<'_>,
     row: &HeadLogRow,

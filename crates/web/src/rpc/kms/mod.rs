@@ -146,6 +146,7 @@ impl Kms<'_> {
                     KeyProblem::Unsupported | KeyProblem::SecretType(_) => (400, "UnsupportedOperation"),
                     // Ours: the original's code for it is not documented.
                     KeyProblem::Rotating => (409, "Rejected.SecretRotating"),
+                    KeyProblem::Custody => (409, "Rejected.KeyInUse"),
                     KeyProblem::Origin => (400, "Unsupported.Origin"),
                     KeyProblem::Material => (400, "InvalidKeyMaterial"),
                     KeyProblem::Token => (400, "InvalidImportToken"),
