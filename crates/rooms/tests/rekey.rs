@@ -232,6 +232,7 @@ fn everything_opens_before_between_and_after_and_an_old_version_goes_when_nothin
             },
             description: String::new(),
             key: None,
+            of_user: None,
             config: String::new(),
             tags: BTreeMap::new(),
             policy: None,
