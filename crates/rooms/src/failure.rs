@@ -301,6 +301,9 @@ pub enum Failure {
     /// The body ended early, was too long, or its checksum differs; nothing was stored.
     #[error("{0}")]
     Body(String),
+    /// What is claimed of the checksum of an object of parts does not fit.
+    #[error("{0}")]
+    Checksum(crate::vault::ChecksumProblem),
     /// A request was sent twice.
     #[error("the signature nonce was used before")]
     Replayed,
@@ -357,7 +360,7 @@ impl Failure {
             Self::Quota { .. } => "QuotaExceeded",
             Self::Append(_) => "Conflict",
             Self::Precondition(_) => "PreconditionFailed",
-            Self::Body(_) => "BadBody",
+            Self::Body(_) | Self::Checksum(_) => "BadBody",
             Self::Replayed => "SignatureNonceUsed",
             Self::SignIn(_) => "SignInFailed",
             Self::WrongCode => "CheckAuthenticationCodeFail",

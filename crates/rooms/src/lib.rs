@@ -58,5 +58,6 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "secret_rotation",
         sql: include_str!("migrations/0032_secret_rotation.sql"),
     },
+    Migration { number: 33, name: "checksums", sql: include_str!("migrations/0033_checksums.sql") },
     Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
 ];

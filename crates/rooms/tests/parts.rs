@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bailee_rooms::consent::Decision;
 use bailee_rooms::vault::{
     AbortUpload, AppendObject, Choice, CompleteUpload, CopyBody, CreateUpload, DeleteObject, GetObject,
-    ListUploads, ObjectMeta, PARTS_MAX, PutObject, PutPart, Scrub, WholeBody,
+    ListUploads, ObjectMeta, PARTS_MAX, PutObject, PutPart, Scrub, WholeBody, WholeClaim,
 };
 use bailee_rooms::{Failure, Thing};
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
@@ -47,7 +47,7 @@ fn whole(acme: &TestTenant, name: &str, upload: &str) -> CompleteUpload {
         upload: upload.into(),
         parts: None,
         part_min: 0,
-        size: None,
+        claim: WholeClaim::default(),
         must_be_new: false,
         must_have_md5: None,
     }

@@ -25,7 +25,7 @@ use bailee_rooms::trail::{ActFilter, EraseEvents, ListActs};
 use bailee_rooms::vault::{
     CompleteUpload, CreateUpload, DeleteObject, DeleteVersion, DestroyObjects, GetDestruction, GetTags,
     ListDestructions, ListObjects, ListParts, ListUploads, ListVersions, ObjectMeta, PutPart, SetTags,
-    SetVersioning, Tags, TagsOf, Versioning, Which, WholeBody,
+    SetVersioning, Tags, TagsOf, Versioning, Which, WholeBody, WholeClaim,
 };
 use bailee_testkit::{Engine, TestHouse, TestTenant, bucket, key, runtime};
 use bailee_types::{Arn, GroupName, PolicyName, SecretBytes, UserName};
@@ -387,7 +387,7 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
         upload,
         parts: None,
         part_min: 0,
-        size: None,
+        claim: WholeClaim::default(),
         must_be_new: false,
         must_have_md5: None,
     };

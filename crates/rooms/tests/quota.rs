@@ -7,7 +7,7 @@ use bailee_rooms::gate::Caller;
 use bailee_rooms::vault::{
     AbortUpload, CompleteUpload, CreateUpload, DeleteObject, DeleteVersion, DestroyObjects, GetUsage,
     ListVersions, ObjectMeta, PutObject, PutPart, SetQuota, SetTenantQuota, SetVersioning, Usage, Versioning,
-    Which, WholeBody,
+    Which, WholeBody, WholeClaim,
 };
 use bailee_rooms::{Failure, House};
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
@@ -136,7 +136,7 @@ fn what_lies_there_is_counted_through_everything_that_changes_it() {
                             upload,
                             parts: None,
                             part_min: 0,
-                            size: None,
+                            claim: WholeClaim::default(),
                             must_be_new: false,
                             must_have_md5: None,
                         };

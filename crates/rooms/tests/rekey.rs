@@ -18,7 +18,7 @@ use bailee_rooms::trail::{ActFilter, ListActs, RotateLogKey};
 use bailee_rooms::vault::{
     AppendObject, Choice, CompleteUpload, CreateUpload, DeleteObject, DestroyObjects, Encryption,
     GetDestruction, GetObject, Lock, LockMode, LockRules, ObjectMeta, PutObject, PutPart, Retention,
-    RewrapDone, Scrub, SetLockRules, SetVersioning, Versioning, WholeBody,
+    RewrapDone, Scrub, SetLockRules, SetVersioning, Versioning, WholeBody, WholeClaim,
 };
 use bailee_rooms::{Failure, House};
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
@@ -303,7 +303,7 @@ fn everything_opens_before_between_and_after_and_an_old_version_goes_when_nothin
             upload: upload.clone(),
             parts: None,
             part_min: 0,
-            size: None,
+            claim: WholeClaim::default(),
             must_be_new: false,
             must_have_md5: None,
         };

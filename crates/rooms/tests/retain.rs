@@ -11,7 +11,7 @@ use bailee_rooms::vault::{
     ChangeWorm, Choice, CompleteUpload, CreateUpload, DefaultRetention, DeleteObject, DeleteVersion,
     DestroyObjects, GetLock, GetObject, Lock, LockMode, LockRules, ObjectMeta, PutObject, PutPart, Retention,
     Rule, SetLegalHold, SetLifecycle, SetLockRules, SetRetention, SetVersioning, VersionOf, Versioning,
-    Which, WholeBody, WormAct,
+    Which, WholeBody, WholeClaim, WormAct,
 };
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
 use bailee_types::Timestamp;
@@ -367,7 +367,7 @@ fn a_term_that_ends_while_parts_come_does_not_hinder_the_object() {
             upload,
             parts: None,
             part_min: 0,
-            size: None,
+            claim: WholeClaim::default(),
             must_be_new: false,
             must_have_md5: None,
         };

@@ -111,7 +111,7 @@ impl Operation for AppendObject {
         let (sealer, header) = Sealer::new(&data_key, suite, &context);
         let intake = Intake::new(house, id.clone(), sealer, header.to_vec(), Keep::InBlob);
         let (sealed, digests) =
-            receive(intake, self.body.as_mut(), self.len, BYTES_MAX.saturating_sub(size)).await?;
+            receive(intake, self.body.as_mut(), self.len, BYTES_MAX.saturating_sub(size), None).await?;
         let part = parts::PartRow {
             number: u32::try_from(list.len() + 1).unwrap_or(u32::MAX),
             id: id.clone(),

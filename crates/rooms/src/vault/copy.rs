@@ -53,6 +53,6 @@ impl Body for CopyBody {
 
     fn finish(&mut self) -> Result<BodyDigests, String> {
         let md5 = hex::encode(std::mem::take(&mut self.md5).finalize());
-        Ok(BodyDigests { md5, crc64: self.crc64.finalize() })
+        Ok(BodyDigests { md5, crc64: self.crc64.finalize(), checksums: Vec::new() })
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bailee_types::TenantId;
 use bytes::Bytes;
 
-use super::{Body, BodyDigests, Bucket};
+use super::{Algorithm, Body, BodyDigests, Bucket};
 use crate::gate::Intent;
 use crate::residency::MoveContent;
 use crate::{Failure, House};
@@ -44,6 +44,10 @@ impl Body for Watched {
             }
         }
         self.inner.next().await
+    }
+
+    fn claims(&self) -> Option<Algorithm> {
+        self.inner.claims()
     }
 
     fn finish(&mut self) -> Result<BodyDigests, String> {

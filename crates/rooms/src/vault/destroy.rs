@@ -216,7 +216,7 @@ impl DestroyObjects {
                 let left = DESTROY_MAX - plan.versions.len();
                 let uploads = rows::uploads(tx, &self.bucket, range, &nothing, left as u32 + 1)?;
                 plan.more = uploads.len() > left;
-                plan.uploads = uploads.into_iter().take(left).collect();
+                plan.uploads = uploads.into_iter().take(left).map(|(upload, _)| upload).collect();
                 return Ok(plan);
             };
             place = (last.key.to_string(), last.place);
@@ -274,7 +274,7 @@ impl DestroyObjects {
                 (None, _) => {}
             }
         }
-        for Upload { key, id, begun_at } in plan.uploads {
+        for Upload { key, id, begun_at, .. } in plan.uploads {
             let Some(row) = rows::upload(tx, &self.bucket, &key, &id)? else { continue };
             rows::drop_parts_of_upload(tx, &self.bucket, &id, guard.now)?;
             rows::delete_upload(tx, &self.bucket, &key, &id)?;

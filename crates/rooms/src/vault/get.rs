@@ -10,6 +10,7 @@ use futures_util::stream::{self, BoxStream};
 
 use super::encryption::cover_of;
 use super::put::raw;
+use super::upload::PartDigests;
 use super::version::{Marker, Which, shown_id};
 use super::{Carried, ObjectInfo, ObjectMeta, object_asked, parts, rows};
 use crate::gate::{Asked, Intent, Operation, Shared};
@@ -25,6 +26,13 @@ const SEGMENTS_AT_ONCE: u64 = 16;
 pub enum Choice {
     /// Headers only: no key is used.
     Nothing,
+    /// Headers, and what is known of the parts of an object that was put together.
+    Parts {
+        /// Only parts after this number.
+        after: u32,
+        /// At most so many.
+        parts_max: u32,
+    },
     /// The bytes from `start` to `end` (exclusive), within the object.
     Bytes {
         /// The first byte.
@@ -50,12 +58,25 @@ pub struct GetObject {
     pub choose: Box<dyn FnOnce(&ObjectInfo) -> Choice + Send>,
 }
 
+/// A part of an object that was put together.
+#[derive(Clone, Debug)]
+pub struct PartOf {
+    /// Its number.
+    pub number: u32,
+    /// Bytes of content.
+    pub size: u64,
+    /// Its S3 checksum by the object's algorithm, base64; of what is from before there were some, none.
+    pub checksum: Option<String>,
+}
+
 /// An object's headers and the chosen content.
 pub struct Content {
     /// The object.
     pub info: ObjectInfo,
     /// What a copy of it carries from where.
     pub carried: Carried,
+    /// The parts that were asked for, and how many there are in all.
+    pub parts: (Vec<PartOf>, usize),
     /// The first block, opened before the answer begins, so that damage is an error and not a cut stream.
     pub first: Bytes,
     /// What follows the first block.
@@ -92,15 +113,30 @@ impl Operation for GetObject {
             object: format!("{}/{}", self.bucket, self.key),
             from: house.jurisdiction_of(&house.region_of_blob(&row.version)),
         };
-        let (start, end) = match (self.choose)(&info) {
-            Choice::Nothing => {
+        let choice = (self.choose)(&info);
+        let (start, end) = match choice {
+            Choice::Nothing | Choice::Parts { .. } => {
                 // Who has not the customer's key gets no headers either.
                 if info.meta.encryption.as_ref().is_some_and(|e| e.customer) || self.customer_key.is_some() {
                     let cover = cover_of(&info.meta, self.customer_key.as_ref())?;
                     let release = intent.release(&self.bucket, &self.key, &row.version, house.now())?;
                     house.open_data_key(&release, &cover, row.key_version, &row.wrapped_key).await?;
                 }
-                return Ok(Content { info, carried, first: Bytes::new(), rest: None });
+                let parts = match choice {
+                    Choice::Parts { after, parts_max } if !info.meta.appendable => {
+                        let found = made_of(
+                            house,
+                            &self.tenant,
+                            &self.bucket,
+                            (&row, &info.meta, &key),
+                            after,
+                            parts_max,
+                        );
+                        (found.await?, row.parts.len())
+                    }
+                    _ => (Vec::new(), 0),
+                };
+                return Ok(Content { parts, ..nothing(info, carried) });
             }
             Choice::Bytes { start, end } if start <= end && end <= info.size => (start, end),
             Choice::Bytes { .. } => return Err(Failure::Bug("a range lies outside its object".into())),
@@ -113,18 +149,49 @@ impl Operation for GetObject {
             if info.size == 0 {
                 opened.prove_empty(house).await?;
             }
-            return Ok(Content { info, carried, first: Bytes::new(), rest: None });
+            return Ok(nothing(info, carried));
         }
         if opened.is_inline() {
             // Small: no stream, no boxes.
             let first = opened.whole(house, start, end).await?;
-            return Ok(Content { info, carried, first, rest: None });
+            return Ok(Content { first, ..nothing(info, carried) });
         }
         let mut blocks = opened.blocks(house, start, end);
         let first = blocks.next().await.unwrap_or_else(|| Ok(Bytes::new()))?;
         let rest = (start + (first.len() as u64) < end).then_some(blocks);
-        Ok(Content { info, carried, first, rest })
+        Ok(Content { first, rest, ..nothing(info, carried) })
     }
+}
+
+/// Headers alone.
+fn nothing(info: ObjectInfo, carried: Carried) -> Content {
+    Content { info, carried, parts: (Vec::new(), 0), first: Bytes::new(), rest: None }
+}
+
+/// Parts of an object after a number.
+async fn made_of(
+    house: &House,
+    tenant: &TenantId,
+    bucket: &BucketName,
+    (row, meta, key): (&rows::ObjectRow, &ObjectMeta, &TenantKey),
+    after: u32,
+    parts_max: u32,
+) -> Result<Vec<PartOf>, Failure> {
+    let (t, version) = (tenant.clone(), row.version.clone());
+    let found = house
+        .db
+        .read(move |tx| {
+            rows::digests_of_object(&mut tx.tenant(&t), &version, after, parts_max).map_err(Failure::from)
+        })
+        .await?;
+    let algorithm = meta.checksum.as_ref().map(|sum| sum.algorithm);
+    let of_one = |(part, digests): (parts::PartRow, Option<Vec<u8>>)| {
+        let digests = digests.map(|sealed| PartDigests::open(key, bucket, &part.id, &sealed)).transpose()?;
+        let checksum =
+            digests.zip(algorithm).and_then(|(digests, of)| digests.checksum(of).map(str::to_owned));
+        Ok(PartOf { number: part.number, size: part.size, checksum })
+    };
+    found.into_iter().map(of_one).collect()
 }
 
 /// The row of an object, or which of bucket and object is missing.

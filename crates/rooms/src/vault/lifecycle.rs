@@ -541,10 +541,10 @@ impl House {
                 })
                 .await?;
             search.over = all.len() < LOOK as usize;
-            if let Some(last) = all.last() {
+            if let Some((last, _)) = all.last() {
                 search.uploads_after = Some((last.key.to_string(), last.id.clone()));
             }
-            return Ok(Some(all.iter().filter_map(|u| search.upload_due(u)).collect()));
+            return Ok(Some(all.iter().filter_map(|(u, _)| search.upload_due(u)).collect()));
         }
         let (place, end) = (search.place.clone(), successor(""));
         let batch = self

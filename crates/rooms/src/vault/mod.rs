@@ -11,6 +11,7 @@
 mod access;
 mod append;
 mod bucket;
+mod checksum;
 mod clean;
 mod copy;
 mod cors;
@@ -53,6 +54,7 @@ pub use append::AppendObject;
 use bucket::bucket_asked;
 pub use bucket::{CreateBucket, DeleteBucket, GetBucket, ListBuckets};
 pub(crate) use bucket::{has_blob_like, has_bucket, region_of};
+pub use checksum::{Algorithm, Checksum, ChecksumProblem, ChecksumType};
 pub(crate) use clean::clean;
 pub use copy::CopyBody;
 pub use cors::{CorsRule, SetCors};
@@ -63,7 +65,7 @@ pub use delete::DeleteObject;
 pub(crate) use destroy::certificate;
 pub use destroy::{DESTROY_MAX, DestroyObjects, Destroyed, Destruction, GetDestruction, ListDestructions};
 pub use encryption::{DEFAULT_KEY_ALIAS, Encryption, SetEncryption};
-pub use get::{Choice, Content, GetObject};
+pub use get::{Choice, Content, GetObject, PartOf};
 pub(crate) use lifecycle::live;
 pub use lifecycle::{
     Applied, ApplyLifecycle, Due, Ends, ExplainLifecycle, GetLifecycle, Move, Rule, SetLifecycle,
@@ -86,8 +88,8 @@ pub use settings::{GetSettings, Setting, Settings};
 pub use tags::{BUCKET_TAGS_MAX, GetTags, MayTag, OBJECT_TAGS_MAX, SetTags, Tags, TagsOf, check_tags};
 pub use tier::{RESTORE_DAYS_MAX, RestoreObject, Tier};
 pub use upload::{
-    AbortUpload, CompleteUpload, CreateUpload, ListParts, ListUploads, PARTS_MAX, Part, PartPage, PutPart,
-    Upload, UploadPage,
+    AbortUpload, CompleteUpload, CreateUpload, ListParts, ListUploads, ListedPart, PARTS_MAX, Part, PartPage,
+    PutPart, Upload, UploadPage, WholeClaim,
 };
 pub use version::{
     DeleteVersion, Deleted, ListVersions, Marker, SetVersioning, Version, VersionPage, Versioning, Which,
@@ -112,6 +114,11 @@ pub trait Body: Send {
     /// When a checksum differs or the body was cut.
     fn finish(&mut self) -> Result<BodyDigests, String>;
 
+    /// The S3 checksum that comes with it; it is checked at the end.
+    fn claims(&self) -> Option<Algorithm> {
+        None
+    }
+
     /// What of another object is in it; none for what a client sends.
     fn carries(&self) -> Option<Carried> {
         None
@@ -125,6 +132,8 @@ pub struct BodyDigests {
     pub md5: String,
     /// CRC-64/XZ.
     pub crc64: u64,
+    /// S3 checksums, base64: the one that came with it.
+    pub checksums: Vec<(Algorithm, String)>,
 }
 
 /// A body that is in memory already (a form's file, sample data).
@@ -139,6 +148,7 @@ impl WholeBody {
         let digests = BodyDigests {
             md5: hex::encode(Md5::digest(&bytes)),
             crc64: crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Xz, &bytes),
+            checksums: Vec::new(),
         };
         Self { bytes: Some(bytes), digests }
     }
@@ -178,6 +188,9 @@ pub struct ObjectMeta {
     pub md5: String,
     /// CRC-64/XZ of the content.
     pub crc64: u64,
+    /// S3's checksum of it; of what is to be written the one that it shall have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Checksum>,
     /// `Content-Type`.
     pub content_type: String,
     /// Other standard headers by lower-case name (`cache-control`, `content-disposition`, …).

@@ -8,6 +8,7 @@ use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use bytes::{Bytes, BytesMut};
 
 use super::bucket::known;
+use super::checksum::{Algorithm, Checksum, Running};
 use super::crossing::let_in;
 use super::encryption::{Encryption, decide};
 use super::replicate::enqueue;
@@ -95,9 +96,17 @@ impl Operation for PutObject {
             Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&version)? };
         let (sealer, header) = Sealer::new(&data_key, suite, &context);
         let intake = Intake::new(house, version.clone(), sealer, header.to_vec(), house.keeps(&there));
-        let (sealed, digests) = receive(intake, self.body.as_mut(), self.len, PUT_MAX).await?;
+        let asked = self.meta.checksum.take().map(|sum| sum.algorithm);
+        let algorithm = self.body.claims().or(asked).unwrap_or_default();
+        let (sealed, digests) =
+            receive(intake, self.body.as_mut(), self.len, PUT_MAX, Some(algorithm)).await?;
         self.meta.md5 = digests.md5;
         self.meta.crc64 = digests.crc64;
+        self.meta.checksum = digests.checksums.into_iter().next().map(|(algorithm, value)| Checksum {
+            algorithm,
+            value,
+            ..Checksum::default()
+        });
         let key = house.tenant_key(&self.tenant).await?;
         let meta = serde_json::to_vec(&self.meta).map_err(|e| Failure::Bug(e.to_string()))?;
         let now = house.now();
@@ -191,21 +200,29 @@ impl Condition {
     }
 }
 
-/// Takes a whole body in; when anything is wrong with it, nothing stays.
+/// Takes a whole body in; when anything is wrong with it, nothing stays. The checksum that is wanted is the first of its digests.
 pub(super) async fn receive(
     mut intake: Intake<'_>,
     body: &mut dyn Body,
     len: Option<u64>,
     max: u64,
+    wanted: Option<Algorithm>,
 ) -> Result<(Sealed, BodyDigests), Failure> {
-    if let Err(e) = take_all(&mut intake, body, len, max).await {
+    // What comes with the body is computed where it is checked.
+    let mut sum = wanted.filter(|w| body.claims() != Some(*w)).map(|w| (w, Running::new(w)));
+    if let Err(e) = take_all(&mut intake, body, len, max, sum.as_mut().map(|(_, sum)| sum)).await {
         intake.give_up().await;
         return Err(e);
     }
     let (house, id) = (intake.house, intake.version.clone());
     let sealed = intake.finish().await?;
     match body.finish() {
-        Ok(digests) => Ok((sealed, digests)),
+        Ok(mut digests) => {
+            if let Some((algorithm, sum)) = sum {
+                digests.checksums.insert(0, (algorithm, sum.finish()));
+            }
+            Ok((sealed, digests))
+        }
         Err(why) => {
             sealed.discard(house, &id).await;
             Err(Failure::Body(why))
@@ -218,9 +235,14 @@ async fn take_all(
     body: &mut dyn Body,
     len: Option<u64>,
     max: u64,
+    mut sum: Option<&mut Running>,
 ) -> Result<(), Failure> {
     while let Some(piece) = body.next().await {
-        intake.take(piece.map_err(Failure::Body)?).await?;
+        let piece = piece.map_err(Failure::Body)?;
+        if let Some(sum) = &mut sum {
+            sum.update(&piece);
+        }
+        intake.take(piece).await?;
         if len.is_some_and(|n| intake.size > n) || intake.size > max {
             return Err(Failure::Body("the body is longer than it was said to be".into()));
         }

@@ -261,6 +261,7 @@ impl Operation for Replicate {
             headers: from.headers.clone(),
             user: from.user.clone(),
             tags: from.tags.clone(),
+            checksum: from.checksum.clone(),
             symlink: from.symlink.clone(),
             private: from.private,
             replica: true,

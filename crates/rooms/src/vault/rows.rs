@@ -979,6 +979,26 @@ fn parts_of_object(tx: &mut TenantTx<'_, '_>, version: &ObjectVersionId) -> Resu
     .collect()
 }
 
+/// A part of an object and its sealed digests.
+pub(super) type DigestedPart = (PartRow, Option<Vec<u8>>);
+
+/// Parts of an object after a number, at most so many, with their digests.
+pub(super) fn digests_of_object(
+    tx: &mut TenantTx<'_, '_>,
+    version: &ObjectVersionId,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<DigestedPart>, StoreError> {
+    tx.query(
+        "SELECT part_number, part_id, size, header, sealed_crc, sealed_digests FROM object_part \
+         WHERE tenant_id = $1 AND version_id = $2 AND part_number > $3 ORDER BY part_number LIMIT $4",
+        &[version.as_str().into(), i64::from(after).into(), i64::from(limit).into()],
+    )?
+    .iter()
+    .map(|r| Ok((read_part(r)?, r.opt_blob(5)?.map(<[u8]>::to_vec))))
+    .collect()
+}
+
 fn read_part(r: &Row) -> Result<PartRow, StoreError> {
     Ok(PartRow {
         number: u32::try_from(r.int(0)?).map_err(|_| StoreError::Corrupt("a part's number".into()))?,
@@ -1029,15 +1049,18 @@ pub(super) fn upload(
          WHERE tenant_id = $1 AND bucket = $2 AND object_key = $3 AND upload_id = $4",
         &[bucket.as_str().into(), key.as_str().into(), upload.into()],
     )?
-    .map(|r| {
-        Ok(UploadRow {
-            version: r.parsed(0, ObjectVersionId::parse)?,
-            key_version: r.int(1)?,
-            wrapped_key: r.blob(2)?.to_vec(),
-            sealed_meta: r.blob(3)?.to_vec(),
-        })
-    })
+    .as_ref()
+    .map(read_upload)
     .transpose()
+}
+
+fn read_upload(r: &Row) -> Result<UploadRow, StoreError> {
+    Ok(UploadRow {
+        version: r.parsed(0, ObjectVersionId::parse)?,
+        key_version: r.int(1)?,
+        wrapped_key: r.blob(2)?.to_vec(),
+        sealed_meta: r.blob(3)?.to_vec(),
+    })
 }
 
 pub(super) fn delete_upload(
@@ -1060,7 +1083,7 @@ pub(super) fn uploads(
     (from, end): (&str, Option<&str>),
     (key, id): &(String, String),
     limit: u32,
-) -> Result<Vec<Upload>, StoreError> {
+) -> Result<Vec<(Upload, UploadRow)>, StoreError> {
     // After all uploads of a key: behind its name. No id is as large as this one.
     let id = if id.is_empty() && !key.is_empty() { "~" } else { id.as_str() };
     let mut values =
@@ -1073,17 +1096,20 @@ pub(super) fn uploads(
         None => "",
     };
     let sql = format!(
-        "SELECT object_key, upload_id, begun_at_ms FROM upload WHERE tenant_id = $1 AND bucket = $2 \
+        "SELECT version_id, key_version, wrapped_key, sealed_meta, object_key, upload_id, begun_at_ms FROM upload \
+         WHERE tenant_id = $1 AND bucket = $2 \
          AND object_key >= $3 AND (object_key, upload_id) > ($4, $5){below} ORDER BY object_key, upload_id LIMIT $6"
     );
     tx.query(&sql, &values)?
         .iter()
         .map(|r| {
-            Ok(Upload {
-                key: r.parsed(0, ObjectKey::parse)?,
-                id: r.text(1)?.to_owned(),
-                begun_at: Timestamp::from_ms(r.int(2)?),
-            })
+            let upload = Upload {
+                key: r.parsed(4, ObjectKey::parse)?,
+                id: r.text(5)?.to_owned(),
+                begun_at: Timestamp::from_ms(r.int(6)?),
+                checksum: None,
+            };
+            Ok((upload, read_upload(r)?))
         })
         .collect()
 }
@@ -1163,8 +1189,9 @@ pub(super) fn assemble(
 ) -> Result<bool, StoreError> {
     for part in chosen {
         let moved = tx.execute(
-            "INSERT INTO object_part (tenant_id, version_id, part_number, part_id, size, header, sealed_crc) \
-             SELECT tenant_id, $2, part_number, part_id, size, header, sealed_crc FROM upload_part \
+            "INSERT INTO object_part (tenant_id, version_id, part_number, part_id, size, header, sealed_crc, \
+             sealed_digests) SELECT tenant_id, $2, part_number, part_id, size, header, sealed_crc, sealed_digests \
+             FROM upload_part \
              WHERE tenant_id = $1 AND upload_id = $3 AND part_number = $4 AND part_id = $5",
             &[version.as_str().into(), upload.into(), i64::from(part.number).into(), part.id.as_str().into()],
         )?;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::bucket::known as known_bucket;
+use super::checksum::{Algorithm, Checksum, ChecksumProblem, ChecksumType, Together};
 use super::crossing::let_in;
 use super::encryption::{Encryption, cover_of, decide};
 use super::put::{Condition, Intake, Keep, raw, receive, shown_version};
@@ -77,8 +78,32 @@ pub struct Part {
     pub md5: String,
     /// CRC-64/XZ.
     pub crc64: u64,
+    /// S3 checksums: the upload's first, then another that came with it.
+    pub checksums: Vec<(Algorithm, String)>,
     /// When it was written.
     pub written_at: Timestamp,
+}
+
+/// A part as who puts an object together lists it.
+#[derive(Clone, Debug, Default)]
+pub struct ListedPart {
+    /// Its number.
+    pub number: u32,
+    /// Its MD5, lower-case hex.
+    pub md5: String,
+    /// S3 checksums of it, base64.
+    pub checksums: Vec<(Algorithm, String)>,
+}
+
+/// What is claimed of an object of parts as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct WholeClaim {
+    /// Its size.
+    pub size: Option<u64>,
+    /// Its S3 checksum: base64, of a composite one also with `-` and the number of parts.
+    pub checksum: Option<(Algorithm, String)>,
+    /// What that is made of.
+    pub kind: Option<ChecksumType>,
 }
 
 /// Puts an object together.
@@ -92,12 +117,12 @@ pub struct CompleteUpload {
     pub key: ObjectKey,
     /// The upload.
     pub upload: String,
-    /// Numbers and MD5s in lower-case hex, ascending; none: every part that is there.
-    pub parts: Option<Vec<(u32, String)>>,
+    /// By number, ascending; none: every part that is there.
+    pub parts: Option<Vec<ListedPart>>,
     /// Bytes that each part but the last must have.
     pub part_min: u64,
-    /// Bytes that the object must have in all.
-    pub size: Option<u64>,
+    /// What the object must be.
+    pub claim: WholeClaim,
     /// Refuse when the key exists.
     pub must_be_new: bool,
     /// Refuse unless the present object has this MD5.
@@ -137,6 +162,8 @@ pub struct ListParts {
 /// A page of parts.
 #[derive(Clone, Debug)]
 pub struct PartPage {
+    /// The checksum that the object will have, where one was asked for.
+    pub checksum: Option<Checksum>,
     /// By number.
     pub parts: Vec<Part>,
     /// Whether there are more.
@@ -169,6 +196,8 @@ pub struct Upload {
     pub id: String,
     /// When it began.
     pub begun_at: Timestamp,
+    /// The checksum that the object will have, where one was asked for.
+    pub checksum: Option<Checksum>,
 }
 
 /// A page of uploads.
@@ -184,9 +213,34 @@ pub struct UploadPage {
 
 /// Digests of a part. Sealed: an MD5 in clear would tell which parts are equal.
 #[derive(Serialize, Deserialize)]
-struct PartDigests {
+pub(super) struct PartDigests {
     md5: String,
     crc64: u64,
+    /// The upload's first.
+    #[serde(default)]
+    checksums: Vec<(Algorithm, String)>,
+}
+
+impl PartDigests {
+    pub(super) fn open(
+        key: &TenantKey,
+        bucket: &BucketName,
+        part: &ObjectVersionId,
+        sealed: &[u8],
+    ) -> Result<Self, Failure> {
+        let plain = key.open_metadata(bucket, part, sealed)?;
+        serde_json::from_slice(plain.expose())
+            .map_err(|e| Failure::Damaged(format!("the digests of part `{part}` cannot be read: {e}")))
+    }
+
+    pub(super) fn checksum(&self, of: Algorithm) -> Option<&str> {
+        self.checksums.iter().find(|(algorithm, _)| *algorithm == of).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What an upload says of the checksum, when that was asked for.
+fn asked_for(meta: ObjectMeta) -> Option<Checksum> {
+    meta.checksum.filter(|sum| !sum.by_default)
 }
 
 fn upload_asked(
@@ -228,9 +282,7 @@ fn there(
 }
 
 fn digests_of(key: &TenantKey, bucket: &BucketName, row: &rows::UploadPart) -> Result<PartDigests, Failure> {
-    let plain = key.open_metadata(bucket, &row.part.id, &row.sealed_digests)?;
-    serde_json::from_slice(plain.expose())
-        .map_err(|e| Failure::Damaged(format!("the digests of part `{}` cannot be read: {e}", row.part.id)))
+    PartDigests::open(key, bucket, &row.part.id, &row.sealed_digests)
 }
 
 impl Operation for CreateUpload {
@@ -247,6 +299,7 @@ impl Operation for CreateUpload {
         let release = intent.release(&self.bucket, &self.key, &version, house.now())?;
         let cover = decide(house, &self.tenant, &there, &mut self.meta, self.customer_key.as_ref()).await?;
         let (_, key_version, wrapped_key) = house.new_data_key(&release, &cover).await?;
+        self.meta.checksum.get_or_insert(Checksum { by_default: true, ..Checksum::default() });
         let key = house.tenant_key(&self.tenant).await?;
         let meta = serde_json::to_vec(&self.meta).map_err(|e| Failure::Bug(e.to_string()))?;
         let row = rows::UploadRow {
@@ -299,11 +352,21 @@ impl Operation for PutPart {
                 Ok::<_, Failure>(bucket)
             })
             .await?;
+        let copies = self.body.carries().is_some();
         self.body = let_in(house, intent, self.body, (&into, self.len)).await?;
         let upload = known(house, &self.tenant, &self.bucket, &self.key, &self.upload).await?;
         let release = intent.release(&self.bucket, &self.key, &upload.version, house.now())?;
         let key = house.tenant_key_version(&self.tenant, upload.key_version).await?;
         let meta = super::get::open_meta(&key, &self.bucket, &upload.version, &upload.sealed_meta)?;
+        let algorithm = meta.checksum.as_ref().map(|sum| sum.algorithm);
+        if let Some(asked) = meta.checksum.as_ref().filter(|sum| !sum.by_default) {
+            // What is to be part of a composite checksum, its writer says; what is copied he cannot.
+            let actual = self.body.claims();
+            let needed = asked.kind == ChecksumType::Composite && !copies;
+            if actual != algorithm && (actual.is_some() || needed) {
+                return Err(Failure::Checksum(ChecksumProblem::Algorithm { expected: algorithm, actual }));
+            }
+        }
         let cover = cover_of(&meta, self.customer_key.as_ref())?;
         let suite = meta.encryption.as_ref().map_or(Suite::default(), Encryption::suite);
         let data_key = house.open_data_key(&release, &cover, upload.key_version, &upload.wrapped_key).await?;
@@ -312,10 +375,10 @@ impl Operation for PutPart {
             Context { tenant: self.tenant.as_str(), bucket: self.bucket.as_str(), version: raw(&id)? };
         let (sealer, header) = Sealer::new(&data_key, suite, &context);
         let intake = Intake::new(house, id.clone(), sealer, header.to_vec(), Keep::InBlob);
-        let (sealed, digests) = receive(intake, self.body.as_mut(), self.len, PART_MAX).await?;
+        let (sealed, digests) = receive(intake, self.body.as_mut(), self.len, PART_MAX, algorithm).await?;
         let key = house.tenant_key(&self.tenant).await?;
-        let plain = serde_json::to_vec(&PartDigests { md5: digests.md5.clone(), crc64: digests.crc64 })
-            .map_err(|e| Failure::Bug(e.to_string()))?;
+        let digests = PartDigests { md5: digests.md5, crc64: digests.crc64, checksums: digests.checksums };
+        let plain = serde_json::to_vec(&digests).map_err(|e| Failure::Bug(e.to_string()))?;
         let row = rows::UploadPart {
             part: parts::PartRow {
                 number: self.number,
@@ -349,6 +412,7 @@ impl Operation for PutPart {
             size: sealed.size,
             md5: digests.md5,
             crc64: digests.crc64,
+            checksums: digests.checksums,
             written_at: now,
         })
     }
@@ -371,8 +435,9 @@ impl Operation for CompleteUpload {
                 rows::parts_of_upload(&mut tx.tenant(&tenant), &id, 0, PARTS_MAX).map_err(Failure::from)
             })
             .await?;
-        let (chosen, whole) = self.choose(&key, found)?;
         let mut meta = super::get::open_meta(&key, &self.bucket, &upload.version, &upload.sealed_meta)?;
+        let (chosen, whole) = self.choose(&key, found, meta.checksum.take())?;
+        meta.checksum = whole.checksum;
         meta.md5 = whole.etag;
         meta.crc64 = whole.crc64;
         meta.parts = Some(parts::digest(&chosen));
@@ -429,6 +494,7 @@ struct Whole {
     size: u64,
     etag: String,
     crc64: u64,
+    checksum: Option<Checksum>,
 }
 
 impl CompleteUpload {
@@ -437,11 +503,13 @@ impl CompleteUpload {
         &self,
         key: &TenantKey,
         found: Vec<rows::UploadPart>,
+        asked: Option<Checksum>,
     ) -> Result<(Vec<parts::PartRow>, Whole), Failure> {
+        self.fits(asked.as_ref())?;
         let mut there: BTreeMap<u32, rows::UploadPart> =
             found.into_iter().map(|p| (p.part.number, p)).collect();
-        let wanted: Vec<(u32, Option<&str>)> = match &self.parts {
-            Some(list) => list.iter().map(|(n, md5)| (*n, Some(md5.as_str()))).collect(),
+        let wanted: Vec<(u32, Option<&ListedPart>)> = match &self.parts {
+            Some(list) => list.iter().map(|part| (part.number, Some(part))).collect(),
             None => there.keys().map(|n| (*n, None)).collect(),
         };
         if wanted.is_empty() {
@@ -451,14 +519,25 @@ impl CompleteUpload {
             return Err(Failure::invalid("PartOrder", "must ascend: parts are listed by number, each once"));
         }
         let (count, mut chosen) = (wanted.len(), Vec::with_capacity(wanted.len()));
-        let (mut md5s, mut whole) = (Md5::new(), Whole { size: 0, etag: String::new(), crc64: 0 });
-        for (at, (number, md5)) in wanted.into_iter().enumerate() {
+        let (mut md5s, mut whole) =
+            (Md5::new(), Whole { size: 0, etag: String::new(), crc64: 0, checksum: None });
+        let mut together = asked.as_ref().map(|sum| Together::new(sum.algorithm, sum.kind));
+        for (at, (number, listed)) in wanted.into_iter().enumerate() {
             let missing =
                 || Failure::invalid("Part", format!("{number} was not written, or has another ETag"));
             let row = there.remove(&number).ok_or_else(missing)?;
             let digests = digests_of(key, &self.bucket, &row)?;
-            if md5.is_some_and(|m| m != digests.md5) {
-                return Err(missing());
+            if let Some(listed) = listed {
+                let is =
+                    |(algorithm, value): &(Algorithm, String)| digests.checksum(*algorithm) == Some(value);
+                if listed.md5 != digests.md5 || !listed.checksums.iter().all(is) {
+                    return Err(missing());
+                }
+                if let Some(asked) = asked.as_ref().filter(|sum| sum.kind == ChecksumType::Composite)
+                    && listed.checksums.is_empty()
+                {
+                    return Err(Failure::Checksum(ChecksumProblem::Missing(asked.algorithm, number)));
+                }
             }
             if row.part.size < self.part_min && at + 1 < count {
                 return Err(Failure::invalid(
@@ -477,14 +556,52 @@ impl CompleteUpload {
                 digests.crc64,
                 row.part.size,
             );
+            if let (Some(sums), Some(asked)) = (&mut together, &asked)
+                && !digests.checksum(asked.algorithm).is_some_and(|sum| sums.add(sum, row.part.size))
+            {
+                // A server of before checksums were kept wrote it.
+                if !asked.by_default || self.claim.checksum.is_some() {
+                    return Err(Failure::invalid(
+                        "Part",
+                        format!("{number} has no checksum; write it again"),
+                    ));
+                }
+                together = None;
+            }
             whole.size += row.part.size;
             chosen.push(row.part);
         }
-        if let Some(size) = self.size.filter(|size| *size != whole.size) {
-            return Err(Failure::Body(format!("the parts have {} bytes, not {size}", whole.size)));
+        if let Some(size) = self.claim.size.filter(|size| *size != whole.size) {
+            return Err(Failure::Checksum(ChecksumProblem::Size(size, whole.size)));
+        }
+        whole.checksum = asked.zip(together).map(|(sum, together)| Checksum {
+            value: together.finish(),
+            by_default: false,
+            ..sum
+        });
+        if let (Some((algorithm, said)), Some(sum)) = (&self.claim.checksum, &whole.checksum) {
+            let bare = sum.value.split('-').next();
+            if *said != sum.value && Some(said.as_str()) != bare {
+                return Err(Failure::Checksum(ChecksumProblem::Differs(*algorithm)));
+            }
         }
         whole.etag = format!("{}-{count}", hex::encode(md5s.finalize()));
         Ok((chosen, whole))
+    }
+
+    /// Whether what is claimed can be held against what the upload was begun with.
+    fn fits(&self, asked: Option<&Checksum>) -> Result<(), Failure> {
+        let actual = self.claim.checksum.as_ref().map(|(algorithm, _)| *algorithm);
+        let expected = asked.map(|sum| sum.algorithm);
+        if actual.is_some() && actual != expected {
+            return Err(Failure::Checksum(ChecksumProblem::Algorithm { expected, actual }));
+        }
+        match asked {
+            Some(sum) if self.claim.kind.is_some_and(|kind| kind != sum.kind) => {
+                Err(Failure::Checksum(ChecksumProblem::Type(sum.kind)))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -524,13 +641,14 @@ impl Operation for ListParts {
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<PartPage, Failure> {
         let key = house.tenant_key(&self.tenant).await?;
         let max = self.parts_max.min(1_000);
-        let found = house
+        let (meta, found) = house
             .db
             .read(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                there(&mut tx, &self.bucket, &self.key, &self.upload)?;
+                let upload = there(&mut tx, &self.bucket, &self.key, &self.upload)?;
+                let meta = super::get::open_meta(&key, &self.bucket, &upload.version, &upload.sealed_meta)?;
                 let found = rows::parts_of_upload(&mut tx, &self.upload, self.after, max + 1)?;
-                found
+                let found = found
                     .into_iter()
                     .map(|row| {
                         let digests = digests_of(&key, &self.bucket, &row)?;
@@ -539,14 +657,20 @@ impl Operation for ListParts {
                             size: row.part.size,
                             md5: digests.md5,
                             crc64: digests.crc64,
+                            checksums: digests.checksums,
                             written_at: row.written_at,
                         })
                     })
-                    .collect::<Result<Vec<_>, Failure>>()
+                    .collect::<Result<Vec<_>, Failure>>()?;
+                Ok::<_, Failure>((meta, found))
             })
             .await?;
         let more = found.len() > max as usize;
-        Ok(PartPage { parts: found.into_iter().take(max as usize).collect(), more })
+        Ok(PartPage {
+            checksum: asked_for(meta),
+            parts: found.into_iter().take(max as usize).collect(),
+            more,
+        })
     }
 }
 
@@ -561,6 +685,7 @@ impl Operation for ListUploads {
     }
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<UploadPage, Failure> {
+        let key = house.tenant_key(&self.tenant).await?;
         house
             .db
             .read(move |tx| {
@@ -568,14 +693,18 @@ impl Operation for ListUploads {
                 if rows::bucket(&mut tx, &self.bucket)?.is_none() {
                     return Err(Failure::not_found(Thing::Bucket, &self.bucket));
                 }
-                self.page(&mut tx)
+                self.page(&mut tx, &key)
             })
             .await
     }
 }
 
 impl ListUploads {
-    fn page(&self, tx: &mut bailee_store::TenantTx<'_, '_>) -> Result<UploadPage, Failure> {
+    fn page(
+        &self,
+        tx: &mut bailee_store::TenantTx<'_, '_>,
+        tenant_key: &TenantKey,
+    ) -> Result<UploadPage, Failure> {
         let max = self.uploads_max.min(1_000) as usize;
         let mut page = UploadPage::default();
         let mut after = self.after.clone();
@@ -584,7 +713,7 @@ impl ListUploads {
             let from = (self.prefix.as_str(), end.as_deref());
             let found = rows::uploads(tx, &self.bucket, from, &after, max as u32 + 1)?;
             let full = found.len() > max;
-            for upload in found {
+            for (upload, row) in found {
                 let place = (upload.key.to_string(), upload.id.clone());
                 let folded = super::list::fold(upload.key.as_str(), &self.prefix, &self.delimiter);
                 if let Some(folded) = folded {
@@ -605,7 +734,9 @@ impl ListUploads {
                         page.next = Some(after);
                         return Ok(page);
                     }
-                    page.uploads.push(upload);
+                    let meta =
+                        super::get::open_meta(tenant_key, &self.bucket, &row.version, &row.sealed_meta)?;
+                    page.uploads.push(Upload { checksum: asked_for(meta), ..upload });
                 }
                 after = place;
             }

@@ -3,6 +3,7 @@
 use bailee_rooms::gate::RefusalKind;
 use bailee_rooms::identity::AuthError;
 use bailee_rooms::keys::cmk::{KeyProblem, StoreProblem};
+use bailee_rooms::vault::ChecksumProblem;
 use bailee_rooms::{Failure, Thing};
 use bailee_wire::object::{Code, ObjectError};
 
@@ -89,6 +90,9 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
         Failure::PublicBlocked(_) => ObjectError::because(Code::AccessDenied, sentence(&text)),
         Failure::Retained(_) => ObjectError::because(Code::ObjectImmutable, sentence(&text)),
         Failure::Precondition(_) => ObjectError::because(Code::PreconditionFailed, sentence(&text)),
+        // S3 prescribes these texts.
+        Failure::Checksum(ChecksumProblem::Differs(_)) => ObjectError::because(Code::BadDigest, text),
+        Failure::Checksum(_) => ObjectError::because(Code::InvalidRequest, text),
         Failure::Body(_) => ObjectError::because(Code::IncompleteBody, sentence(&text)),
         Failure::Key(KeyProblem::State(_)) => ObjectError::because(Code::KmsKeyState, sentence(&text)),
         Failure::Key(KeyProblem::Store(StoreProblem::Unreachable)) => {

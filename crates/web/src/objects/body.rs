@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bailee_rooms::Failure;
-use bailee_rooms::vault::{Body, BodyDigests};
+use bailee_rooms::vault::{Algorithm, Body, BodyDigests};
 use bailee_wire::object::{
     Checksums, ChunkDecoder, Code, Dialect, Digests, ObjectError, Reply, XML_DECLARATION,
 };
@@ -17,6 +17,8 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
+
+use super::checksum::kept;
 
 /// A client that sends nothing for this long is given up.
 const IDLE: Duration = Duration::from_secs(60);
@@ -61,6 +63,7 @@ pub(super) struct Upload {
     source: Source,
     decoder: Option<ChunkDecoder>,
     pending: std::collections::VecDeque<Bytes>,
+    claims: Option<Algorithm>,
     sums: Option<Checksums>,
     found: Arc<Mutex<Found>>,
     /// Bytes of content so far.
@@ -80,6 +83,7 @@ impl Upload {
             taken: 0,
             decoder,
             pending: std::collections::VecDeque::new(),
+            claims: sums.algorithm().map(kept),
             sums: Some(sums),
             found: Arc::clone(&found),
             ended: false,
@@ -153,6 +157,10 @@ impl Body for Upload {
         })
     }
 
+    fn claims(&self) -> Option<Algorithm> {
+        self.claims
+    }
+
     fn finish(&mut self) -> Result<BodyDigests, String> {
         let checked = (|| {
             if let Source::Form { bytes: (min, _), .. } = &self.source
@@ -171,7 +179,12 @@ impl Body for Upload {
         })();
         match checked {
             Ok(digests) => {
-                let out = BodyDigests { md5: digests.md5_hex.to_ascii_lowercase(), crc64: digests.crc64ecma };
+                let claimed = digests.checksum.iter().map(|(a, value)| (kept(*a), value.clone()));
+                let out = BodyDigests {
+                    md5: digests.md5_hex.to_ascii_lowercase(),
+                    crc64: digests.crc64ecma,
+                    checksums: claimed.collect(),
+                };
                 self.found.lock().digests = Some(digests);
                 Ok(out)
             }

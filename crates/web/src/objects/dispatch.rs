@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 
 use super::answer::of_failure;
 use super::body::{Answer, Found, Source, Upload, collect};
+use super::checksum::{sum, told as told_algorithm};
 use super::encryption::{customer_key, kept, of_object, told};
 use super::lifecycle::{class_of, tier_of};
 use super::retain::{Named, lock_headers, lock_of};
@@ -52,6 +53,7 @@ pub(super) async fn run(
     let reply = match request {
         ObjectRequest::GetObject(get) => return cx.get(tenant, *get, false).await,
         ObjectRequest::HeadObject(get) => return cx.get(tenant, *get, true).await,
+        ObjectRequest::GetAttributes(asked) => cx.attributes(tenant, *asked).await?,
         ObjectRequest::CopyObject(copy) => return cx.copy_object(tenant, *copy).await,
         ObjectRequest::UploadPartCopy(part) => return cx.copy_part(tenant, *part).await,
         ObjectRequest::CreateUpload(create) => cx.create_upload(tenant, *create).await?,
@@ -222,6 +224,7 @@ impl Cx<'_> {
         let kept = Kept::of(&content.info);
         let mut facts = kept.facts(&content.info);
         facts.restored_until = content.info.meta.restored(self.objects.house().now());
+        facts.checksum = content.info.meta.checksum.as_ref().filter(|_| get.checksum).map(sum);
         if linked {
             facts.kind = reply::ObjectKind::Symlink;
         }
@@ -421,6 +424,8 @@ impl Cx<'_> {
             crc64ecma: meta.crc64,
             checksum: None,
         });
+        let kept = meta.checksum.as_ref().map(|c| (told_algorithm(c.algorithm), c.value.clone()));
+        let digests = Digests { checksum: kept, ..digests };
         let reply = reply::put_object(self.dialect, &digests);
         let reply = told(reply, self.dialect, &meta, put.customer_key.as_ref());
         Ok((reply.of_version(self.dialect, done.shown.as_deref(), false), meta.md5))
@@ -444,8 +449,12 @@ impl Cx<'_> {
     }
 
     pub(super) async fn body_of(&self, head: &Head<'_>, body: Incoming) -> Result<bytes::Bytes, ObjectError> {
+        self.list_of(&Claims::read(head)?, body).await
+    }
+
+    /// A small body, checked against what is claimed of it.
+    pub(super) async fn list_of(&self, claims: &Claims, body: Incoming) -> Result<bytes::Bytes, ObjectError> {
         let raw = collect(body, XML_BYTES_MAX).await?;
-        let claims = Claims::read(head)?;
         let payload = &self.verified.payload;
         if payload.is_chunked() {
             return Err(ObjectError::because(
@@ -629,14 +638,14 @@ fn shown(page: &ObjectPage) -> Page<'_> {
 }
 
 /// Stored headers in the wire's form.
-struct Kept {
+pub(super) struct Kept {
     headers: ContentHeaders,
     user: Vec<(String, String)>,
     encryption: Option<wire::Encryption>,
 }
 
 impl Kept {
-    fn of(info: &ObjectInfo) -> Self {
+    pub(super) fn of(info: &ObjectInfo) -> Self {
         let header = |name: &str| info.meta.headers.get(name).cloned();
         Self {
             headers: ContentHeaders {
@@ -651,7 +660,7 @@ impl Kept {
         }
     }
 
-    fn facts<'a>(&'a self, info: &'a ObjectInfo) -> ObjectFacts<'a> {
+    pub(super) fn facts<'a>(&'a self, info: &'a ObjectInfo) -> ObjectFacts<'a> {
         ObjectFacts {
             size: info.size,
             md5_hex: &info.meta.md5,

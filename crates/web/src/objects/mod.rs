@@ -6,6 +6,7 @@
 mod access;
 mod answer;
 mod body;
+mod checksum;
 mod destroy;
 mod dispatch;
 mod encryption;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bailee_rooms::vault::{
-    AbortUpload, Choice, CompleteUpload, Content, CopyBody, CreateUpload, GetObject, GetTags, ListParts,
-    ListUploads, ObjectInfo, ObjectMeta, PutObject, PutPart, TagsOf,
+    AbortUpload, Checksum, Choice, CompleteUpload, Content, CopyBody, CreateUpload, GetObject, GetTags,
+    ListParts, ListUploads, ListedPart as PartListed, ObjectInfo, ObjectMeta, PutObject, PutPart, TagsOf,
+    WholeClaim,
 };
 use bailee_types::TenantId;
 use bailee_wire::object::reply::{self, ListedPart, ListedUpload, UploadsPage};
-use bailee_wire::object::{self as wire, Code, Dialect, Head, ObjectError, PartList, Reply, Span};
+use bailee_wire::object::{self as wire, Claims, Code, Dialect, Head, ObjectError, PartList, Reply, Span};
 use http::Response;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
@@ -17,6 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::HOST_ID;
 use super::answer::of_failure;
 use super::body::{Answer, Source, slow};
+use super::checksum::{asked, kept as kept_algorithm, kept_type, sum, told as told_algorithm, wanted};
 use super::dispatch::{Cx, link_target, meta_of, no_target};
 use super::encryption::{customer_key, kept, told};
 use super::lifecycle::tier_of;
@@ -28,6 +30,11 @@ const fn part_min(dialect: Dialect) -> u64 {
         Dialect::Oss => 100 * 1024,
         Dialect::S3 => 5 * 1024 * 1024,
     }
+}
+
+fn listed_part(part: wire::PartTag) -> PartListed {
+    let checksums = part.checksums.into_iter().map(|(algorithm, value)| (kept_algorithm(algorithm), value));
+    PartListed { number: part.number, md5: part.etag, checksums: checksums.collect() }
 }
 
 impl Cx<'_> {
@@ -132,6 +139,11 @@ impl Cx<'_> {
         // What holds the source does not hold its copy.
         meta.lock = lock_of(&copy.lock);
         meta.private = copy.private;
+        // Its checksum is made as the source's, of the whole.
+        meta.checksum = match copy.checksum {
+            Some(algorithm) => Some(Checksum { algorithm: kept_algorithm(algorithm), ..Checksum::default() }),
+            None => source.checksum.clone(),
+        };
         // A copy is at hand, unless it says otherwise.
         (meta.tier, meta.restored_until) = (copy.storage_class.map(tier_of), None);
         // Nor is it encrypted like it, but as the copy says, or its bucket.
@@ -153,8 +165,8 @@ impl Cx<'_> {
         let work = async move {
             let _permit = permit;
             let done = house.perform(caller, put).await.map_err(of_failure)?;
-            let reply =
-                reply::copied(dialect, "CopyObjectResult", &done.meta.md5, done.meta.crc64, done.modified_at);
+            let digests = (done.meta.md5.as_str(), done.meta.crc64, done.meta.checksum.as_ref().map(sum));
+            let reply = reply::copied(dialect, "CopyObjectResult", digests, done.modified_at);
             let reply = told(reply, dialect, &done.meta, own_key.as_ref());
             Ok(reply.of_version(dialect, done.shown.as_deref(), false).of_source(dialect, from.as_deref()))
         };
@@ -175,6 +187,7 @@ impl Cx<'_> {
             lock,
             encryption,
             private: create.private,
+            checksum: create.checksum.map(wanted),
             tier: create.storage_class.map(tier_of),
             ..meta_of(described)
         };
@@ -216,12 +229,15 @@ impl Cx<'_> {
             Ok(done) => done,
             Err(failure) => return Err(found.lock().error.take().unwrap_or_else(|| of_failure(failure))),
         };
-        let digests = found.lock().digests.take().unwrap_or(wire::Digests {
+        let taken = found.lock().digests.take();
+        let claimed = taken.and_then(|digests| digests.checksum);
+        let own = done.checksums.into_iter().next().map(|(a, value)| (told_algorithm(a), value));
+        let digests = wire::Digests {
             bytes: done.size,
             md5_hex: done.md5,
             crc64ecma: done.crc64,
-            checksum: None,
-        });
+            checksum: claimed.or(own),
+        };
         Ok(reply::uploaded_part(self.dialect, &digests).with_customer_key(part.customer_key.as_ref()))
     }
 
@@ -247,7 +263,10 @@ impl Cx<'_> {
         let work = async move {
             let _permit = permit;
             let done = house.perform(caller, put).await.map_err(of_failure)?;
-            Ok(reply::copied(dialect, "CopyPartResult", &done.md5, done.crc64, done.written_at))
+            let own = done.checksums.into_iter().next();
+            let own = own.map(|(algorithm, value)| Checksum { algorithm, value, ..Checksum::default() });
+            let digests = (done.md5.as_str(), done.crc64, own.as_ref().map(sum));
+            Ok(reply::copied(dialect, "CopyPartResult", digests, done.written_at))
         };
         Ok(slow(work, self.dialect, self.request_id.to_string(), HOST_ID).await)
     }
@@ -259,7 +278,7 @@ impl Cx<'_> {
         head: &Head<'_>,
         body: Incoming,
     ) -> Result<Reply, ObjectError> {
-        let raw = self.body_of(head, body).await?;
+        let raw = self.list_of(&Claims::of_list(head)?, body).await?;
         let listed =
             if complete.all && raw.is_empty() { PartList::default() } else { PartList::parse(&raw)? };
         let parts = match (complete.all, listed.0) {
@@ -273,7 +292,7 @@ impl Cx<'_> {
             (false, list) if list.is_empty() => {
                 return Err(ObjectError::because(Code::MalformedXml, "The list has no Part."));
             }
-            (false, list) => Some(list),
+            (false, list) => Some(list.into_iter().map(listed_part).collect()),
         };
         let of = complete.of;
         let op = CompleteUpload {
@@ -283,14 +302,19 @@ impl Cx<'_> {
             upload: of.upload,
             parts,
             part_min: part_min(self.dialect),
-            size: complete.size,
+            claim: WholeClaim {
+                size: complete.size,
+                checksum: complete.checksum.map(|(algorithm, value)| (kept_algorithm(algorithm), value)),
+                kind: complete.checksum_type.map(kept_type),
+            },
             must_be_new: complete.if_absent,
             must_have_md5: complete.if_match.map(|t| t.to_ascii_lowercase()),
         };
         let done = self.perform(op).await?;
         let location = format!("http://{}/{}/{}", self.objects.endpoint(), of.bucket, of.key);
         let what = (&of.bucket, &of.key, complete.encoding_url);
-        let reply = reply::completed(self.dialect, what, &location, &done.meta.md5, done.meta.crc64);
+        let digests = (done.meta.md5.as_str(), done.meta.crc64, done.meta.checksum.as_ref().map(sum));
+        let reply = reply::completed(self.dialect, what, &location, digests);
         let reply = told(reply, self.dialect, &done.meta, None);
         Ok(reply.of_version(self.dialect, done.shown.as_deref(), false))
     }
@@ -325,11 +349,17 @@ impl Cx<'_> {
                 number: p.number,
                 md5_hex: &p.md5,
                 crc64ecma: p.crc64,
+                checksum: p
+                    .checksums
+                    .first()
+                    .filter(|_| page.checksum.is_some())
+                    .map(|(algorithm, value)| (told_algorithm(*algorithm), value.as_str())),
                 size: p.size,
                 written_at: p.written_at,
             })
             .collect();
-        Ok(reply::parts(self.dialect, &list, self.owner(&tenant), &rows, page.more))
+        let checksum = page.checksum.as_ref().map(asked);
+        Ok(reply::parts(self.dialect, &list, self.owner(&tenant), (&rows, page.more), checksum))
     }
 
     pub(super) async fn list_uploads(
@@ -355,6 +385,7 @@ impl Cx<'_> {
                 key: upload.key.as_str(),
                 id: &upload.id,
                 begun_at: upload.begun_at,
+                checksum: upload.checksum.as_ref().map(asked),
             });
         }
         shown.common_prefixes = page.prefixes.iter().map(String::as_str).collect();

@@ -69,9 +69,11 @@ pub(super) fn page(visit: &Visit, failure: &Failure) -> Response {
                 &shown,
             );
         }
-        Failure::Invalid { .. } | Failure::Limit { .. } | Failure::Body(_) | Failure::Replayed => {
-            (StatusCode::BAD_REQUEST, t("Not accepted", "未被接受"), html! {})
-        }
+        Failure::Invalid { .. }
+        | Failure::Limit { .. }
+        | Failure::Body(_)
+        | Failure::Checksum(_)
+        | Failure::Replayed => (StatusCode::BAD_REQUEST, t("Not accepted", "未被接受"), html! {}),
     };
     debug_assert!(failure.fault() != Fault::Ours);
     notice(visit, status, title, &text, &more)

@@ -119,7 +119,7 @@ pub(super) fn of_room(failure: Failure) -> RpcError {
         Failure::Refused(_) | Failure::SignIn(_) | Failure::FreshMfa => {
             RpcError::new(403, "NoPermission", text)
         }
-        Failure::Body(_) => RpcError::new(400, "InvalidParameter", text),
+        Failure::Body(_) | Failure::Checksum(_) => RpcError::new(400, "InvalidParameter", text),
         Failure::Damaged(_) | Failure::Bug(_) => {
             tracing::error!("an RPC operation failed: {text}");
             RpcError::new(

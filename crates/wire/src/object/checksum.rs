@@ -32,6 +32,38 @@ pub enum Algorithm {
     Sha256,
 }
 
+/// What the checksum of an object of parts is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ChecksumType {
+    /// Of the content.
+    FullObject,
+    /// Of the checksums of the parts.
+    Composite,
+}
+
+impl ChecksumType {
+    /// Its name on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::FullObject => "FULL_OBJECT",
+            Self::Composite => "COMPOSITE",
+        }
+    }
+
+    /// What `x-amz-checksum-type` says.
+    ///
+    /// # Errors
+    /// `InvalidRequest`.
+    pub(super) fn read(head: &Head<'_>) -> Result<Option<Self>, ObjectError> {
+        let Some(word) = head.header("x-amz-checksum-type")? else { return Ok(None) };
+        let known =
+            [Self::FullObject, Self::Composite].into_iter().find(|t| t.word().eq_ignore_ascii_case(word));
+        known.map(Some).ok_or_else(|| {
+            ObjectError::because(Code::InvalidRequest, "Value for x-amz-checksum-type header is invalid.")
+        })
+    }
+}
+
 impl Algorithm {
     /// Every algorithm.
     pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
@@ -44,6 +76,52 @@ impl Algorithm {
             Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
             Self::Sha1 => "x-amz-checksum-sha1",
             Self::Sha256 => "x-amz-checksum-sha256",
+        }
+    }
+
+    /// Its name on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Crc32 => "CRC32",
+            Self::Crc32c => "CRC32C",
+            Self::Crc64Nvme => "CRC64NVME",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+        }
+    }
+
+    /// The XML element that carries the value, base64.
+    pub fn element(self) -> &'static str {
+        match self {
+            Self::Crc32 => "ChecksumCRC32",
+            Self::Crc32c => "ChecksumCRC32C",
+            Self::Crc64Nvme => "ChecksumCRC64NVME",
+            Self::Sha1 => "ChecksumSHA1",
+            Self::Sha256 => "ChecksumSHA256",
+        }
+    }
+
+    /// What `x-amz-checksum-algorithm` says.
+    ///
+    /// # Errors
+    /// `InvalidRequest`.
+    pub(super) fn read(head: &Head<'_>) -> Result<Option<Self>, ObjectError> {
+        let name = if head.dialect == Dialect::S3 { head.header("x-amz-checksum-algorithm")? } else { None };
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+        Self::ALL.into_iter().find(|a| a.word().eq_ignore_ascii_case(name)).map(Some).ok_or_else(|| {
+            ObjectError::because(
+                Code::InvalidRequest,
+                "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, \
+                 CRC64NVME, SHA1, SHA256]",
+            )
+        })
+    }
+
+    /// Whether an object of parts can have a checksum of this type: only CRCs of parts make one of the whole.
+    pub fn allows(self, kind: ChecksumType) -> bool {
+        match kind {
+            ChecksumType::FullObject => !matches!(self, Self::Sha1 | Self::Sha256),
+            ChecksumType::Composite => self != Self::Crc64Nvme,
         }
     }
 
@@ -72,17 +150,27 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Reads what a head claims of a body that is not the object's: a list of parts, whose head may tell the checksum of the
+    /// object instead.
+    ///
+    /// # Errors
+    /// As [`Claims::read`].
+    pub fn of_list(head: &Head<'_>) -> Result<Self, ObjectError> {
+        let mut claims = Self::default();
+        if let Some(value) = head.header("content-md5")? {
+            let bytes = decode("Content-MD5", value, 16)?;
+            claims.md5 = Some(bytes.try_into().map_err(|_| ObjectError::new(Code::InvalidDigest))?);
+        }
+        Ok(claims)
+    }
+
     /// Reads the claims of a request head.
     ///
     /// # Errors
     /// `InvalidDigest` for a value that is not the base64 of the right number of bytes, `InvalidRequest` for
     /// unknown or several checksums.
     pub fn read(head: &Head<'_>) -> Result<Self, ObjectError> {
-        let mut claims = Self { trailer: trailer(head)?, ..Self::default() };
-        if let Some(value) = head.header("content-md5")? {
-            let bytes = decode("Content-MD5", value, 16)?;
-            claims.md5 = Some(bytes.try_into().map_err(|_| ObjectError::new(Code::InvalidDigest))?);
-        }
+        let mut claims = Self { trailer: trailer(head)?, ..Self::of_list(head)? };
         match head.dialect {
             Dialect::Oss => {
                 if let Some(value) = head.header("x-oss-hash-crc64ecma")? {
@@ -105,6 +193,11 @@ impl Claims {
         Ok(claims)
     }
 
+    /// The S3 checksum that comes with the body, in front or behind.
+    fn algorithm(&self) -> Option<Algorithm> {
+        self.checksum.as_ref().map(|(algorithm, _)| *algorithm).or(self.trailer)
+    }
+
     /// The checksum algorithm that the trailer will carry.
     pub fn trailer(&self) -> Option<Algorithm> {
         self.trailer
@@ -121,28 +214,51 @@ impl Claims {
     }
 
     fn read_amz(&mut self, head: &Head<'_>) -> Result<(), ObjectError> {
-        for name in head.parts.headers.keys() {
-            let name = name.as_str();
-            if !name.starts_with("x-amz-checksum-") {
-                continue;
-            }
-            if matches!(name, "x-amz-checksum-mode" | "x-amz-checksum-type" | "x-amz-checksum-algorithm") {
-                continue;
-            }
-            let Some(algorithm) = Algorithm::of_header(name) else {
-                return Err(ObjectError::because(
-                    Code::InvalidRequest,
-                    format!("The checksum header `{name}` is not supported here."),
-                ));
-            };
-            if self.checksum.is_some() {
-                return Err(one_only());
-            }
-            let value = head.header(name)?.unwrap_or_default();
-            self.checksum = Some((algorithm, decode(name, value, algorithm.len())?));
+        if let Some((algorithm, value)) = value_of(head)? {
+            self.checksum = Some((algorithm, decode(algorithm.header(), value, algorithm.len())?));
         }
         Ok(())
     }
+}
+
+/// The one `x-amz-checksum-*` header that holds a value.
+fn value_of<'h>(head: &'h Head<'_>) -> Result<Option<(Algorithm, &'h str)>, ObjectError> {
+    let mut found = None;
+    for name in head.parts.headers.keys() {
+        let name = name.as_str();
+        if !name.starts_with("x-amz-checksum-") {
+            continue;
+        }
+        if matches!(name, "x-amz-checksum-mode" | "x-amz-checksum-type" | "x-amz-checksum-algorithm") {
+            continue;
+        }
+        let Some(algorithm) = Algorithm::of_header(name) else {
+            return Err(ObjectError::because(
+                Code::InvalidRequest,
+                format!("The checksum header `{name}` is not supported here."),
+            ));
+        };
+        if found.is_some() {
+            return Err(one_only());
+        }
+        found = Some((algorithm, head.header(name)?.unwrap_or_default()));
+    }
+    Ok(found)
+}
+
+/// What a head claims of an object of parts: a composite checksum has the number of parts behind it.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub(super) fn of_whole(head: &Head<'_>) -> Result<Option<(Algorithm, String)>, ObjectError> {
+    let Some((algorithm, value)) = value_of(head)? else { return Ok(None) };
+    let (sum, count) = value.split_once('-').unwrap_or((value, "1"));
+    let digits = (1..=5).contains(&count.len()) && count.bytes().all(|b| b.is_ascii_digit());
+    if !digits || decode(algorithm.header(), sum, algorithm.len()).is_err() {
+        let text = format!("Value for {} header is invalid.", algorithm.header());
+        return Err(ObjectError::because(Code::InvalidRequest, text));
+    }
+    Ok(Some((algorithm, value.to_owned())))
 }
 
 /// Computes what a body owes, in one pass.
@@ -182,7 +298,7 @@ impl Checksums {
             Payload::Sha256(hash) => Some(*hash),
             _ => None,
         };
-        let claimed = claims.checksum.as_ref().map(|(a, _)| *a).or(claims.trailer);
+        let claimed = claims.algorithm();
         let other = match claimed {
             Some(Algorithm::Crc32) => Some(Running::Crc(Crc::new(CrcAlgorithm::Crc32IsoHdlc))),
             Some(Algorithm::Crc32c) => Some(Running::Crc(Crc::new(CrcAlgorithm::Crc32Iscsi))),
@@ -204,6 +320,11 @@ impl Checksums {
             other,
             trailer_value: None,
         }
+    }
+
+    /// The S3 checksum that comes with the body.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        self.claims.algorithm()
     }
 
     /// Takes the next bytes of the decoded body.

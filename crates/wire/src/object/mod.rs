@@ -42,7 +42,7 @@ pub mod reply;
 mod request;
 mod xml;
 
-pub use checksum::{Algorithm, Checksums, Claims, Digests};
+pub use checksum::{Algorithm, ChecksumType, Checksums, Claims, Digests};
 pub use chunk::{ChunkContext, ChunkDecoder, Trailers};
 pub use dialect::Dialect;
 pub use error::{Code, ObjectError};
@@ -52,11 +52,12 @@ pub use range::{ByteRange, Span};
 pub use reply::Reply;
 pub use request::{
     BatchDelete, BucketSettings, CannedAcl, CompleteUpload, Conditions, ContentHeaders, CopyObject,
-    CopySource, CorsRule, CreateUpload, CustomerKey, Described, Encryption, GetObject, LifecycleRule,
-    LifecycleRules, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts, ListUploads, ListVersions, Listing,
-    LockHeaders, LockSettings, LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides, PartList, PutObject,
-    ReplicationSpec, StorageClass, TagAct, TagList, TagSet, Transition, UploadOf, UploadPart, UploadPartCopy,
-    VersioningSettings, WormRequest, continuation_token, cors_rules, logging_target, public_access_block,
-    quota_bytes, read_legal_hold, read_retention, replication_rules, restore_days, worm_days,
+    CopySource, CorsRule, CreateUpload, CustomerKey, Described, Encryption, GetAttributes, GetObject,
+    LifecycleRule, LifecycleRules, ListBuckets, ListObjectsV1, ListObjectsV2, ListParts, ListUploads,
+    ListVersions, Listing, LockHeaders, LockSettings, LockTerm, OBJECT_BYTES_MAX, ObjectRequest, Overrides,
+    PartList, PartTag, PutObject, ReplicationSpec, StorageClass, TagAct, TagList, TagSet, Transition,
+    UploadOf, UploadPart, UploadPartCopy, VersioningSettings, WormRequest, continuation_token, cors_rules,
+    logging_target, public_access_block, quota_bytes, read_legal_hold, read_retention, replication_rules,
+    restore_days, worm_days,
 };
 pub use xml::{XML_BYTES_MAX, XML_DECLARATION};

@@ -23,7 +23,7 @@ pub use lists::{
     BucketRow, Deleted, Gone, ListedObject, ObjectKind, Owner, Page, bucket_info, buckets, deleted_objects,
     location, objects_v1, objects_v2,
 };
-pub use objects::{ObjectFacts, not_modified, object, object_meta, put_object};
+pub use objects::{ObjectFacts, ObjectPart, Sum, attributes, not_modified, object, object_meta, put_object};
 
 pub use quota::{quota, stat, storage_capacity};
 pub use retain::{WormFacts, legal_hold, lock_settings, retention, worm};

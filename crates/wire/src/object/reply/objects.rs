@@ -3,10 +3,11 @@
 use bailee_types::Timestamp;
 
 use super::{Reply, etag};
-use crate::object::checksum::{Algorithm, Digests};
+use crate::object::checksum::{Algorithm, ChecksumType, Digests};
 use crate::object::dialect::Dialect;
 use crate::object::range::Span;
-use crate::object::request::{ContentHeaders, Encryption, Overrides, StorageClass};
+use crate::object::request::{ContentHeaders, Encryption, GetAttributes, Overrides, StorageClass};
+use crate::object::xml::Xml;
 
 /// Until when an archived object can be read.
 fn restored(until: Timestamp) -> String {
@@ -40,8 +41,26 @@ pub struct ObjectFacts<'a> {
     pub kind: super::ObjectKind,
     /// The encryption to show.
     pub encryption: Option<&'a Encryption>,
-    /// The S3 checksum that was stored with it, base64; shown when the caller asked for it.
-    pub checksum: Option<(Algorithm, &'a str)>,
+    /// Its S3 checksum, when the caller asked for it.
+    pub checksum: Option<Sum<'a>>,
+}
+
+/// The S3 checksum of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sum<'a> {
+    /// How it is made.
+    pub algorithm: Algorithm,
+    /// Of what.
+    pub kind: ChecksumType,
+    /// Base64; a composite one with `-` and the number of parts.
+    pub value: &'a str,
+}
+
+impl Sum<'_> {
+    pub(super) fn write(self, xml: &mut Xml) {
+        xml.text(self.algorithm.element(), self.value);
+        xml.text("ChecksumType", self.kind.word());
+    }
 }
 
 /// The answer to PutObject.
@@ -93,9 +112,9 @@ pub fn object(dialect: Dialect, facts: &ObjectFacts<'_>, span: Option<Span>, ove
                 reply.push("x-amz-storage-class", facts.storage_class.name(dialect));
             }
             // A checksum of the whole object says nothing about a part of it: clients would compare and fail.
-            if let (Some((algorithm, value)), None) = (facts.checksum, span) {
-                reply.push(algorithm.header(), value);
-                reply.push("x-amz-checksum-type", "FULL_OBJECT");
+            if let (Some(sum), None) = (facts.checksum, span) {
+                reply.push(sum.algorithm.header(), sum.value);
+                reply.push("x-amz-checksum-type", sum.kind.word());
             }
         }
     }
@@ -114,6 +133,65 @@ pub fn object_meta(facts: &ObjectFacts<'_>) -> Reply {
     let mut reply = Reply::empty(200);
     reply.push("Content-Length", facts.size.to_string());
     validators(&mut reply, Dialect::Oss, facts);
+    reply
+}
+
+/// A part of an object in the answer to GetObjectAttributes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObjectPart<'a> {
+    /// Its number.
+    pub number: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Its checksum by the object's algorithm.
+    pub checksum: Option<(Algorithm, &'a str)>,
+}
+
+/// The answer to GetObjectAttributes (S3): what was asked for. `parts` is of an object that was put together: a page and, when
+/// there are more, one behind it; and how many there are in all.
+pub fn attributes(
+    request: &GetAttributes,
+    facts: &ObjectFacts<'_>,
+    parts: Option<(&[ObjectPart<'_>], usize)>,
+) -> Reply {
+    let mut xml = Xml::document();
+    xml.open("GetObjectAttributesResponse");
+    if request.etag {
+        xml.text("ETag", facts.md5_hex);
+    }
+    if let Some(sum) = facts.checksum.filter(|_| request.checksum) {
+        xml.open("Checksum");
+        sum.write(&mut xml);
+        xml.close("Checksum");
+    }
+    if let (Some((page, count)), Some((after, parts_max))) = (parts, request.parts) {
+        let shown = page.get(..parts_max as usize).unwrap_or(page);
+        xml.open("ObjectParts");
+        xml.plain("PartsCount", count);
+        xml.plain("PartNumberMarker", after);
+        xml.plain("NextPartNumberMarker", shown.last().map_or(after, |p| p.number));
+        xml.plain("MaxParts", parts_max);
+        xml.plain("IsTruncated", page.len() > shown.len());
+        for part in shown {
+            xml.open("Part");
+            xml.plain("PartNumber", part.number);
+            xml.plain("Size", part.size);
+            if let Some((algorithm, value)) = part.checksum {
+                xml.text(algorithm.element(), value);
+            }
+            xml.close("Part");
+        }
+        xml.close("ObjectParts");
+    }
+    if request.storage_class {
+        xml.text("StorageClass", facts.storage_class.name(Dialect::S3));
+    }
+    if request.size {
+        xml.plain("ObjectSize", facts.size);
+    }
+    xml.close("GetObjectAttributesResponse");
+    let mut reply = Reply::xml(xml);
+    reply.push("Last-Modified", http_date(facts.modified_at));
     reply
 }
 

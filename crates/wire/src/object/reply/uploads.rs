@@ -3,8 +3,8 @@
 use bailee_types::{BucketName, ObjectKey, Timestamp};
 
 use super::lists::{Owner, key_text, whole_second, write_owner};
-use super::{Reply, etag};
-use crate::object::checksum::Digests;
+use super::{Reply, Sum, etag};
+use crate::object::checksum::{Algorithm, ChecksumType, Digests};
 use crate::object::dialect::Dialect;
 use crate::object::request::{CreateUpload, ListParts, ListUploads, StorageClass};
 use crate::object::xml::Xml;
@@ -18,6 +18,8 @@ pub struct ListedPart<'a> {
     pub md5_hex: &'a str,
     /// CRC-64/XZ of its content.
     pub crc64ecma: u64,
+    /// Its S3 checksum, base64.
+    pub checksum: Option<(Algorithm, &'a str)>,
     /// Size in bytes.
     pub size: u64,
     /// When it was written.
@@ -33,6 +35,8 @@ pub struct ListedUpload<'a> {
     pub id: &'a str,
     /// When it began.
     pub begun_at: Timestamp,
+    /// The S3 checksum that the object shall have.
+    pub checksum: Option<(Algorithm, ChecksumType)>,
 }
 
 /// A page of uploads.
@@ -58,8 +62,9 @@ pub fn created_upload(dialect: Dialect, request: &CreateUpload, id: &str) -> Rep
     xml.text("UploadId", id);
     xml.close("InitiateMultipartUploadResult");
     let mut reply = Reply::xml(xml);
-    if let (Dialect::S3, Some(algorithm)) = (dialect, &request.checksum_algorithm) {
-        reply.push("x-amz-checksum-algorithm", algorithm.as_str());
+    if let (Dialect::S3, Some((algorithm, kind))) = (dialect, request.checksum) {
+        reply.push("x-amz-checksum-algorithm", algorithm.word());
+        reply.push("x-amz-checksum-type", kind.word());
     }
     reply
 }
@@ -77,11 +82,22 @@ pub fn uploaded_part(dialect: Dialect, digests: &Digests) -> Reply {
 }
 
 /// The answer to CopyObject and UploadPartCopy.
-pub fn copied(dialect: Dialect, root: &'static str, md5_hex: &str, crc64: u64, at: Timestamp) -> Reply {
+pub fn copied(
+    dialect: Dialect,
+    root: &'static str,
+    (md5_hex, crc64, sum): (&str, u64, Option<Sum<'_>>),
+    at: Timestamp,
+) -> Reply {
     let mut xml = Xml::document();
     xml.open(root);
     xml.text("LastModified", &whole_second(at));
     xml.text("ETag", &etag(dialect, md5_hex));
+    match sum.filter(|_| dialect == Dialect::S3) {
+        // Of a part there is no type to tell.
+        Some(sum) if root == "CopyPartResult" => xml.text(sum.algorithm.element(), sum.value),
+        Some(sum) => sum.write(&mut xml),
+        None => {}
+    }
     xml.close(root);
     let mut reply = Reply::xml(xml);
     if dialect == Dialect::Oss {
@@ -96,8 +112,7 @@ pub fn completed(
     dialect: Dialect,
     (bucket, key, encoding_url): (&BucketName, &ObjectKey, bool),
     location: &str,
-    md5_hex: &str,
-    crc64: u64,
+    (md5_hex, crc64, sum): (&str, u64, Option<Sum<'_>>),
 ) -> Reply {
     let mut xml = Xml::document();
     xml.open("CompleteMultipartUploadResult");
@@ -108,6 +123,9 @@ pub fn completed(
     xml.text("Bucket", bucket.as_str());
     key_text(&mut xml, encoding_url, "Key", key.as_str());
     xml.text("ETag", &etag(dialect, md5_hex));
+    if let Some(sum) = sum.filter(|_| dialect == Dialect::S3) {
+        sum.write(&mut xml);
+    }
     xml.close("CompleteMultipartUploadResult");
     let mut reply = Reply::xml(xml);
     if dialect == Dialect::Oss {
@@ -122,8 +140,8 @@ pub fn parts(
     dialect: Dialect,
     request: &ListParts,
     owner: Owner<'_>,
-    list: &[ListedPart<'_>],
-    more: bool,
+    (list, more): (&[ListedPart<'_>], bool),
+    checksum: Option<(Algorithm, ChecksumType)>,
 ) -> Reply {
     let mut xml = Xml::document();
     xml.open("ListPartsResult");
@@ -145,6 +163,7 @@ pub fn parts(
             xml.text("DisplayName", owner.display_name);
             xml.close(who);
         }
+        write_checksum(&mut xml, checksum);
     }
     for part in list {
         xml.open("Part");
@@ -152,13 +171,22 @@ pub fn parts(
         xml.text("LastModified", &whole_second(part.written_at));
         xml.text("ETag", &etag(dialect, part.md5_hex));
         xml.plain("Size", part.size);
-        if dialect == Dialect::Oss {
-            xml.plain("HashCrc64ecma", part.crc64ecma);
+        match (dialect, part.checksum) {
+            (Dialect::Oss, _) => xml.plain("HashCrc64ecma", part.crc64ecma),
+            (Dialect::S3, Some((algorithm, value))) => xml.text(algorithm.element(), value),
+            (Dialect::S3, None) => {}
         }
         xml.close("Part");
     }
     xml.close("ListPartsResult");
     Reply::xml(xml)
+}
+
+fn write_checksum(xml: &mut Xml, checksum: Option<(Algorithm, ChecksumType)>) {
+    if let Some((algorithm, kind)) = checksum {
+        xml.text("ChecksumAlgorithm", algorithm.word());
+        xml.text("ChecksumType", kind.word());
+    }
 }
 
 /// The answer to ListMultipartUploads. oss2 wants both next markers always (contract §7).
@@ -190,6 +218,7 @@ pub fn uploads(dialect: Dialect, request: &ListUploads, owner: Owner<'_>, page: 
             xml.text("DisplayName", owner.display_name);
             xml.close("Initiator");
             write_owner(&mut xml, owner);
+            write_checksum(&mut xml, upload.checksum);
         }
         xml.text("Initiated", &whole_second(upload.begun_at));
         xml.close("Upload");

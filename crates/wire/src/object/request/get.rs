@@ -6,11 +6,14 @@
 use bailee_types::{BucketName, ObjectKey, Timestamp};
 
 use super::encryption::{CustomerKey, customer_key};
-use super::{ContentHeaders, header_text};
+use super::{ContentHeaders, argument, header_text};
 use crate::object::auth::any_date;
 use crate::object::error::{Code, ObjectError};
 use crate::object::head::Head;
 use crate::object::range::ByteRange;
+
+/// Parts on one page.
+const PAGE_MAX: u32 = 1_000;
 
 /// A read of one object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +34,23 @@ pub struct GetObject {
     pub overrides: Overrides,
     /// Whether the S3 caller wants the stored checksum (`x-amz-checksum-mode: ENABLED`).
     pub checksum: bool,
+}
+
+/// What is asked of an object's attributes (S3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GetAttributes {
+    /// Of which object.
+    pub get: GetObject,
+    /// Its ETag.
+    pub etag: bool,
+    /// Its checksum.
+    pub checksum: bool,
+    /// Its parts: only those after a number, and at most so many.
+    pub parts: Option<(u32, u32)>,
+    /// Its storage class.
+    pub storage_class: bool,
+    /// Its size.
+    pub size: bool,
 }
 
 /// `response-*` parameters.
@@ -122,6 +142,37 @@ pub(super) fn object(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Res
         customer_key: customer_key(head, false)?,
         overrides: overrides(head)?,
         checksum: head.header("x-amz-checksum-mode")?.is_some_and(|m| m.eq_ignore_ascii_case("ENABLED")),
+    })
+}
+
+pub(super) fn attributes(
+    head: &Head<'_>,
+    bucket: BucketName,
+    key: ObjectKey,
+) -> Result<GetAttributes, ObjectError> {
+    let wanted = head.header("x-amz-object-attributes")?.unwrap_or_default();
+    let wanted: Vec<&str> = wanted.split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
+    let known = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
+    if wanted.is_empty() || wanted.iter().any(|w| !known.contains(w)) {
+        return Err(ObjectError::because(Code::InvalidArgument, "Invalid attribute name specified.")
+            .with("ArgumentName", "x-amz-object-attributes"));
+    }
+    let number = |name: &'static str, usual: u32| match head.header(name)? {
+        None | Some("") => Ok(usual),
+        Some(text) if text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()) => {
+            Ok(text.parse().unwrap_or(usual))
+        }
+        Some(_) => Err(argument(name, "it must be a whole number")),
+    };
+    let asked = |name: &str| wanted.contains(&name);
+    let page = (number("x-amz-part-number-marker", 0)?, number("x-amz-max-parts", PAGE_MAX)?.min(PAGE_MAX));
+    Ok(GetAttributes {
+        get: object(head, bucket, key)?,
+        etag: asked("ETag"),
+        checksum: asked("Checksum"),
+        parts: asked("ObjectParts").then_some(page),
+        storage_class: asked("StorageClass"),
+        size: asked("ObjectSize"),
     })
 }
 

@@ -29,7 +29,7 @@ use http::Method;
 
 pub use access::{CannedAcl, CorsRule, cors_rules, public_access_block};
 pub use encryption::{CustomerKey, Encryption};
-pub use get::{Conditions, GetObject, Overrides, TagList};
+pub use get::{Conditions, GetAttributes, GetObject, Overrides, TagList};
 pub use lifecycle::{LifecycleRule, LifecycleRules, Transition};
 pub use list::{
     BatchDelete, BucketSettings, ListBuckets, ListObjectsV1, ListObjectsV2, Listing, continuation_token,
@@ -47,7 +47,7 @@ pub use retain::{
 pub use tags::TagSet;
 pub use upload::{
     CompleteUpload, CopyObject, CopySource, CreateUpload, Described, ListParts, ListUploads, PartList,
-    UploadOf, UploadPart, UploadPartCopy,
+    PartTag, UploadOf, UploadPart, UploadPartCopy,
 };
 pub use version::{ListVersions, VersioningSettings};
 
@@ -101,6 +101,8 @@ pub enum ObjectRequest {
     GetObject(Box<GetObject>),
     /// `HEAD /bucket/key`.
     HeadObject(Box<GetObject>),
+    /// `GET /bucket/key?attributes` (S3).
+    GetAttributes(Box<GetAttributes>),
     /// `HEAD /bucket/key?objectMeta` (OSS; GET is taken too).
     GetObjectMeta {
         /// The bucket.
@@ -539,6 +541,7 @@ impl ObjectRequest {
             Self::PutObject(_) => "PutObject",
             Self::GetObject(_) => "GetObject",
             Self::HeadObject(_) => "HeadObject",
+            Self::GetAttributes(_) => "GetObjectAttributes",
             Self::GetObjectMeta { .. } => "GetObjectMeta",
             Self::DeleteObject { .. } => "DeleteObject",
             Self::DeleteObjects { .. } => "DeleteObjects",
@@ -672,6 +675,7 @@ impl ObjectRequest {
             }
             Self::GetSymlink { bucket, .. } => Some(bucket),
             Self::GetObject(get) | Self::HeadObject(get) => Some(&get.bucket),
+            Self::GetAttributes(asked) => Some(&asked.get.bucket),
             Self::CopyObject(copy) => Some(&copy.bucket),
             Self::CreateUpload(create) => Some(&create.bucket),
             Self::UploadPart(part) => Some(&part.of.bucket),
@@ -689,6 +693,7 @@ impl ObjectRequest {
             Self::PutObject(put) | Self::Append { put, .. } | Self::PutSymlink { put, .. } => Some(&put.key),
             Self::GetSymlink { key, .. } | Self::Restore { key, .. } => Some(key),
             Self::GetObject(get) | Self::HeadObject(get) => Some(&get.key),
+            Self::GetAttributes(asked) => Some(&asked.get.key),
             Self::GetObjectMeta { key, .. } | Self::DeleteObject { key, .. } | Self::Lock { key, .. } => {
                 Some(key)
             }
@@ -812,6 +817,9 @@ fn on_object(
     Ok(match (method, sub.as_slice()) {
         (&Method::GET, []) => ObjectRequest::GetObject(Box::new(get::object(head, bucket, key)?)),
         (&Method::HEAD, []) => ObjectRequest::HeadObject(Box::new(get::object(head, bucket, key)?)),
+        (&Method::GET, ["attributes"]) if head.dialect == Dialect::S3 => {
+            ObjectRequest::GetAttributes(Box::new(get::attributes(head, bucket, key)?))
+        }
         (&Method::HEAD | &Method::GET, ["objectMeta"]) if head.dialect == Dialect::Oss => {
             ObjectRequest::GetObjectMeta { bucket, key, version }
         }

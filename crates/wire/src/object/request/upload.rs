@@ -11,7 +11,7 @@ use super::list::{encoding_url, page, text};
 use super::put::{ContentHeaders, conditions, content_headers, length, metadata, storage_class};
 use super::{StorageClass, TagSet, argument};
 use crate::object::auth::any_date;
-use crate::object::checksum::Claims;
+use crate::object::checksum::{Algorithm, ChecksumType, Claims, of_whole};
 use crate::object::dialect::Dialect;
 use crate::object::encode::percent_decode;
 use crate::object::error::{Code, ObjectError};
@@ -68,8 +68,8 @@ pub struct CreateUpload {
     pub encryption: Option<Encryption>,
     /// The customer's own key.
     pub customer_key: Option<CustomerKey>,
-    /// The S3 checksum that parts will carry, as named.
-    pub checksum_algorithm: Option<String>,
+    /// The S3 checksum that the object shall have, and what that is made of.
+    pub checksum: Option<(Algorithm, ChecksumType)>,
     /// Whether keys in the answer are URL-encoded.
     pub encoding_url: bool,
 }
@@ -142,6 +142,8 @@ pub struct CopyObject {
     pub encryption: Option<Encryption>,
     /// The customer's own key.
     pub customer_key: Option<CustomerKey>,
+    /// The S3 checksum that it shall have, when not the source's.
+    pub checksum: Option<Algorithm>,
     /// Write only if no object is there.
     pub if_absent: bool,
     /// Write only over an object with this ETag, without quotes.
@@ -161,6 +163,10 @@ pub struct CompleteUpload {
     pub if_match: Option<String>,
     /// Bytes that the object must have in all (S3 `x-amz-mp-object-size`).
     pub size: Option<u64>,
+    /// The checksum that it must have: base64, of a composite one also with `-` and the number of parts.
+    pub checksum: Option<(Algorithm, String)>,
+    /// What that is made of.
+    pub checksum_type: Option<ChecksumType>,
     /// Whether keys in the answer are URL-encoded.
     pub encoding_url: bool,
 }
@@ -200,19 +206,30 @@ pub struct ListUploads {
 /// The body of a CompleteMultipartUpload.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PartList(
-    /// Numbers and ETags (lower-case, without quotes), in the order given.
-    pub Vec<(u32, String)>,
+    /// In the order given.
+    pub Vec<PartTag>,
 );
 
+/// One part in a [`PartList`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PartTag {
+    /// Its number.
+    pub number: u32,
+    /// Its ETag, lower-case, without quotes.
+    pub etag: String,
+    /// What is said of its S3 checksums, base64.
+    pub checksums: Vec<(Algorithm, String)>,
+}
+
 impl PartList {
-    /// Reads `<CompleteMultipartUpload><Part><PartNumber/><ETag/></Part>…`. Checksums of parts were checked when the parts
-    /// arrived; what the list says of them is not looked at.
+    /// Reads `<CompleteMultipartUpload><Part><PartNumber/><ETag/></Part>…`.
     ///
     /// # Errors
     /// `MalformedXml`, also for more than 10,000 parts, or one without number or ETag.
     pub fn parse(body: &[u8]) -> Result<Self, ObjectError> {
         let mut out = Vec::new();
         let (mut number, mut etag): (Option<u32>, Option<String>) = (None, None);
+        let mut checksums = Vec::new();
         walk(body, |path, text| {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             match path.as_slice() {
@@ -224,7 +241,12 @@ impl PartList {
                 ["CompleteMultipartUpload", "Part", "ETag"] => {
                     etag = Some(bare(text).to_ascii_lowercase());
                 }
-                ["CompleteMultipartUpload", "Part", _] => {}
+                ["CompleteMultipartUpload", "Part", name] => {
+                    let algorithm = Algorithm::ALL.into_iter().find(|a| a.element() == *name);
+                    if let Some(algorithm) = algorithm.filter(|_| checksums.len() < Algorithm::ALL.len()) {
+                        checksums.push((algorithm, text.trim().to_owned()));
+                    }
+                }
                 ["CompleteMultipartUpload", "Part"] => {
                     let (Some(number), Some(etag)) = (number.take(), etag.take()) else {
                         return Err(malformed("a Part needs a PartNumber and an ETag"));
@@ -232,7 +254,8 @@ impl PartList {
                     if out.len() >= PARTS_MAX as usize {
                         return Err(malformed("there are more than 10000 parts"));
                     }
-                    out.push((number, etag));
+                    let checksums = std::mem::take(&mut checksums);
+                    out.push(PartTag { number, etag, checksums });
                 }
                 _ => return Err(malformed("it holds an element that is not known")),
             }
@@ -271,19 +294,6 @@ pub(super) fn create(
     bucket: BucketName,
     key: ObjectKey,
 ) -> Result<CreateUpload, ObjectError> {
-    let algorithm = match head.dialect {
-        Dialect::S3 => head.header("x-amz-checksum-algorithm")?,
-        Dialect::Oss => None,
-    };
-    if let Some(name) = algorithm
-        && crate::object::Algorithm::of_header(&format!("x-amz-checksum-{}", name.to_ascii_lowercase()))
-            .is_none()
-    {
-        return Err(ObjectError::because(
-            Code::InvalidRequest,
-            "The checksum algorithm is not one of CRC32, CRC32C, CRC64NVME, SHA1 and SHA256.",
-        ));
-    }
     Ok(CreateUpload {
         bucket,
         key,
@@ -293,9 +303,41 @@ pub(super) fn create(
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
         customer_key: customer_key(head, false)?,
-        checksum_algorithm: algorithm.map(str::to_ascii_uppercase),
+        checksum: checksum(head)?,
         encoding_url: encoding_url(head)?,
     })
+}
+
+/// The checksum that an object of parts shall have.
+fn checksum(head: &Head<'_>) -> Result<Option<(Algorithm, ChecksumType)>, ObjectError> {
+    let wrong = |text: String| ObjectError::because(Code::InvalidRequest, text);
+    if head.dialect == Dialect::Oss {
+        return Ok(None);
+    }
+    let kind = ChecksumType::read(head)?;
+    let Some(algorithm) = Algorithm::read(head)? else {
+        return match kind {
+            None => Ok(None),
+            Some(_) => Err(wrong(
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."
+                    .into(),
+            )),
+        };
+    };
+    let usual = if algorithm.allows(ChecksumType::Composite) {
+        ChecksumType::Composite
+    } else {
+        ChecksumType::FullObject
+    };
+    let kind = kind.unwrap_or(usual);
+    if !algorithm.allows(kind) {
+        return Err(wrong(format!(
+            "The {} checksum type cannot be used with the {} checksum algorithm.",
+            kind.word(),
+            algorithm.word().to_ascii_lowercase()
+        )));
+    }
+    Ok(Some((algorithm, kind)))
 }
 
 pub(super) fn part(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<UploadPart, ObjectError> {
@@ -369,6 +411,7 @@ pub(super) fn copy(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Resul
         storage_class: class,
         encryption: encryption(head)?,
         customer_key: customer_key(head, false)?,
+        checksum: Algorithm::read(head)?,
         if_absent,
         if_match,
     })
@@ -380,7 +423,7 @@ pub(super) fn complete(
     key: ObjectKey,
 ) -> Result<CompleteUpload, ObjectError> {
     let (if_absent, if_match) = conditions(head)?;
-    let mut size = None;
+    let (mut size, mut checksum, mut checksum_type) = (None, None, None);
     let mut all = false;
     match head.dialect {
         Dialect::Oss => {
@@ -391,24 +434,23 @@ pub(super) fn complete(
             };
         }
         Dialect::S3 => {
-            let whole = |name: &str| {
-                name.starts_with("x-amz-checksum-")
-                    && !matches!(name, "x-amz-checksum-type" | "x-amz-checksum-algorithm")
-            };
-            if head.parts.headers.keys().any(|n| whole(n.as_str())) {
-                return Err(ObjectError::not_offered(
-                    "CompleteMultipartUpload with a checksum of the whole object",
-                ));
-            }
+            (checksum, checksum_type) = (of_whole(head)?, ChecksumType::read(head)?);
             if let Some(value) = head.header("x-amz-mp-object-size")? {
-                let read =
-                    value.parse().map_err(|_| argument("x-amz-mp-object-size", "it must be a number"))?;
-                size = Some(read);
+                let digits = value.bytes().all(|b| b.is_ascii_digit());
+                let read = if digits { value.parse().ok() } else { None };
+                size = Some(read.ok_or_else(|| {
+                    let value = crate::object::encode::shown(value);
+                    ObjectError::because(
+                        Code::InvalidRequest,
+                        format!("Value for x-amz-mp-object-size header is invalid: '{value}'"),
+                    )
+                })?);
             }
         }
     }
     let of = of(head, bucket, key)?;
-    Ok(CompleteUpload { of, all, if_absent, if_match, size, encoding_url: encoding_url(head)? })
+    let encoding_url = encoding_url(head)?;
+    Ok(CompleteUpload { of, all, if_absent, if_match, size, checksum, checksum_type, encoding_url })
 }
 
 pub(super) fn abort(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Result<UploadOf, ObjectError> {
@@ -496,7 +538,8 @@ mod tests {
         let part =
             |n: &str, tag: &str| format!("<Part><PartNumber>{n}</PartNumber><ETag>{tag}</ETag></Part>");
         let read = list(&(part("1", "&quot;AB&quot;") + &part("10000", "cd"))).unwrap();
-        assert_eq!(read.0, [(1, "ab".to_owned()), (10_000, "cd".to_owned())]);
+        let tags: Vec<_> = read.0.iter().map(|p| (p.number, p.etag.as_str())).collect();
+        assert_eq!(tags, [(1, "ab"), (10_000, "cd")]);
         for bad in [
             part("0", "a"),
             part("10001", "a"),
@@ -509,8 +552,10 @@ mod tests {
             assert_eq!(list(&bad).unwrap_err().code(), Code::MalformedXml, "{bad}");
         }
         assert!(list("").unwrap().0.is_empty());
-        // Order is the server's to judge; what a client says of checksums does not matter here.
-        let sums = "<Part><PartNumber>2</PartNumber><ETag>a</ETag><ChecksumCRC32>x</ChecksumCRC32></Part>";
-        assert_eq!(list(sums).unwrap().0.len(), 1);
+        // Order and checksums are the server's to judge; each part has its own.
+        let sums = "<Part><PartNumber>2</PartNumber><ETag>a</ETag><ChecksumCRC32>x</ChecksumCRC32><ChecksumMD9>y</ChecksumMD9></Part>";
+        let read = list(&format!("{sums}{}", part("1", "b"))).unwrap().0;
+        assert_eq!(read[0].checksums, [(Algorithm::Crc32, "x".to_owned())]);
+        assert!(read[1].checksums.is_empty());
     }
 }
