@@ -111,8 +111,8 @@ def test_a_signed_address_opens_one_object_for_its_time(bucket):
 def test_what_is_not_offered_says_so_and_changes_nothing(bucket):
     bucket.put_object("o", TEXT)
     attempts = {
-        "put_object_acl": lambda: bucket.put_object_acl("o", oss2.OBJECT_ACL_PUBLIC_READ),
-        "put_with_acl": lambda: bucket.put_object("open", b"x", headers={"x-oss-object-acl": "public-read"}),
+        "put_object_acl": lambda: bucket.put_object_acl("o", oss2.OBJECT_ACL_PUBLIC_READ_WRITE),
+        "put_with_acl": lambda: bucket.put_object("open", b"x", headers={"x-oss-object-acl": "public-read-write"}),
         "callback": lambda: bucket.put_object("called", b"x", headers={"x-oss-callback": "e30="}),
     }
     for name, attempt in attempts.items():

@@ -167,8 +167,8 @@ def test_what_is_not_offered_says_so_and_changes_nothing(s3, bucket):
             Bucket=bucket, WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}}
         ),
         "put_object_grant": lambda: s3.put_object_acl(Bucket=bucket, Key="o", GrantRead='id="1"'),
-        "put_object_acl": lambda: s3.put_object_acl(Bucket=bucket, Key="o", ACL="public-read"),
-        "put_with_acl": lambda: s3.put_object(Bucket=bucket, Key="open", Body=b"x", ACL="public-read"),
+        "put_object_acl": lambda: s3.put_object_acl(Bucket=bucket, Key="o", ACL="authenticated-read"),
+        "put_with_acl": lambda: s3.put_object(Bucket=bucket, Key="open", Body=b"x", ACL="public-read-write"),
         "mfa_delete": lambda: s3.put_bucket_versioning(
             Bucket=bucket, VersioningConfiguration={"Status": "Enabled", "MFADelete": "Enabled"}
         ),

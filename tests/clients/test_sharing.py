@@ -113,7 +113,7 @@ def test_canned_acls_in_osss_words(shared, s3):
     bucket.put_object_acl("a", oss2.OBJECT_ACL_PRIVATE)
     assert anybody(shared, f"{name}/a")[0] == 403
     with pytest.raises(oss2.exceptions.ServerError) as error:
-        bucket.put_object_acl("a", oss2.OBJECT_ACL_PUBLIC_READ)
+        bucket.put_object_acl("a", oss2.OBJECT_ACL_PUBLIC_READ_WRITE)
     assert error.value.status == 501
     assert b"<Key>a</Key>" in anybody(shared, f"{name}/?list-type=2")[2]
     assert anybody(shared, f"{name}/new", "PUT", b"x", {"content-length": "1"})[0] == 403
@@ -129,6 +129,132 @@ def test_canned_acls_in_osss_words(shared, s3):
     assert [t["acl"] for t in told] == ["public-read-write", "public-read"] or len(told) == 3, told
     bucket.put_bucket_acl(oss2.BUCKET_ACL_PRIVATE)
     assert anybody(shared, f"{name}/kept")[0] == 403
+
+
+def blind(body):
+    return body.split(b"<RequestId>")[0]
+
+
+def test_an_object_s_acl_opens_it_alone(shared, s3):
+    """By oss2: PutObjectACL and the header; before and after by plain HTTP, by another account, and in the trail."""
+    name, theirs = "p-object-acl", s3_client(shared, "globex")
+    bucket = bucket_of(shared, name, "v4")
+    bucket.create_bucket()
+    for key in ("open", "shut"):
+        bucket.put_object(key, b"hello " + key.encode())
+    with pytest.raises(oss2.exceptions.AccessDenied):
+        bucket.put_object_acl("open", oss2.OBJECT_ACL_PUBLIC_READ)
+    with pytest.raises(oss2.exceptions.AccessDenied):
+        bucket.put_object("brought", b"x", headers={"x-oss-object-acl": "public-read"})
+    assert not bucket.object_exists("brought"), "it is refused before anything is stored"
+    assert bucket.get_object_acl("open").acl == "default"
+    nowhere = refused(lambda: theirs.get_object(Bucket="no-such-bucket-at-all", Key="x"))
+    hidden, told = code(nowhere), nowhere.value.response["Error"]
+    unblock(s3, name)
+    said = [blind(anybody(shared, f"{name}/{key}")[2]) for key in ("open", "shut", "none")]
+    said += [blind(anybody(shared, path)[2]) for path in ("no-such-bucket-at-all/x", name)]
+    assert len(set(said)) == 1, "before it is open, it is as if it were not there"
+
+    bucket.put_object_acl("open", oss2.OBJECT_ACL_PUBLIC_READ)
+    assert bucket.get_object_acl("open").acl == "public-read"
+    grants = s3.get_object_acl(Bucket=name, Key="open")["Grants"]
+    assert [g["Permission"] for g in grants if g["Grantee"]["Type"] == "Group"] == ["READ"]
+    assert anybody(shared, f"{name}/open")[::2] == (200, b"hello open")
+    assert anybody(shared, f"{name}/open", "HEAD")[0] == 200
+    assert anybody(shared, f"{name}/open", headers={"range": "bytes=0-4"})[::2] == (206, b"hello")
+    assert get(theirs, name, "open") == b"hello open"
+    theirs.create_bucket(Bucket="p-acl-of-globex")
+    theirs.copy_object(Bucket="p-acl-of-globex", Key="copy", CopySource=f"{name}/open")
+    assert {blind(anybody(shared, f"{name}/{key}")[2]) for key in ("shut", "none")} == {said[0]}
+    for key in ("shut", "none"):
+        error = refused(lambda: get(theirs, name, key))  # noqa: B023
+        assert code(error) == hidden and error.value.response["Error"] == {**told, "BucketName": name}
+    for path, method in ((name, "GET"), (f"{name}/open", "PUT"), (f"{name}/open", "DELETE"), (f"{name}/open?acl", "GET"),
+                         (f"{name}/open?tagging", "GET"), (f"{name}/new", "PUT")):
+        assert anybody(shared, path, method, b"" if method == "PUT" else None)[0] == 403, (path, method)
+    for no in (lambda: theirs.put_object_acl(Bucket=name, Key="open", ACL="private"), lambda: theirs.get_object_acl(Bucket=name, Key="open"),
+               lambda: theirs.put_object_acl(Bucket=name, Key="shut", ACL="public-read"), lambda: theirs.list_objects_v2(Bucket=name),
+               lambda: theirs.put_object(Bucket=name, Key="x", Body=b"", ACL="public-read")):
+        assert code(refused(no)) == hidden
+
+    # With a write, a copy and an upload in parts; a write without one closes it again, and a copy takes none along.
+    bucket.put_object("brought", b"x", headers={"x-oss-object-acl": "public-read"})
+    bucket.copy_object(name, "open", "copied", headers={"x-oss-object-acl": "public-read"})
+    bucket.copy_object(name, "open", "copied-plain")
+    upload = s3.create_multipart_upload(Bucket=name, Key="parts", ACL="public-read")["UploadId"]
+    part = s3.upload_part(Bucket=name, Key="parts", UploadId=upload, PartNumber=1, Body=b"parts")
+    s3.complete_multipart_upload(Bucket=name, Key="parts", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    assert [anybody(shared, f"{name}/{key}")[0] for key in ("brought", "copied", "parts", "copied-plain")] == [200, 200, 200, 403]
+    bucket.put_object("brought", b"y")
+    assert anybody(shared, f"{name}/brought")[0] == 403
+    # In the trail: whoever opened what, also by a write.
+    trail = Sdk("Actiontrail", shared, shared.key("acme"))("LookupEvents", LookupAttribute=[{"Key": "EventName", "Value": "PutObjectAcl"}])
+    told = [e["requestParameters"] for e in trail["Events"] if e["requestParameters"].get("bucket") == name]
+    opened = {t["object"] for t in told if t["acl"] == "public-read"}
+    assert {"open", "brought", "copied", "parts"} <= opened and "copied-plain" not in opened, told
+    # Public access is blocked again: at once, whatever the object says.
+    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=SHUT)
+    assert blind(anybody(shared, f"{name}/open")[2]) == said[0]
+    assert code(refused(lambda: get(theirs, name, "open"))) == hidden
+    assert get(s3, name, "open") == b"hello open"
+
+
+def test_an_acl_is_one_version_s(shared, s3, bucket):
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    unblock(s3, bucket)
+    one = s3.put_object(Bucket=bucket, Key="v", Body=b"one", ACL="public-read")["VersionId"]
+    assert anybody(shared, f"{bucket}/v")[2] == b"one"
+    two = s3.put_object(Bucket=bucket, Key="v", Body=b"two")["VersionId"]
+    assert anybody(shared, f"{bucket}/v")[0] == 403
+    assert anybody(shared, f"{bucket}/v?versionId={one}")[2] == b"one"
+    assert anybody(shared, f"{bucket}/v?versionId={two}")[0] == 403
+    s3.put_object_acl(Bucket=bucket, Key="v", VersionId=two, ACL="public-read")
+    s3.put_object_acl(Bucket=bucket, Key="v", VersionId=one, ACL="private")
+    assert anybody(shared, f"{bucket}/v")[2] == b"two"
+    assert anybody(shared, f"{bucket}/v?versionId={one}")[0] == 403
+    s3.delete_object(Bucket=bucket, Key="v")
+    assert blind(anybody(shared, f"{bucket}/v")[2]) == blind(anybody(shared, f"{bucket}/none")[2])
+
+
+def test_a_private_object_stays_so_in_a_public_bucket(shared, s3, bucket):
+    unblock(s3, bucket)
+    s3.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    for acl in ("private", "bucket-owner-full-control", "bucket-owner-read"):
+        s3.put_object(Bucket=bucket, Key="kept", Body=b"x", ACL=acl)
+        assert anybody(shared, f"{bucket}/kept")[0] == 403, acl
+    s3.put_object_acl(Bucket=bucket, Key="kept", ACL="public-read")
+    assert anybody(shared, f"{bucket}/kept")[0] == 200
+    s3.put_bucket_acl(Bucket=bucket, ACL="private")
+    assert anybody(shared, f"{bucket}/kept")[0] == 200 and anybody(shared, f"{bucket}/secret")[0] == 403
+
+
+def test_acls_that_are_none_are_refused(shared, s3, bucket):
+    unblock(s3, bucket)
+    acl = lambda **more: lambda: s3.put_object_acl(Bucket=bucket, Key="secret", **more)
+    owner = {"ID": account(shared, "acme")}
+    grants = {"Owner": owner, "Grants": [{"Grantee": {"Type": "CanonicalUser", "ID": owner["ID"]}, "Permission": "READ"}]}
+    for no in (acl(ACL="public-read-write"), acl(ACL="authenticated-read"), acl(ACL="aws-exec-read"), acl(AccessControlPolicy=grants),
+               acl(GrantRead=f"id={owner['ID']}"), acl(ACL="public-read", GrantRead=f"id={owner['ID']}")):
+        assert code(refused(no)) == ("NotImplemented", 501)
+    assert code(refused(acl(ACL="everybody")))[0] == "InvalidArgument"
+    assert code(refused(acl(ACL="public-read", AccessControlPolicy=grants))) == ("UnexpectedContent", 400)
+    assert code(refused(lambda: s3.put_object(Bucket=bucket, Key="x", Body=b"", ACL="everybody")))[0] == "InvalidArgument"
+    assert code(refused(lambda: s3.put_object_acl(Bucket=bucket, Key="none", ACL="public-read"))) == ("NoSuchKey", 404)
+    assert anybody(shared, f"{bucket}/secret")[0] == 403
+    # Nothing under a key is opened, whoever wrote what first.
+    key = Sdk("Kms", shared, shared.key("acme"))("CreateKey")["KeyMetadata"]["KeyId"]
+    under = dict(ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+    assert code(refused(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"k", ACL="public-read", **under)))[0] == "InvalidArgument"
+    s3.put_object(Bucket=bucket, Key="k", Body=b"k", **under)
+    assert code(refused(lambda: s3.put_object_acl(Bucket=bucket, Key="k", ACL="public-read")))[0] == "InvalidArgument"
+    assert anybody(shared, f"{bucket}/k", "HEAD")[0] == 403
+    # Who may write may not open; that is a right of its own.
+    writes = {"writes": policy("Allow", ["oss:PutObject", "oss:GetObject"])}
+    writer = s3_client(shared, key=make_user(Sdk("Ram", shared, shared.key("acme")), "acl-writer", own=writes))
+    writer.put_object(Bucket=bucket, Key="w", Body=b"w")
+    for no in (lambda: writer.put_object(Bucket=bucket, Key="w", Body=b"w", ACL="public-read"),
+               lambda: writer.put_object_acl(Bucket=bucket, Key="w", ACL="public-read")):
+        assert code(refused(no)) == ("AccessDenied", 403)
 
 
 def test_another_account_reads_what_it_was_given_and_no_more(shared, s3, bucket):
@@ -401,7 +527,8 @@ def test_a_form_of_oss(shared, bucket, version):
         (oss_form(shared, bucket, "elsewhere", version), 403),
         ({**oss_form(shared, bucket, "up/c", version), "x-oss-meta-kind": "c"}, 403),
         ({**oss_form(shared, bucket, "up/c", version), "callback": "e30="}, 501),
-        ({**oss_form(shared, bucket, "up/c", version), "x-oss-object-acl": "public-read"}, 501),
+        ({**oss_form(shared, bucket, "up/c", version), "x-oss-object-acl": "public-read-write"}, 501),
+        ({**oss_form(shared, bucket, "up/c", version), "x-oss-object-acl": "public-read"}, 403),
         ({**oss_form(shared, bucket, "up/发票.txt", version), "x-oss-forbid-overwrite": "true"}, 409),
     ]:
         assert post(shared, bucket, fields)[0] == status, fields

@@ -148,18 +148,27 @@ const FOR_STRANGERS: [&str; 18] = [
     "oss:DeleteObjectVersionTagging",
 ];
 
-/// What of a bucket's own rules lets a caller in who is none of its account's people.
-pub(super) fn shared(caller: &Caller, asked: &Asked, access: &Access, now: Timestamp) -> Option<Shared> {
-    let outside = access.outside.as_ref()?;
+/// What of a bucket's own rules lets a caller in who is none of its account's people; where none does, perhaps the object's.
+pub(super) fn shared(
+    caller: &Caller,
+    asked: &Asked,
+    (access, by_object): (&Access, Option<Shared>),
+    now: Timestamp,
+) -> Option<Shared> {
     if asked.class != Class::Data || !asked.also.is_empty() || !FOR_STRANGERS.contains(&asked.action) {
         return None;
     }
     words(caller, asked, now, |context| {
         let request = Request { action: asked.action, resource: &asked.resource, context };
-        phases(caller, Some(outside), |phases| match decide(phases, &request) {
+        // A policy that lets nobody in because it is public and blocked denies all the same.
+        let denied = |phases: &Phases<'_>| matches!(decide(phases, &request), Verdict::ExplicitDeny { .. });
+        if phases(caller, access.set.as_ref(), denied) {
+            return None;
+        }
+        phases(caller, access.outside.as_ref(), |phases| match decide(phases, &request) {
             Verdict::Allow { phase: Phase::Resource, by } if by.policy == ACL_NAME => Some(Shared::Acl),
             Verdict::Allow { phase: Phase::Resource, .. } => Some(Shared::Policy),
-            _ => None,
+            _ => by_object,
         })
     })
 }

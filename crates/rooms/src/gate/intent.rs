@@ -38,13 +38,15 @@ pub struct KeyRelease<'i> {
     version: &'i ObjectVersionId,
 }
 
-/// What lets somebody in who is none of an account's people.
+/// What lets somebody in whom no policy of his account does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shared {
     /// The bucket's ACL.
     Acl,
     /// The bucket's policy.
     Policy,
+    /// The object's own ACL, which the act looks at. Nobody was let in yet.
+    Object,
 }
 
 impl Intent {

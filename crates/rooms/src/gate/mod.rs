@@ -111,6 +111,10 @@ pub trait Operation: Send + 'static {
     /// up. It then runs where it was asked for, without a task of its own.
     const MAY_STOP_ANYWHERE: bool = false;
 
+    /// Whether the act itself asks the object whom its own ACL lets in: where an ACL may open one, the gate then leaves the no
+    /// to it ([`Shared::Object`]).
+    const ASKS_OBJECT: bool = false;
+
     /// What it asks for. Called once, before anything else.
     fn asks(&self) -> Asked;
 
@@ -169,7 +173,7 @@ impl House {
         caller: Caller,
         op: O,
     ) -> Result<O::Output, Failure> {
-        let permit = self.authorize(caller, op.asks()).await?;
+        let permit = self.authorize(caller, op.asks(), O::ASKS_OBJECT).await?;
         let cleared = self.clear(permit).await?;
         let intent = self.log_intent(cleared).await?;
         let result = match self.witnessed(&intent).await {
@@ -181,12 +185,18 @@ impl House {
         result
     }
 
-    async fn authorize(self: &Arc<Self>, caller: Caller, asked: Asked) -> Result<Permit, Failure> {
+    async fn authorize(
+        self: &Arc<Self>,
+        caller: Caller,
+        asked: Asked,
+        asks_object: bool,
+    ) -> Result<Permit, Failure> {
         let mut shared = None;
         let access = match caller.principal() {
             Principal::System { .. } | Principal::Operator { .. } => None,
             _ => self.access_of(&asked.tenant, &asked.resource, &asked.also).await?,
         };
+        let by_object = access.as_ref().filter(|a| a.object_acls && asks_object).map(|_| Shared::Object);
         let no = match caller.principal() {
             _ if !caller::stage_allows(caller.stage(), asked.action) => Some(RefusalKind::SignInUnfinished),
             Principal::System { .. } => None,
@@ -194,7 +204,9 @@ impl House {
                 .then(|| RefusalKind::OperatorRole { role: roles.join(", ") }),
             _ if caller.is_off_network() => Some(RefusalKind::KeyNetwork),
             _ if caller.tenant() != Some(&asked.tenant) => {
-                shared = access.as_ref().and_then(|a| decision::shared(&caller, &asked, a, self.now()));
+                shared = access
+                    .as_ref()
+                    .and_then(|a| decision::shared(&caller, &asked, (a, by_object), self.now()));
                 let no = if caller.is_anonymous() { RefusalKind::Unsigned } else { RefusalKind::NotYours };
                 shared.is_none().then_some(no)
             }
@@ -206,6 +218,11 @@ impl House {
                 Some(RefusalKind::ImplicitDeny { phase: Phase::Identity })
                     if self.has_leave(&caller, &asked).await? =>
                 {
+                    None
+                }
+                // What is open to everybody is open to the account's people, too.
+                Some(RefusalKind::ImplicitDeny { phase: Phase::Identity }) if by_object.is_some() => {
+                    shared = by_object;
                     None
                 }
                 no => no,
@@ -436,10 +453,18 @@ impl House {
         Failure::Refused(Refusal::recorded(intent.asked(), kind, intent.record()).explained(Some(why)))
     }
 
-    /// A no to a stranger whom the bucket's ACL lets in, but not to this object.
+    /// The no that the gate would have said, had it known the object's own ACL.
     pub(crate) async fn not_public(self: &Arc<Self>, intent: &Intent) -> Failure {
-        let kind = if intent.caller().is_anonymous() { RefusalKind::Unsigned } else { RefusalKind::NotYours };
-        self.refuse(intent.caller(), intent.asked(), None, kind).await
+        let (caller, asked) = (intent.caller(), intent.asked());
+        let kind = match caller.tenant() {
+            Some(own) if *own == asked.tenant => RefusalKind::ImplicitDeny { phase: Phase::Identity },
+            _ if caller.is_anonymous() => RefusalKind::Unsigned,
+            _ => RefusalKind::NotYours,
+        };
+        match self.access_of(&asked.tenant, &asked.resource, &asked.also).await {
+            Ok(access) => self.refuse(caller, asked, access.as_deref(), kind).await,
+            Err(e) => e,
+        }
     }
 
     /// Asks a tenant's caller, within an act, for his right to a further one; a no is recorded.

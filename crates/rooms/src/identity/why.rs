@@ -9,7 +9,7 @@ use bailee_policy::{
     Context, Effect, Explanation, Kind, Phases, Policy, PolicySet, Request, Subject, Touch, explain,
     explain_assume_role, system,
 };
-use bailee_types::{Arn, RoleName, TenantId, Timestamp, UserName};
+use bailee_types::{Arn, BucketName, ObjectKey, RoleName, TenantId, Timestamp, UserName};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use super::settings::{SecurityPreference, SelfService};
 use super::{policy, role};
 use crate::consent::{self, parameters};
 use crate::gate::{Asked, Caller, Class, Intent, Leave, Operation, Phase, Refusal, Touches, leave};
-use crate::vault::{ACL_NAME, Access};
+use crate::vault::{ACL_NAME, Access, ObjectAcl, VersionOf};
 use crate::{Failure, House};
 
 /// How many roles a chain may have before its further ends are not followed.
@@ -95,6 +95,7 @@ impl Operation for Why {
         check_action(&self.action)?;
         let now = house.now();
         let access = house.access_of(&self.tenant, &self.resource, &[]).await?;
+        let acl = object_acl(house, access.as_deref(), &self.action, &self.resource).await?;
         house
             .db
             .read(move |tx| {
@@ -152,6 +153,7 @@ impl Operation for Why {
                         {
                             why.with_leave(preferred(what).into())
                         }
+                        _ if open && acl == ObjectAcl::PublicRead => why.with_leave(OBJECT_ACL.into()),
                         _ => why,
                     }
                 };
@@ -182,6 +184,7 @@ impl Operation for Why {
     }
 }
 
+const OBJECT_ACL: &str = "the object's own ACL lets everybody read it";
 const EVERYBODY: &str = "everybody may do this to himself";
 
 /// The preference in plain words.
@@ -243,6 +246,7 @@ impl Operation for WhoCan {
         check_action(&self.action)?;
         let now = house.now();
         let access = house.access_of(&self.tenant, &self.resource, &[]).await?;
+        let acl = object_acl(house, access.as_deref(), &self.action, &self.resource).await?;
         house
             .db
             .read(move |tx| {
@@ -262,7 +266,7 @@ impl Operation for WhoCan {
                     }
                 };
                 if let Some(access) = &access {
-                    hear_rules(access, &self.action, &self.resource, &mut all);
+                    hear_rules(access, (&self.action, acl), &self.resource, &mut all);
                 }
                 for (pseudonym, grant, until) in
                     consent::live_for(tx, &self.tenant, &self.action, &self.resource, now)?
@@ -293,8 +297,30 @@ impl Operation for WhoCan {
     }
 }
 
+/// The ACL of the object that a read is asked about, where ACLs may open something; of what is not there it is the usual one.
+async fn object_acl(
+    house: &House,
+    access: Option<&Access>,
+    action: &str,
+    resource: &Arn,
+) -> Result<ObjectAcl, Failure> {
+    let reads = ["oss:GetObject", "oss:GetObjectVersion"].iter().any(|a| a.eq_ignore_ascii_case(action));
+    let named = resource
+        .relative()
+        .split_once('/')
+        .and_then(|(bucket, key)| Some((BucketName::parse(bucket).ok()?, ObjectKey::parse(key).ok()?)));
+    let (Some(access), Some((bucket, key))) = (access.filter(|a| reads && a.object_acls), named) else {
+        return Ok(ObjectAcl::Default);
+    };
+    let of = VersionOf { tenant: access.tenant.clone(), bucket, key, which: None };
+    match house.object_acl(&of).await {
+        Err(Failure::NotFound { .. } | Failure::DeleteMarker { .. }) => Ok(ObjectAcl::Default),
+        found => found,
+    }
+}
+
 /// Adds whom the resource's own rules let in, and what they deny those who are allowed.
-fn hear_rules(access: &Access, action: &str, resource: &Arn, all: &mut Vec<Can>) {
+fn hear_rules(access: &Access, (action, acl): (&str, ObjectAcl), resource: &Arn, all: &mut Vec<Can>) {
     let (mut lets, mut denies) = (Vec::new(), Vec::new());
     for (name, policy, outside) in &access.rules {
         for touch in policy.touching(action, resource) {
@@ -304,6 +330,9 @@ fn hear_rules(access: &Access, action: &str, resource: &Arn, all: &mut Vec<Can>)
                 continue;
             }
             let (everybody, mut only_if) = (*name == ACL_NAME, touch.residual);
+            if everybody && acl == ObjectAcl::Private {
+                continue;
+            }
             if everybody {
                 only_if.clear();
             }
@@ -313,6 +342,10 @@ fn hear_rules(access: &Access, action: &str, resource: &Arn, all: &mut Vec<Can>)
             let principal = if everybody { "everybody".to_owned() } else { format!("whom {name} names") };
             lets.push(Can { principal, path: vec![place], only_if, unless: Vec::new() });
         }
+    }
+    if acl == ObjectAcl::PublicRead {
+        let path = vec!["the object's ACL".to_owned()];
+        lets.push(Can { principal: "everybody".into(), path, only_if: Vec::new(), unless: Vec::new() });
     }
     all.append(&mut lets);
     // The account's root is not limited by it.

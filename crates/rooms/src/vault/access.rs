@@ -17,10 +17,10 @@ use super::get::{find, open_meta};
 use super::logging::Logging;
 use super::meta::not_for_operators;
 use super::retain::VersionOf;
-use super::{Bucket, bucket_asked, rows};
+use super::{Bucket, ObjectMeta, bucket_asked, rows};
 use crate::consent::parameters;
 use crate::fresh::Fresh;
-use crate::gate::{Asked, Class, Intent, Operation};
+use crate::gate::{Asked, Class, Intent, Operation, Shared};
 use crate::{Failure, House};
 
 /// What decisions call the ACL, as if it were a policy.
@@ -135,6 +135,8 @@ pub(crate) struct Access {
     pub(crate) outside: Option<PolicySet>,
     /// Each rule by its name, and whether it lets in anybody from outside.
     pub(crate) rules: Vec<(&'static str, Arc<Policy>, bool)>,
+    /// Whether an object's own ACL may open it.
+    pub(crate) object_acls: bool,
     /// Which pages may call the bucket.
     cors: Arc<[CorsRule]>,
     /// Where its access log goes.
@@ -168,6 +170,7 @@ fn compile(tenant: TenantId, bucket: &Bucket) -> Result<Access, Failure> {
         .chain(acl.filter(|_| public.acl).map(|acl| (ACL_NAME, acl, true)))
         .collect();
     let mut access = Access::of_rules(tenant, rules);
+    access.object_acls = public.acl;
     access.cors = settings.cors.clone().into();
     access.logging.clone_from(&settings.logging);
     Ok(access)
@@ -185,7 +188,7 @@ impl Access {
             (!list.is_empty()).then(|| PolicySet::compile(list))
         };
         let (set, outside) = (of(&|_| true), of(&|outside| outside));
-        Self { tenant, set, outside, rules, cors: Arc::from([]), logging: None }
+        Self { tenant, set, outside, rules, object_acls: false, cors: Arc::from([]), logging: None }
     }
 }
 
@@ -243,12 +246,16 @@ impl House {
         Ok(self.access(bucket).await?.map_or_else(|| Arc::from([]), |a| Arc::clone(&a.cors)))
     }
 
-    /// Whose a bucket is, where it lets in anybody but its account's people. Of any other bucket strangers learn nothing.
+    /// Whose a bucket is, where it or an object of it may let in anybody but its account's people. Of any other bucket strangers learn nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn shared_bucket(&self, bucket: &BucketName) -> Result<Option<TenantId>, Failure> {
-        Ok(self.access(bucket).await?.filter(|a| a.outside.is_some()).map(|a| a.tenant.clone()))
+        Ok(self
+            .access(bucket)
+            .await?
+            .filter(|a| a.outside.is_some() || a.object_acls)
+            .map(|a| a.tenant.clone()))
     }
 }
 
@@ -323,7 +330,76 @@ impl Operation for ChangeAccess {
     }
 }
 
-/// Whether an object stays private where its bucket's ACL lets everybody in.
+/// A canned ACL of one object. It lies sealed with the version's metadata, which every read opens anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ObjectAcl {
+    /// As its bucket.
+    #[default]
+    Default,
+    /// The account's own people, also where the bucket's ACL lets everybody in.
+    Private,
+    /// Everybody reads it.
+    PublicRead,
+}
+
+impl ObjectAcl {
+    /// Its name on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Private => "private",
+            Self::PublicRead => "public-read",
+        }
+    }
+}
+
+impl ObjectMeta {
+    /// Its ACL.
+    pub fn acl(&self) -> ObjectAcl {
+        match (self.private, self.public) {
+            (true, _) => ObjectAcl::Private,
+            (false, true) => ObjectAcl::PublicRead,
+            (false, false) => ObjectAcl::Default,
+        }
+    }
+
+    /// The same with another ACL.
+    #[must_use]
+    pub fn with_acl(self, acl: ObjectAcl) -> Self {
+        Self { private: acl == ObjectAcl::Private, public: acl == ObjectAcl::PublicRead, ..self }
+    }
+
+    /// Refuses an ACL that opens what lies under a key: that key never goes with it.
+    pub(super) fn check_acl(&self) -> Result<(), Failure> {
+        let under_key = self.encryption.as_ref().is_some_and(|e| e.kms.is_some() || e.customer);
+        if self.acl() == ObjectAcl::PublicRead && under_key {
+            return Err(Failure::invalid(
+                "ObjectAcl",
+                "cannot be public-read: the object lies under a key of KMS or of its customer, which nobody else may use",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether whoever was let in by this may read it.
+    pub(super) fn is_open_by(&self, shared: Option<Shared>) -> bool {
+        match shared {
+            Some(Shared::Acl) => self.acl() != ObjectAcl::Private,
+            Some(Shared::Object) => self.acl() == ObjectAcl::PublicRead && self.check_acl().is_ok(),
+            Some(Shared::Policy) | None => true,
+        }
+    }
+}
+
+/// Refuses to open an object while its bucket blocks it.
+fn may_open(bucket: &Bucket, acl: ObjectAcl) -> Result<(), Failure> {
+    match acl == ObjectAcl::PublicRead && !bucket.settings.public.acl {
+        true => Err(Failure::PublicBlocked("an ACL")),
+        false => Ok(()),
+    }
+}
+
+/// Reads the ACL of an object.
 #[derive(Clone, Debug)]
 pub struct GetObjectAcl {
     /// Of what.
@@ -331,51 +407,78 @@ pub struct GetObjectAcl {
 }
 
 impl Operation for GetObjectAcl {
-    type Output = bool;
+    type Output = ObjectAcl;
 
     fn asks(&self) -> Asked {
         self.of.asked("oss:GetObjectAcl", Class::Data)
     }
 
-    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<bool, Failure> {
-        let VersionOf { tenant, bucket, key, which } = self.of;
-        not_for_operators(intent, &tenant)?;
-        let row = find(house, &tenant, &bucket, &key, which.as_ref()).await?;
-        let opener = house.tenant_key_version(&tenant, row.key_version).await?;
-        Ok(open_meta(&opener, &bucket, &row.version, &row.sealed_meta)?.private)
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<ObjectAcl, Failure> {
+        not_for_operators(intent, &self.of.tenant)?;
+        house.object_acl(&self.of).await
     }
 }
 
-/// Sets whether an object stays private where its bucket's ACL lets everybody in.
+impl House {
+    /// The ACL of an object.
+    pub(crate) async fn object_acl(&self, of: &VersionOf) -> Result<ObjectAcl, Failure> {
+        let row = find(self, &of.tenant, &of.bucket, &of.key, of.which.as_ref()).await?;
+        let opener = self.tenant_key_version(&of.tenant, row.key_version).await?;
+        Ok(open_meta(&opener, &of.bucket, &row.version, &row.sealed_meta)?.acl())
+    }
+}
+
+fn acl_asked(of: &VersionOf, acl: ObjectAcl) -> Asked {
+    let mut asked = of.asked("oss:PutObjectAcl", Class::Management { write: true });
+    asked.parameters.insert("acl".into(), acl.word().into());
+    asked
+}
+
+/// Sets the ACL of an object.
 #[derive(Clone, Debug)]
 pub struct SetObjectAcl {
     /// Of what.
     pub of: VersionOf,
-    /// Whether it stays so; else it is as its bucket.
-    pub private: bool,
+    /// The ACL.
+    pub acl: ObjectAcl,
 }
 
 impl Operation for SetObjectAcl {
     type Output = ();
 
     fn asks(&self) -> Asked {
-        let mut asked = self.of.asked("oss:PutObjectAcl", Class::Management { write: true });
-        let acl = if self.private { "private" } else { "default" };
-        asked.parameters.insert("acl".into(), acl.into());
-        asked
+        acl_asked(&self.of, self.acl)
     }
 
     async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<(), Failure> {
-        house
-            .change_meta(
-                intent,
-                self.of,
-                |_| Ok(()),
-                |meta| {
-                    meta.private = self.private;
-                    Ok(())
-                },
-            )
-            .await
+        let acl = self.acl;
+        let change = |meta: &mut ObjectMeta| {
+            *meta = std::mem::take(meta).with_acl(acl);
+            meta.check_acl()
+        };
+        house.change_meta(intent, self.of, move |bucket| may_open(bucket, acl), change).await
+    }
+}
+
+/// Asks whether the caller may write an object that everybody may read; a write that brings such an ACL asks so first. A write is
+/// a data event: what opens it stands in the log by this.
+#[derive(Clone, Debug)]
+pub struct OpenObject {
+    /// What is written.
+    pub of: VersionOf,
+}
+
+impl Operation for OpenObject {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        let mut asked = acl_asked(&self.of, ObjectAcl::PublicRead);
+        asked.parameters.insert("write".into(), true.into());
+        asked
+    }
+
+    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
+        // Whoever closes the bucket now closes the object, too: that is looked at by each read.
+        may_open(&house.known_bucket(&self.of.tenant, &self.of.bucket).await?, ObjectAcl::PublicRead)
     }
 }

@@ -44,6 +44,18 @@ pub(super) async fn decide(
     meta: &mut ObjectMeta,
     customer: Option<&CustomerKey>,
 ) -> Result<Cover, Failure> {
+    let cover = choose(house, tenant, bucket, meta, customer).await?;
+    meta.check_acl()?;
+    Ok(cover)
+}
+
+async fn choose(
+    house: &Arc<House>,
+    tenant: &TenantId,
+    bucket: &Bucket,
+    meta: &mut ObjectMeta,
+    customer: Option<&CustomerKey>,
+) -> Result<Cover, Failure> {
     if let Some(id) = &bucket.settings.custody {
         let damaged = |_| Failure::Damaged("a bucket's custody names a key that is none".into());
         let key = KeyId::parse(id).map_err(damaged)?;

@@ -87,6 +87,7 @@ impl Operation for GetObject {
     type Output = Content;
 
     const MAY_STOP_ANYWHERE: bool = true;
+    const ASKS_OBJECT: bool = true;
 
     fn asks(&self) -> Asked {
         let Some(which) = &self.which else {
@@ -102,10 +103,18 @@ impl Operation for GetObject {
         if !intent.is_tenants(&self.tenant) && intent.caller().replicates() != Some(&self.tenant) {
             return Err(Failure::Conflict("an operator reads an object in windows".into()));
         }
-        let row = find(house, &self.tenant, &self.bucket, &self.key, self.which.as_ref()).await?;
+        let row = match find(house, &self.tenant, &self.bucket, &self.key, self.which.as_ref()).await {
+            // Whom only the object could have let in learns nothing of what is not there.
+            Err(Failure::NotFound { .. } | Failure::DeleteMarker { .. })
+                if intent.shared() == Some(Shared::Object) =>
+            {
+                return Err(house.not_public(intent).await);
+            }
+            found => found?,
+        };
         let key = house.tenant_key_version(&self.tenant, row.key_version).await?;
         let info = info_of(&key, &self.bucket, &self.key, &row)?;
-        if info.meta.private && intent.shared() == Some(Shared::Acl) {
+        if !info.meta.is_open_by(intent.shared()) {
             return Err(house.not_public(intent).await);
         }
         let carried = Carried {
@@ -185,7 +194,7 @@ async fn made_of(
         })
         .await?;
     let algorithm = meta.checksum.as_ref().map(|sum| sum.algorithm);
-    let of_one = |(part, digests): (parts::PartRow, Option<Vec<u8>>)| {
+    let of_one = |(part, digests): rows::DigestedPart| {
         let digests = digests.map(|sealed| PartDigests::open(key, bucket, &part.id, &sealed)).transpose()?;
         let checksum =
             digests.zip(algorithm).and_then(|(digests, of)| digests.checksum(of).map(str::to_owned));

@@ -49,7 +49,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub(crate) use access::{ACL_NAME, Access, AccessCache, POLICY_TOLD_MAX};
-pub use access::{AccessAct, Acl, BucketPolicy, ChangeAccess, GetObjectAcl, Public, SetObjectAcl};
+pub use access::{
+    AccessAct, Acl, BucketPolicy, ChangeAccess, GetObjectAcl, ObjectAcl, OpenObject, Public, SetObjectAcl,
+};
 pub use append::AppendObject;
 use bucket::bucket_asked;
 pub use bucket::{CreateBucket, DeleteBucket, GetBucket, ListBuckets};
@@ -212,6 +214,9 @@ pub struct ObjectMeta {
     /// Whether it stays private where its bucket's ACL lets everybody in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private: bool,
+    /// Whether everybody may read it, where the bucket's owner lets ACLs open something.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
     /// Its storage type, when it was said or is not the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,

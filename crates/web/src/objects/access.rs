@@ -2,7 +2,8 @@
 
 use bailee_rooms::vault::{
     AccessAct, Acl, BucketPolicy, ChangeAccess, CorsRule, GetObjectAcl, GetReplication, GetSettings, Logging,
-    Public, ReplicationRule, SetCors, SetLogging, SetObjectAcl, SetReplication, Setting, VersionOf,
+    ObjectAcl, OpenObject, Public, ReplicationRule, SetCors, SetLogging, SetObjectAcl, SetReplication,
+    Setting, VersionOf,
 };
 use bailee_types::{BucketName, ObjectKey, TenantId};
 use bailee_wire::object::{
@@ -27,13 +28,42 @@ pub(super) fn kept(acl: CannedAcl) -> Acl {
     }
 }
 
+/// That of an object.
+pub(super) fn kept_of_object(acl: CannedAcl) -> ObjectAcl {
+    match acl {
+        CannedAcl::Private => ObjectAcl::Private,
+        CannedAcl::PublicRead => ObjectAcl::PublicRead,
+        // Nobody asks for an object that everybody may write: it is not offered.
+        CannedAcl::Default | CannedAcl::PublicReadWrite => ObjectAcl::Default,
+    }
+}
+
 impl Cx<'_> {
+    /// Whether the caller may write an object with this ACL; what opens it is recorded.
+    pub(super) async fn may_open(
+        &self,
+        tenant: &TenantId,
+        (bucket, key): (&BucketName, &ObjectKey),
+        acl: CannedAcl,
+    ) -> Result<(), ObjectError> {
+        if kept_of_object(acl) != ObjectAcl::PublicRead {
+            return Ok(());
+        }
+        let (tenant, bucket, key) = (tenant.clone(), bucket.clone(), key.clone());
+        self.perform(OpenObject { of: VersionOf { tenant, bucket, key, which: None } }).await
+    }
+
     pub(super) async fn acl(
         &self,
         tenant: TenantId,
         (bucket, object): (BucketName, Option<(ObjectKey, Option<String>)>),
         set: Option<CannedAcl>,
+        head: &Head<'_>,
+        body: Incoming,
     ) -> Result<Reply, ObjectError> {
+        if set.is_some() && !self.body_of(head, body).await?.is_empty() {
+            return Err(ObjectError::new(Code::UnexpectedContent));
+        }
         let owner = tenant.clone();
         let told = |word: &str| reply::acl(self.dialect, self.owner(&owner), word);
         let Some((key, version)) = object else {
@@ -52,13 +82,16 @@ impl Cx<'_> {
         let of = VersionOf { tenant, bucket, key, which: which(version)? };
         match set {
             Some(acl) => {
-                self.perform(SetObjectAcl { of, private: acl == CannedAcl::Private }).await?;
+                self.perform(SetObjectAcl { of, acl: kept_of_object(acl) }).await?;
                 Ok(Reply::empty(200))
             }
             // S3 knows no `default`: what its owner's grant says of the object alone is the same.
             None => {
-                let private = self.perform(GetObjectAcl { of }).await?;
-                Ok(told(if private || self.dialect == Dialect::S3 { "private" } else { "default" }))
+                let acl = match (self.perform(GetObjectAcl { of }).await?, self.dialect) {
+                    (ObjectAcl::Default, Dialect::S3) => ObjectAcl::Private,
+                    (acl, _) => acl,
+                };
+                Ok(told(acl.word()))
             }
         }
     }

@@ -26,7 +26,13 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
     let text = failure.to_string();
     match failure {
         Failure::Refused(refusal) if *refusal.kind() == RefusalKind::NotYours => {
-            ObjectError::new(Code::NoSuchBucket)
+            // As of a bucket that is not there.
+            let error = ObjectError::new(Code::NoSuchBucket);
+            let object = refusal.resource().strip_prefix("acs:oss:").and_then(|r| r.splitn(3, ':').nth(2));
+            match object.and_then(|object| object.split('/').next()) {
+                Some(bucket) => error.with("BucketName", bucket),
+                None => error,
+            }
         }
         Failure::Refused(_) | Failure::WrongCode | Failure::FreshMfa => {
             ObjectError::because(Code::AccessDenied, sentence(&text))

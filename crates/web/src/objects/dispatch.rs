@@ -21,6 +21,7 @@ use http::Response;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 
+use super::access::kept_of_object;
 use super::answer::of_failure;
 use super::body::{Answer, Found, Source, Upload, collect};
 use super::checksum::{sum, told as told_algorithm};
@@ -90,7 +91,9 @@ pub(super) async fn run(
         ObjectRequest::GetSymlink { bucket, key, version } => {
             cx.get_symlink(tenant, Named { bucket, key, version }).await?
         }
-        ObjectRequest::Acl { bucket, object, set } => cx.acl(tenant, (bucket, object), set).await?,
+        ObjectRequest::Acl { bucket, object, set } => {
+            cx.acl(tenant, (bucket, object), set, head, body).await?
+        }
         ObjectRequest::PublicAccessBlock { bucket, act } => {
             cx.public_access(tenant, bucket, act, head, body).await?
         }
@@ -300,6 +303,7 @@ impl Cx<'_> {
         self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
         let lock = lock_of(&put.lock);
         self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
+        self.may_open(&tenant, (&put.bucket, &put.key), put.acl).await?;
         let (upload, found) = self.upload(Source::Http(incoming), &put.claims, put.content_length)?;
         let op = AppendObject {
             tenant,
@@ -308,7 +312,6 @@ impl Cx<'_> {
             position,
             meta: ObjectMeta {
                 lock,
-                private: put.private,
                 tier: put.storage_class.map(tier_of),
                 encryption: put.encryption.map(kept),
                 ..meta_of(Described {
@@ -317,7 +320,8 @@ impl Cx<'_> {
                     metadata: put.metadata,
                     tags: put.tags,
                 })
-            },
+            }
+            .with_acl(kept_of_object(put.acl)),
             len: put.content_length,
             body: Box::new(upload),
         };
@@ -390,6 +394,7 @@ impl Cx<'_> {
         self.may_tag(&tenant, &put.bucket, &put.key, !put.tags.0.is_empty()).await?;
         let lock = lock_of(&put.lock);
         self.may_lock(&tenant, (&put.bucket, &put.key), &lock).await?;
+        self.may_open(&tenant, (&put.bucket, &put.key), put.acl).await?;
         let op = PutObject {
             customer_key: customer_key(put.customer_key.as_ref())?,
             tenant,
@@ -397,7 +402,6 @@ impl Cx<'_> {
             key: put.key,
             meta: ObjectMeta {
                 lock,
-                private: put.private,
                 tier: put.storage_class.map(tier_of),
                 symlink: symlink.map(|target| target.to_string()),
                 encryption: put.encryption.map(kept),
@@ -407,7 +411,8 @@ impl Cx<'_> {
                     metadata: put.metadata,
                     tags: put.tags,
                 })
-            },
+            }
+            .with_acl(kept_of_object(put.acl)),
             len: put.content_length,
             must_be_new: put.if_absent,
             must_have_md5: put.if_match.map(|t| t.to_ascii_lowercase()),

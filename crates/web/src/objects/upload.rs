@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::HOST_ID;
+use super::access::kept_of_object;
 use super::answer::of_failure;
 use super::body::{Answer, Source, slow};
 use super::checksum::{asked, kept as kept_algorithm, kept_type, sum, told as told_algorithm, wanted};
@@ -138,7 +139,8 @@ impl Cx<'_> {
         self.may_tag(&tenant, &copy.bucket, &copy.key, !meta.tags.is_empty()).await?;
         // What holds the source does not hold its copy.
         meta.lock = lock_of(&copy.lock);
-        meta.private = copy.private;
+        // Nor does its ACL come along.
+        let mut meta = meta.with_acl(kept_of_object(copy.acl));
         // Its checksum is made as the source's, of the whole.
         meta.checksum = match copy.checksum {
             Some(algorithm) => Some(Checksum { algorithm: kept_algorithm(algorithm), ..Checksum::default() }),
@@ -149,6 +151,7 @@ impl Cx<'_> {
         // Nor is it encrypted like it, but as the copy says, or its bucket.
         meta.encryption = copy.encryption.map(kept);
         self.may_lock(&tenant, (&copy.bucket, &copy.key), &meta.lock).await?;
+        self.may_open(&tenant, (&copy.bucket, &copy.key), copy.acl).await?;
         let put = PutObject {
             customer_key: customer_key(copy.customer_key.as_ref())?,
             tenant,
@@ -182,15 +185,16 @@ impl Cx<'_> {
         self.may_tag(&tenant, &create.bucket, &create.key, !described.tags.0.is_empty()).await?;
         let lock = lock_of(&create.lock);
         self.may_lock(&tenant, (&create.bucket, &create.key), &lock).await?;
+        self.may_open(&tenant, (&create.bucket, &create.key), create.acl).await?;
         let encryption = create.encryption.take().map(kept);
         let meta = ObjectMeta {
             lock,
             encryption,
-            private: create.private,
             checksum: create.checksum.map(wanted),
             tier: create.storage_class.map(tier_of),
             ..meta_of(described)
-        };
+        }
+        .with_acl(kept_of_object(create.acl));
         let op = CreateUpload {
             customer_key: customer_key(create.customer_key.as_ref())?,
             tenant,

@@ -125,7 +125,7 @@ fn who(visit: &Visit, base: &str, bucket: &Bucket) -> Markup {
     html! {
         @if let Some(key) = &settings.custody { div.card.pad #custody { h2 { (t("In your custody", "由您保管")) } p { (t("Everything here lies under a key in your own key service: without it nobody here reads it. ", "此处一切均由您自己密钥服务中的密钥加密：没有它，平台上无人能够读取。")) a.mono href={ "/console/keys/" (key) } { (key) } } } }
         div.card.pad #access { h2 { (t("Who may use it", "谁可以使用")) }
-            p { b { "ACL" } " " (acl) }
+            p { b { "ACL" } " " (acl) @if public.acl { " " (t("An object whose own ACL is public-read is open to everybody.", "自身 ACL 为 public-read 的对象对任何人开放。")) } }
             @match &settings.policy {
                 None => p { (t("The bucket has no policy.", "该存储桶没有策略。")) },
                 Some(policy) => {

@@ -92,6 +92,8 @@ codes! {
     QuotaExceeded: "QuotaExceeded" 403, "QuotaExceeded" 403, "0100-00000050", "What may be stored is stored.";
     /// An object is archived, or is not.
     ObjectState: "InvalidObjectState" 403, "InvalidObjectState" 403, "0100-00000058", "The operation is not valid for the object's storage class.";
+    /// A request has a body and a header in its place.
+    UnexpectedContent: "UnexpectedContent" 400, "InvalidRequest" 400, "0100-00000060", "This request does not support content.";
     /// A bucket has no policy.
     NoBucketPolicy: "NoSuchBucketPolicy" 404, "NoSuchBucketPolicy" 404, "0100-00000054", "The bucket policy does not exist.";
     /// A policy is not understood.

@@ -5,7 +5,7 @@
 //! a [`reply`] or [`ObjectError::render`].
 //!
 //! Promises: sans-IO, no clock; every input is bounded; no input panics.
-//! Refuses: ACLs other than private, tags, forms and every other sub-resource:
+//! Refuses: ACLs other than canned ones, and every other sub-resource:
 //! they become [`ObjectRequest::NotOffered`], a 501 in the caller's dialect.
 //! INVARIANT: signature and typed request are read from the same decoded head ([`Head`]).
 //! INVARIANT: a body's bytes count only after [`ChunkDecoder::finish`] and [`Checksums::finish`] both said yes.

@@ -49,9 +49,9 @@ pub(super) fn canned(head: &Head<'_>) -> Result<Option<CannedAcl>, ObjectError> 
     Ok(None)
 }
 
-/// Whether a new object shall stay private where its bucket lets everybody in.
-pub(super) fn stays_private(head: &Head<'_>) -> Result<bool, ObjectError> {
-    Ok(canned(head)? == Some(CannedAcl::Private))
+/// The ACL of a new object.
+pub(super) fn of_object(head: &Head<'_>) -> Result<CannedAcl, ObjectError> {
+    Ok(canned(head)?.unwrap_or(CannedAcl::Default))
 }
 
 /// The body of a PutPublicAccessBlock: whether public ACLs are blocked, and whether public policies are.

@@ -153,7 +153,8 @@ pub enum ObjectRequest {
         /// Which version; the current one when missing.
         version: Option<String>,
     },
-    /// `GET` or `PUT` of `?acl`, on a bucket or an object. What is set is a canned one; of an object `private` or `default`.
+    /// `GET` or `PUT` of `?acl`, on a bucket or an object. What is set is a canned one; of an object never `public-read-write`. A PUT has
+    /// no body.
     Acl {
         /// The bucket.
         bucket: BucketName,
@@ -1000,14 +1001,15 @@ fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
         }
         if matches!(rest, "acl" | "object-acl") {
             let value = head.header(name.as_str())?.unwrap_or_default();
-            // Of a single object nothing can be said but that it stays private: its bucket's ACL or policy opens it.
+            // An object that everybody may write would be anybody's to replace, and with it its ACL: its bucket's ACL says so.
             let on_bucket = matches!(head.target, Target::Bucket(_));
-            let known = match CannedAcl::parse(value) {
-                Some(CannedAcl::PublicRead | CannedAcl::PublicReadWrite) => on_bucket,
+            let offered = match CannedAcl::parse(value) {
+                Some(CannedAcl::PublicReadWrite) => on_bucket,
                 Some(_) => true,
-                None => value.is_empty(),
+                // Those of S3 whom nobody is meant by here; any other word is none.
+                None => !matches!(value, "authenticated-read" | "aws-exec-read" | "log-delivery-write"),
             };
-            if !known {
+            if !offered {
                 return Ok(Some(Cow::Owned(format!("{name}: {}", super::encode::shown(value)))));
             }
         }

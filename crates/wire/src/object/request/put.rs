@@ -33,8 +33,8 @@ pub struct PutObject {
     pub metadata: Vec<(String, String)>,
     /// Tags.
     pub tags: TagSet,
-    /// Whether it stays private where its bucket's ACL lets everybody in.
-    pub private: bool,
+    /// Its ACL; never `public-read-write`.
+    pub acl: super::CannedAcl,
     /// What shall hold it.
     pub lock: super::LockHeaders,
     /// The storage class asked for.
@@ -130,7 +130,7 @@ pub(super) fn of_form(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Re
         metadata: metadata(head)?,
         tags: super::tags::header(head)?.unwrap_or_default(),
         lock: super::retain::headers(head)?,
-        private: super::access::stays_private(head)?,
+        acl: super::access::of_object(head)?,
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
         customer_key: customer_key(head, false)?,

@@ -58,8 +58,8 @@ pub struct CreateUpload {
     pub key: ObjectKey,
     /// What it will keep beside its content.
     pub described: Described,
-    /// Whether it stays private where its bucket's ACL lets everybody in.
-    pub private: bool,
+    /// Its ACL; never `public-read-write`.
+    pub acl: super::CannedAcl,
     /// What shall hold it.
     pub lock: super::LockHeaders,
     /// The storage class asked for.
@@ -132,8 +132,8 @@ pub struct CopyObject {
     pub described: Option<Described>,
     /// Its tags, when not the source's.
     pub tags: Option<TagSet>,
-    /// Whether it stays private where its bucket's ACL lets everybody in.
-    pub private: bool,
+    /// Its ACL; never `public-read-write`.
+    pub acl: super::CannedAcl,
     /// What shall hold it.
     pub lock: super::LockHeaders,
     /// The storage class asked for.
@@ -299,7 +299,7 @@ pub(super) fn create(
         key,
         described: described(head)?,
         lock: super::retain::headers(head)?,
-        private: super::access::stays_private(head)?,
+        acl: super::access::of_object(head)?,
         storage_class: storage_class(head)?,
         encryption: encryption(head)?,
         customer_key: customer_key(head, false)?,
@@ -402,7 +402,7 @@ pub(super) fn copy(head: &Head<'_>, bucket: BucketName, key: ObjectKey) -> Resul
     let (if_absent, if_match) = conditions(head)?;
     Ok(CopyObject {
         lock: super::retain::headers(head)?,
-        private: super::access::stays_private(head)?,
+        acl: super::access::of_object(head)?,
         bucket,
         key,
         source,
