@@ -194,25 +194,42 @@ fn everything_opens_before_between_and_after_and_an_old_version_goes_when_nothin
             exact: true,
         };
         let certificate = t.house.perform(acme.root.clone(), all).await.unwrap().done.record;
-        let create = CreateUpload {
+        let create = |name: &str| CreateUpload {
             customer_key: None,
             tenant: acme.id.clone(),
             bucket: bucket(BUCKET),
-            key: key("in-parts"),
+            key: key(name),
             meta: ObjectMeta::default(),
         };
-        let upload = t.house.perform(acme.root.clone(), create).await.unwrap();
-        let part = |number, content: &Bytes| PutPart {
+        let part = |(name, upload): (&str, &str), number, content: &Bytes| PutPart {
             customer_key: None,
             tenant: acme.id.clone(),
             bucket: bucket(BUCKET),
-            key: key("in-parts"),
-            upload: upload.clone(),
+            key: key(name),
+            upload: upload.to_owned(),
             number,
             len: None,
             body: Box::new(WholeBody::new(content.clone())),
         };
-        t.house.perform(acme.root.clone(), part(1, &large)).await.unwrap();
+        let complete = |(name, upload): (&str, &str)| CompleteUpload {
+            tenant: acme.id.clone(),
+            bucket: bucket(BUCKET),
+            key: key(name),
+            upload: upload.to_owned(),
+            parts: None,
+            part_min: 0,
+            claim: WholeClaim::default(),
+            must_be_new: false,
+            must_have_md5: None,
+        };
+        // One that is put together before, one that is under way all the time.
+        let upload = t.house.perform(acme.root.clone(), create("together")).await.unwrap();
+        let together = ("together", upload.as_str());
+        t.house.perform(acme.root.clone(), part(together, 1, &large)).await.unwrap();
+        t.house.perform(acme.root.clone(), complete(together)).await.unwrap();
+        let upload = t.house.perform(acme.root.clone(), create("in-parts")).await.unwrap();
+        let under_way = ("in-parts", upload.as_str());
+        t.house.perform(acme.root.clone(), part(under_way, 1, &large)).await.unwrap();
         let blob = Encrypt {
             key: cmk.clone(),
             plaintext: SecretBytes::new(b"42 pumps".to_vec()),
@@ -246,6 +263,16 @@ fn everything_opens_before_between_and_after_and_an_old_version_goes_when_nothin
             assert_eq!(read(t, &acme, "under-kms").await, large);
             assert_eq!(read(t, &acme, "twice").await, small);
             assert_eq!(read(t, &acme, "appended").await, small);
+            let parts = GetObject {
+                tenant: acme.id.clone(),
+                bucket: bucket(BUCKET),
+                key: key("together"),
+                which: None,
+                customer_key: None,
+                choose: Box::new(|_| Choice::Parts { after: 0, parts_max: 10 }),
+            };
+            let (parts, all) = t.house.perform(acme.root.clone(), parts).await.unwrap().parts;
+            assert_eq!((parts.len(), all, parts[0].checksum.is_some()), (1, 1, true));
             let get = GetDestruction { tenant: acme.id.clone(), record: certificate };
             assert!(t.house.perform(acme.root.clone(), get).await.unwrap().contains("gone"));
             let open = Decrypt { blob: blob.clone(), context: Default::default() };
@@ -295,19 +322,8 @@ fn everything_opens_before_between_and_after_and_an_old_version_goes_when_nothin
         assert_eq!(globex.get(&other, &globex.root, "globex-files", "a").await.unwrap().first, "theirs");
 
         // An upload goes on under the new version.
-        t.house.perform(acme.root.clone(), part(2, &small)).await.unwrap();
-        let complete = CompleteUpload {
-            tenant: acme.id.clone(),
-            bucket: bucket(BUCKET),
-            key: key("in-parts"),
-            upload: upload.clone(),
-            parts: None,
-            part_min: 0,
-            claim: WholeClaim::default(),
-            must_be_new: false,
-            must_have_md5: None,
-        };
-        t.house.perform(acme.root.clone(), complete).await.unwrap();
+        t.house.perform(acme.root.clone(), part(under_way, 2, &small)).await.unwrap();
+        t.house.perform(acme.root.clone(), complete(under_way)).await.unwrap();
         assert_eq!(read(&t, &acme, "in-parts").await, [large.as_ref(), small.as_ref()].concat());
 
         // The old version goes a day later, when nothing lies under it.

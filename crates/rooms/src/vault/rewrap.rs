@@ -140,7 +140,9 @@ impl House {
         }
         if what.bucket.is_none() {
             self.rewrap_uploads(intent, what, done).await?;
-            done.note(self.reseal_parts(what).await?);
+            for parts in rows::PartsOf::ALL {
+                done.note(self.reseal_parts(what, parts).await?);
+            }
             done.note(destroy::reseal(self, what.tenant, &what.key).await?);
         }
         Ok(())
@@ -268,7 +270,7 @@ impl House {
         }
     }
 
-    async fn reseal_parts(&self, what: &Rewrapping<'_>) -> Result<Resealed, Failure> {
+    async fn reseal_parts(&self, what: &Rewrapping<'_>, parts: rows::PartsOf) -> Result<Resealed, Failure> {
         let (mut all, mut after) = (Resealed::default(), (String::new(), 0));
         loop {
             let (tenant, key, from) = (what.tenant.clone(), Arc::clone(&what.key), after.clone());
@@ -276,10 +278,10 @@ impl House {
                 .db
                 .write(move |tx| {
                     let (mut tx, mut done) = (tx.tenant(&tenant), Resealed::default());
-                    let batch = rows::sealed_parts(&mut tx, (&from.0, from.1), BATCH)?;
+                    let batch = rows::sealed_parts(&mut tx, parts, (&from.0, from.1), BATCH)?;
                     for part in &batch {
                         if let Some(new) = key.reseal_metadata(&part.bucket, &part.id, &part.sealed)? {
-                            done.note(rows::reseal_part(&mut tx, &part.id, (&part.sealed, &new))?);
+                            done.note(rows::reseal_part(&mut tx, parts, &part.id, (&part.sealed, &new))?);
                         }
                     }
                     Ok::<_, Failure>((done, batch.into_iter().last()))
@@ -287,7 +289,7 @@ impl House {
                 .await?;
             all.add(done);
             match last {
-                Some(part) => after = (part.upload, part.number),
+                Some(part) => after = (part.of, part.number),
                 None => return Ok(all),
             }
         }

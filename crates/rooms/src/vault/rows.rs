@@ -1597,49 +1597,84 @@ pub(super) fn replace_upload_wrap(
     Ok(changed == 1)
 }
 
-/// The sealed digests of a part of an upload under way.
+/// Where sealed digests of parts lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartsOf {
+    /// In uploads under way.
+    Uploads,
+    /// In objects that were put together.
+    Objects,
+}
+
+impl PartsOf {
+    pub(super) const ALL: [Self; 2] = [Self::Uploads, Self::Objects];
+
+    /// The table, the column of what a part belongs to, and how its bucket is found.
+    const fn place(self) -> [&'static str; 3] {
+        match self {
+            Self::Uploads => [
+                "upload_part",
+                "upload_id",
+                "(SELECT bucket FROM upload u WHERE u.tenant_id = o.tenant_id AND u.upload_id = o.upload_id)",
+            ],
+            Self::Objects => [
+                "object_part",
+                "version_id",
+                "coalesce((SELECT bucket FROM object u WHERE u.version_id = o.version_id), \
+                 (SELECT bucket FROM object_version u WHERE u.version_id = o.version_id))",
+            ],
+        }
+    }
+}
+
+/// The sealed digests of a part.
 pub(super) struct SealedPart {
-    pub(super) upload: String,
+    /// The upload, or the object's version.
+    pub(super) of: String,
     pub(super) number: i64,
     pub(super) bucket: BucketName,
     pub(super) id: ObjectVersionId,
     pub(super) sealed: Vec<u8>,
 }
 
-/// Parts of uploads under way after a place (upload and number).
+/// Parts with digests after a place: what they belong to, and the number.
 pub(super) fn sealed_parts(
     tx: &mut TenantTx<'_, '_>,
-    (upload, number): (&str, i64),
+    parts: PartsOf,
+    (of, number): (&str, i64),
     limit: i64,
 ) -> Result<Vec<SealedPart>, StoreError> {
-    tx.query(
-        "SELECT o.upload_id, o.part_number, u.bucket, o.part_id, o.sealed_digests FROM upload_part o \
-         JOIN upload u ON u.tenant_id = o.tenant_id AND u.upload_id = o.upload_id \
-         WHERE o.tenant_id = $1 AND (o.upload_id, o.part_number) > ($2, $3) \
-         ORDER BY o.upload_id, o.part_number LIMIT $4",
-        &[upload.into(), number.into(), limit.into()],
-    )?
-    .iter()
-    .map(|r| {
-        Ok(SealedPart {
-            upload: r.text(0)?.to_owned(),
-            number: r.int(1)?,
-            bucket: r.parsed(2, BucketName::parse)?,
-            id: r.parsed(3, ObjectVersionId::parse)?,
-            sealed: r.blob(4)?.to_vec(),
+    let [table, whole, bucket] = parts.place();
+    let sql = format!(
+        "SELECT o.{whole}, o.part_number, {bucket}, o.part_id, o.sealed_digests FROM {table} o \
+         WHERE o.tenant_id = $1 AND (o.{whole}, o.part_number) > ($2, $3) AND o.sealed_digests IS NOT NULL \
+         ORDER BY o.{whole}, o.part_number LIMIT $4"
+    );
+    tx.query(&sql, &[of.into(), number.into(), limit.into()])?
+        .iter()
+        .map(|r| {
+            Ok(SealedPart {
+                of: r.text(0)?.to_owned(),
+                number: r.int(1)?,
+                bucket: r.parsed(2, BucketName::parse)?,
+                id: r.parsed(3, ObjectVersionId::parse)?,
+                sealed: r.blob(4)?.to_vec(),
+            })
         })
-    })
-    .collect()
+        .collect()
 }
 
 pub(super) fn reseal_part(
     tx: &mut TenantTx<'_, '_>,
+    parts: PartsOf,
     part: &ObjectVersionId,
     (before, after): (&[u8], &[u8]),
 ) -> Result<bool, StoreError> {
-    let sql = "UPDATE upload_part SET sealed_digests = $4 \
-               WHERE tenant_id = $1 AND part_id = $2 AND sealed_digests = $3";
-    Ok(tx.execute(sql, &[part.as_str().into(), before.into(), after.into()])? == 1)
+    let [table, ..] = parts.place();
+    let sql = format!(
+        "UPDATE {table} SET sealed_digests = $4 WHERE tenant_id = $1 AND part_id = $2 AND sealed_digests = $3"
+    );
+    Ok(tx.execute(&sql, &[part.as_str().into(), before.into(), after.into()])? == 1)
 }
 
 /// Certificates of destruction after one of them, sealed.
