@@ -50,7 +50,7 @@ def counts(house, tenant):
 # What tells of an account after its end: the account's number, its log, what was consented, moved and destroyed.
 STAYS = {
     "tenant", "tenant_key", "access_intent", "account_closure", "destruction", "ticket", "consent_request", "consent_decision",
-    "transfer", "transfer_move", "tenant_quota", "tenant_region", "sts_used", "cmk_use", "rpc_nonce", "collected_event", "collected_batch",
+    "transfer", "transfer_move", "transfer_request", "tenant_quota", "tenant_region", "sts_used", "cmk_use", "rpc_nonce", "collected_event", "collected_batch",
 }
 
 

@@ -83,6 +83,10 @@ pub enum Thing {
     Destruction,
     /// A transfer across a border.
     Transfer,
+    /// A document that is attached to something.
+    Document,
+    /// An operator's request for a transfer.
+    TransferRequest,
     /// A ticket.
     Ticket,
     /// A consent request or grant.
@@ -146,6 +150,8 @@ impl std::fmt::Display for Thing {
             Self::Worm => "WORM",
             Self::Destruction => "certificate of destruction",
             Self::Transfer => "transfer",
+            Self::Document => "document",
+            Self::TransferRequest => "request for a transfer",
             Self::Ticket => "ticket",
             Self::Grant => "consent request",
             Self::Log => "log",

@@ -59,5 +59,6 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0032_secret_rotation.sql"),
     },
     Migration { number: 33, name: "checksums", sql: include_str!("migrations/0033_checksums.sql") },
+    Migration { number: 34, name: "papers", sql: include_str!("migrations/0034_papers.sql") },
     Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
 ];

@@ -51,6 +51,7 @@ pub async fn serve(
         objects_url: url(&objects),
         console_url: url(&console),
         live: pages::Live::new(stop.clone()),
+        uploads: pages::Uploads::default(),
     };
     let front = server::Front::new(Arc::clone(&house), site, Arc::clone(&traffic));
     tokio::join!(

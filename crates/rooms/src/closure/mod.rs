@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::consent::parameters;
 use crate::gate::{Asked, Caller, Class, Intent, Operation, Principal, Touches};
 use crate::keys::{Resealed, TenantKey};
-use crate::vault::{DeleteBucket, DestroyObjects, ListBuckets};
+use crate::vault::{DeleteBucket, DestroyObjects, DestroyPapers, ListBuckets};
 use crate::{Failure, House, Thing, identity, keys, trail};
 
 /// Days that a closure waits at most.
@@ -245,6 +245,9 @@ impl Operation for EraseAccount {
         }
         add(&mut report, "people", gone);
         let retained = destroy_objects(house, intent, tenant, &mut report).await?;
+        let papers = DestroyPapers { tenant: tenant.clone() };
+        let (count, bytes) = house.perform(intent.caller().clone(), papers).await?;
+        add(&mut report, "documents", vec![("count", count), ("bytes", bytes)]);
         if retained == 0 {
             // A key under which something retained lies is needed until that ends.
             for secret in keys::secret::destroy_all(house, tenant).await? {

@@ -325,7 +325,9 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "bailee:ListDevices"
         | "bailee:ForgetDevice" => true,
         "bailee:ReadTickets" | "bailee:ReadRequests" => !is("portal-editor") || roles.len() > 1,
-        "bailee:RequestConsent" | "bailee:WithdrawRequest" | "oss:GetObject" => is("support"),
+        "bailee:RequestConsent" | "bailee:WithdrawRequest" | "bailee:RequestTransfer" | "oss:GetObject" => {
+            is("support")
+        }
         "bailee:ResolveEmployee" | "bailee:NoteResolveEmployee" => is("compliance"),
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,

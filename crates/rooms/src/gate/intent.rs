@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
+use bailee_types::{Arn, BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use parking_lot::Mutex;
 
-use super::{Asked, Caller, Touches};
+use super::{Asked, Caller, Principal, Touches};
 use crate::Failure;
 use crate::consent::Coverage;
 
@@ -36,6 +36,15 @@ pub struct KeyRelease<'i> {
     seals_only: bool,
     bucket: &'i BucketName,
     version: &'i ObjectVersionId,
+}
+
+/// Leave to make or open the data key of one paper. Borrowed from an [`Intent`] about what it is attached to.
+pub(crate) struct PaperRelease<'i> {
+    intent: &'i Intent,
+    /// It makes new keys and opens none.
+    seals_only: bool,
+    holder: &'i str,
+    id: &'i ObjectVersionId,
 }
 
 /// What lets somebody in whom no policy of his account does.
@@ -128,7 +137,7 @@ impl Intent {
         version: &'i ObjectVersionId,
         now: Timestamp,
     ) -> Result<KeyRelease<'i>, Failure> {
-        let object = bailee_types::Arn::object(&self.asked.tenant, bucket, key);
+        let object = Arn::object(&self.asked.tenant, bucket, key);
         if self.caller.replicates() == Some(&self.asked.tenant)
             && self.asked.action == "oss:ReplicateObject"
             && self.record.is_some()
@@ -166,6 +175,32 @@ impl Intent {
             self.caller.name(),
             self.asked.resource
         )))
+    }
+
+    /// Leave to use the data key of a paper that is attached to what this intent is about.
+    ///
+    /// # Errors
+    /// When the intent is about something else, or is not recorded. An operator has no way to a paper at all, and who works at
+    /// the machine can seal one, not open it.
+    pub(crate) fn release_paper<'i>(
+        &'i self,
+        holder: &'i str,
+        id: &'i ObjectVersionId,
+    ) -> Result<PaperRelease<'i>, Failure> {
+        let (asked, kind) = (&self.asked, holder.split_once('/').map_or("", |(kind, _)| kind));
+        let is_it = asked.resource == Arn::own(&asked.tenant, holder);
+        // What is made by this very act has no name before.
+        let is_new = asked.resource == Arn::own(&asked.tenant, &format!("{kind}/*"));
+        let own = self.caller.tenant() == Some(&asked.tenant);
+        let system = matches!(self.caller.principal(), Principal::System { .. });
+        if self.record.is_none() || !(is_it || is_new) || !(own || system) {
+            return Err(Failure::Bug(format!(
+                "the key refused: `{}` has no way to a document of `{holder}`",
+                self.caller.name()
+            )));
+        }
+        let opens = own && is_it && asked.touches == Touches::Content;
+        Ok(PaperRelease { intent: self, seals_only: !opens, holder, id })
     }
 
     /// Whether the tenant wants witnesses to cosign the record before the act.
@@ -216,6 +251,36 @@ impl KeyRelease<'_> {
 
     pub(crate) fn version(&self) -> &ObjectVersionId {
         self.version
+    }
+}
+
+impl PaperRelease<'_> {
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.intent.asked.tenant
+    }
+
+    pub(crate) fn holder(&self) -> &str {
+        self.holder
+    }
+
+    pub(crate) fn id(&self) -> &ObjectVersionId {
+        self.id
+    }
+
+    /// Refuses to open for who only attaches.
+    pub(crate) fn may_open(&self) -> Result<(), Failure> {
+        if self.seals_only {
+            return Err(Failure::Bug(format!(
+                "the key refused: `{}` opens no document",
+                self.intent.caller.name()
+            )));
+        }
+        Ok(())
+    }
+
+    /// A data key is opened.
+    pub(crate) fn count(&self) {
+        self.intent.releases.fetch_add(1, Ordering::Relaxed);
     }
 }
 

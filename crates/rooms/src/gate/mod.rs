@@ -31,7 +31,7 @@ pub(crate) use caller::Nonce;
 pub use caller::{Caller, Origin, Principal};
 pub use count::ContentReads;
 pub(crate) use decision::{Leave, leave, of_verdict, phases, words};
-pub(crate) use intent::InFlight;
+pub(crate) use intent::{InFlight, PaperRelease};
 pub use intent::{Intent, KeyRelease, Shared};
 pub(crate) use observed::{ObservedEnd, record_observed};
 pub(crate) use recent::RecentNonces;

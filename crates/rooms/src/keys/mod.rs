@@ -32,7 +32,7 @@ pub use rotate::TenantKeyVersion;
 pub(crate) use rotate::{Resealed, Rewrapped, Waits, Wrapped, expect_version, reseal_keys, retire, settle};
 
 use crate::fresh::Fresh;
-use crate::gate::{KeyRelease, Principal};
+use crate::gate::{KeyRelease, PaperRelease, Principal};
 use crate::house::Counters;
 use crate::{Failure, House, Thing};
 
@@ -259,6 +259,38 @@ impl House {
 }
 
 impl House {
+    /// Makes a data key for a paper, and its wrap for the row.
+    pub(crate) async fn new_paper_key(
+        &self,
+        release: &PaperRelease<'_>,
+    ) -> Result<(DataKey, i64, Vec<u8>), Failure> {
+        let key = self.tenant_key(release.tenant()).await?;
+        let data_key = DataKey::random();
+        let aad = paper_aad(release.tenant(), release.holder(), release.id());
+        let wrapped = key.seals.wrap.seal(&aad, data_key.expose());
+        Ok((data_key, key.seals.number, wrapped))
+    }
+
+    /// Opens the data key of a paper.
+    pub(crate) async fn open_paper_key(
+        &self,
+        release: &PaperRelease<'_>,
+        key_version: i64,
+        wrapped: &[u8],
+    ) -> Result<DataKey, Failure> {
+        release.may_open()?;
+        let key = self.tenant_key_version(release.tenant(), key_version).await?;
+        let damaged = || Failure::Damaged("the data key of a document does not open".into());
+        let aad = paper_aad(release.tenant(), release.holder(), release.id());
+        let opened = key.open_part(|v| &v.wrap, &aad, wrapped).ok_or_else(damaged)?;
+        Counters::add(&self.counters().key_releases, 1);
+        release.count();
+        DataKey::from_bytes(opened.expose())
+            .map_err(|_| Failure::Damaged("a data key has a wrong length".into()))
+    }
+}
+
+impl House {
     /// Keeps a secret of the house itself, sealed under the root key, under a name of `[a-z.]`.
     ///
     /// # Errors
@@ -345,6 +377,37 @@ impl TenantKey {
         self.open_part(|v| &v.metadata, &aad, sealed).ok_or_else(|| metadata_damage(version))
     }
 
+    /// Seals what is said of a paper: its name, what it is, its digest.
+    pub(crate) fn seal_paper(&self, holder: &str, id: &ObjectVersionId, plain: &[u8]) -> Vec<u8> {
+        self.seals.metadata.seal(&paper_aad(&self.tenant, holder, id), plain)
+    }
+
+    /// Opens what is said of a paper.
+    pub(crate) fn open_paper(
+        &self,
+        holder: &str,
+        id: &ObjectVersionId,
+        sealed: &[u8],
+    ) -> Result<SecretBytes, Failure> {
+        self.open_part(|v| &v.metadata, &paper_aad(&self.tenant, holder, id), sealed)
+            .ok_or_else(|| Failure::Damaged(format!("what is said of document `{id}` does not open")))
+    }
+
+    /// The wrap of a paper's data key and what is said of it, sealed anew where either lies under another version than the one
+    /// that seals.
+    pub(crate) fn reseal_paper(
+        &self,
+        (holder, id): (&str, &ObjectVersionId),
+        (wrapped, sealed): (&[u8], &[u8]),
+    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, Failure> {
+        let aad = paper_aad(&self.tenant, holder, id);
+        let damaged = |NotOpened| Failure::Damaged(format!("document `{id}` does not open"));
+        let wrap = self.reseal_part(|v| &v.wrap, &aad, wrapped).transpose().map_err(damaged)?;
+        let said = self.reseal_part(|v| &v.metadata, &aad, sealed).transpose().map_err(damaged)?;
+        Ok((wrap.is_some() || said.is_some())
+            .then(|| (wrap.unwrap_or_else(|| wrapped.to_vec()), said.unwrap_or_else(|| sealed.to_vec()))))
+    }
+
     /// Seals what belongs to the tenant's log.
     pub(crate) fn seal_trail(&self, purpose: &str, plain: &[u8]) -> Vec<u8> {
         self.seals.trail.seal(&self.trail_aad(purpose), plain)
@@ -390,4 +453,8 @@ fn data_aad(tenant: &TenantId, bucket: &BucketName, version: &ObjectVersionId) -
         bucket.as_str().as_bytes(),
         version.as_str().as_bytes(),
     ])
+}
+
+fn paper_aad(tenant: &TenantId, holder: &str, id: &ObjectVersionId) -> Vec<u8> {
+    aad(&[b"bailee/paper/v1", tenant.as_str().as_bytes(), holder.as_bytes(), id.as_str().as_bytes()])
 }

@@ -94,6 +94,13 @@ impl Basis {
         ALL.iter().find(|b| b.id == id)
     }
 
+    /// The one of this id, or what to do about it.
+    pub(super) fn known(id: &str) -> Result<&'static Self, Failure> {
+        Self::find(id).ok_or_else(|| {
+            Failure::invalid("basis", "is none of the register: `bailee residency bases` lists them")
+        })
+    }
+
     /// What must be told of it, one by one.
     pub fn needed(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.needs.split(' ').filter(|n| !n.is_empty())
@@ -104,20 +111,27 @@ impl Basis {
         matches!(self.kind, "scc" | "bcr" | "certification" | "assessment" | "code" | "safeguard")
     }
 
-    pub(super) fn check(&self, claim: &Claim<'_>) -> Result<(), Failure> {
+    /// Whether it can be a basis of what leaves a place.
+    pub(super) fn check_law(&self, from: &str) -> Result<(), Failure> {
         let no = |why: String| Err(Failure::invalid("basis", why));
         let id = self.id;
         if self.kind == "restriction" {
             return no(format!("`{id}` is no basis by itself: name the one that it rests on"));
         }
-        let law = law_of(claim.from);
+        let law = law_of(from);
         if self.law != "any" && Some(self.law) != law {
             return no(format!(
-                "`{id}` is of the law of {}; the data lies in {}",
+                "`{id}` is of the law of {}; the data lies in {from}",
                 self.law.to_uppercase(),
-                claim.from
             ));
         }
+        Ok(())
+    }
+
+    pub(super) fn check(&self, claim: &Claim<'_>) -> Result<(), Failure> {
+        self.check_law(claim.from)?;
+        let no = |why: String| Err(Failure::invalid("basis", why));
+        let id = self.id;
         if let Some(until) = self.usable_until {
             let ends = Timestamp::parse_iso(&format!("{until}T23:59:59Z")).map_or(0, Timestamp::ms);
             if claim.valid_until > ends {

@@ -4,11 +4,14 @@
 //! covers nothing that begins after the stop; what moves is written down in the same transaction, before it does.
 
 mod bases;
+mod documents;
 mod region;
 mod register;
+mod request;
 mod rows;
 
 pub use bases::Basis;
+pub use documents::{AttachDocument, Documents, ListDocuments, ReadDocument, RemoveDocument};
 pub use region::{AddRegion, AllowRegions, GetAllowedRegions, REGIONS_MAX, Region};
 pub(crate) use region::{Depots, MoveContent, watch_regions};
 pub use register::{
@@ -16,3 +19,7 @@ pub use register::{
     TransferDocument, TransferState,
 };
 pub(crate) use register::{covering, note_move};
+pub use request::{
+    Answer, DeclineTransfer, ListTransferRequests, REQUEST_LAPSE_MS, RequestState, RequestTransfer,
+    TransferRequest,
+};

@@ -228,6 +228,16 @@ impl House {
         found.map_or_else(|| self.provider().region.clone(), |(r, _)| r.id.clone())
     }
 
+    /// Where that of a tenant lies which is in no bucket: the house's own region, or, where the tenant lets nothing lie there, the
+    /// first that it lets.
+    pub(crate) async fn home_of(&self, tenant: &TenantId) -> Result<RegionId, Failure> {
+        let (home, of) = (self.provider().region.clone(), tenant.clone());
+        let allowed =
+            self.db.read(move |tx| rows::allowed(&mut tx.tenant(&of)).map_err(Failure::from)).await?;
+        let first = allowed.first().filter(|_| !allowed.contains(&home)).cloned();
+        Ok(first.unwrap_or(home))
+    }
+
     /// The region for a new bucket of a tenant; none that is asked for means the house's own, if the tenant lets it.
     pub(crate) async fn region_for(
         &self,

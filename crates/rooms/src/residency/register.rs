@@ -9,18 +9,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::bases::{Basis, Claim};
-use super::rows;
+use super::{request, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
+use crate::vault::{Holder, NewPaper, is_digest};
 use crate::{Failure, House, Thing};
 
 /// Transfers of one tenant, ended ones too.
 const TRANSFERS_MAX: usize = 1_000;
-const RESOURCES_MAX: usize = 50;
-const TEXT_MAX: usize = 500;
+pub(super) const RESOURCES_MAX: usize = 50;
+pub(super) const TEXT_MAX: usize = 500;
 const DOCUMENTS_MAX: usize = 20;
 
-/// A document that a basis rests on. The tenant keeps it; the register names it so that nobody can exchange it.
+/// A document that a basis rests on, named so that nobody can exchange it. It may be attached, too ([`super::AttachDocument`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferDocument {
     /// What it is called.
@@ -203,7 +204,7 @@ pub(super) fn asked(tenant: &TenantId, action: &'static str, id: &str, write: bo
 }
 
 /// What somebody told, short enough for a record: what is longer is refused.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     text.chars().take(TEXT_MAX).collect()
 }
 
@@ -226,6 +227,26 @@ pub struct RegisterTransfer {
     pub valid_from: Option<Timestamp>,
     /// The first instant at which it is not any more.
     pub valid_until: Timestamp,
+    /// Documents to be attached to it; they count as told.
+    pub attached: Vec<NewPaper>,
+    /// The operator's request that is accepted with it.
+    pub request: Option<String>,
+}
+
+impl RegisterTransfer {
+    /// What was named, and what is attached and was not.
+    fn documents(&self) -> Vec<TransferDocument> {
+        let mut all = self.told.documents.clone();
+        for paper in &self.attached {
+            if !all.iter().any(|d| d.sha256 == paper.sha256()) {
+                all.push(TransferDocument {
+                    name: paper.name().to_owned(),
+                    sha256: paper.sha256().to_owned(),
+                });
+            }
+        }
+        all
+    }
 }
 
 impl Operation for RegisterTransfer {
@@ -236,9 +257,10 @@ impl Operation for RegisterTransfer {
         asked.parameters = parameters(json!({
             "from": self.from.as_deref().map(short), "to": short(&self.to), "basis": short(&self.basis), "importer": short(&self.told.importer),
             "resources": self.resources.iter().take(RESOURCES_MAX).map(|r| short(r)).collect::<Vec<_>>(),
-            "documents": self.told.documents.iter().take(DOCUMENTS_MAX)
+            "documents": self.documents().iter().take(DOCUMENTS_MAX)
                 .map(|d| json!({ "name": short(&d.name), "sha256": short(&d.sha256) })).collect::<Vec<_>>(),
-            "validUntil": self.valid_until.iso_ms(),
+            "attached": self.attached.iter().take(DOCUMENTS_MAX).map(NewPaper::sha256).collect::<Vec<_>>(),
+            "validUntil": self.valid_until.iso_ms(), "request": self.request.as_deref().map(short),
         }));
         asked
     }
@@ -248,12 +270,8 @@ impl Operation for RegisterTransfer {
         house.need_fresh_if_bound(intent.caller()).await?;
         let now = house.now();
         let from = self.from.clone().unwrap_or_else(|| house.provider().jurisdiction.clone());
-        if !house.regions().iter().any(|r| r.jurisdiction == from) {
-            return Err(Failure::invalid(
-                "from",
-                format!("is `{from}`, where no region of this provider lies"),
-            ));
-        }
+        region_lies_in(house, &from)?;
+        self.told.documents = self.documents();
         self.check(&from, now)?;
         let by = intent.caller().name().to_owned();
         let id = format!("tr-{}", bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 12));
@@ -276,17 +294,28 @@ impl Operation for RegisterTransfer {
             first_moved_at: None,
             last_moved_at: None,
         };
-        house
+        let sealed = house.seal_papers(intent, Holder::transfer(&id), &self.attached).await?;
+        let sealed = Arc::new(sealed);
+        let kept = Arc::clone(&sealed);
+        let done = house
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
                 if rows::all(&mut tx)?.len() >= TRANSFERS_MAX {
                     return Err(Failure::limit(Thing::Transfer, "transfers", TRANSFERS_MAX as u64));
                 }
+                if let Some(request) = &self.request {
+                    request::accept(&mut tx, request, &transfer, now)?;
+                }
                 rows::insert(&mut tx, &transfer)?;
+                kept.keep(&mut tx)?;
                 Ok(id)
             })
-            .await
+            .await;
+        if let Err(why) = &done {
+            sealed.discard(house, why).await;
+        }
+        done
     }
 
     fn outcome_detail(id: &String) -> Map<String, Value> {
@@ -301,38 +330,51 @@ pub(super) fn only_tenant(intent: &Intent, tenant: &TenantId) -> Result<(), Fail
     }
 }
 
+pub(super) fn region_lies_in(house: &House, from: &str) -> Result<(), Failure> {
+    match house.regions().iter().any(|r| r.jurisdiction == from) {
+        true => Ok(()),
+        false => Err(Failure::invalid(
+            "from",
+            format!("is `{}`, where no region of this provider lies", short(from)),
+        )),
+    }
+}
+
+pub(super) fn check_place(to: &str, from: &str) -> Result<(), Failure> {
+    if to.len() != 2 || !to.bytes().all(|b| b.is_ascii_uppercase()) || to == from {
+        return Err(Failure::invalid(
+            "to",
+            format!("must be a country's code of two letters, e.g. SG, and not {from}, where the data lies"),
+        ));
+    }
+    Ok(())
+}
+
+/// What a transfer covers, written as the register has it: everything behind a slash.
+pub(super) fn check_resources(resources: &mut [String]) -> Result<(), Failure> {
+    if !(1..=RESOURCES_MAX).contains(&resources.len()) {
+        return Err(Failure::invalid(
+            "resources",
+            "must name 1 to 50 buckets or prefixes, e.g. `invoices` or `invoices/2026/`",
+        ));
+    }
+    for resource in resources {
+        let bucket = resource.split('/').next().unwrap_or_default();
+        if BucketName::parse(bucket).is_err() || resource.len() > 1_100 || resource.contains(char::is_control)
+        {
+            return Err(Failure::invalid("resources", format!("holds `{resource}`, which names no bucket")));
+        }
+        if !resource.contains('/') {
+            resource.push('/');
+        }
+    }
+    Ok(())
+}
+
 impl RegisterTransfer {
     fn check(&mut self, from: &str, now: Timestamp) -> Result<(), Failure> {
-        let country = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
-        if !country(&self.to) || self.to == from {
-            return Err(Failure::invalid(
-                "to",
-                format!(
-                    "must be a country's code of two letters, e.g. SG, and not {from}, where the data lies"
-                ),
-            ));
-        }
-        if !(1..=RESOURCES_MAX).contains(&self.resources.len()) {
-            return Err(Failure::invalid(
-                "resources",
-                "must name 1 to 50 buckets or prefixes, e.g. `invoices` or `invoices/2026/`",
-            ));
-        }
-        for resource in &mut self.resources {
-            let bucket = resource.split('/').next().unwrap_or_default();
-            if BucketName::parse(bucket).is_err()
-                || resource.len() > 1_100
-                || resource.contains(char::is_control)
-            {
-                return Err(Failure::invalid(
-                    "resources",
-                    format!("holds `{resource}`, which names no bucket"),
-                ));
-            }
-            if !resource.contains('/') {
-                resource.push('/');
-            }
-        }
+        check_place(&self.to, from)?;
+        check_resources(&mut self.resources)?;
         let told = &self.told;
         for (field, text, needed) in [
             ("importer", &told.importer, true),
@@ -358,11 +400,10 @@ impl RegisterTransfer {
         {
             return Err(Failure::invalid("facts", "are too many or too long"));
         }
-        let hex = |d: &TransferDocument| {
-            d.sha256.len() == 64 && d.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
         let named = |d: &TransferDocument| (1..=200).contains(&d.name.trim().chars().count());
-        if told.documents.len() > DOCUMENTS_MAX || !told.documents.iter().all(|d| hex(d) && named(d)) {
+        if told.documents.len() > DOCUMENTS_MAX
+            || !told.documents.iter().all(|d| is_digest(&d.sha256) && named(d))
+        {
             return Err(Failure::invalid(
                 "documents",
                 "must be at most 20, each with a name and the SHA-256 of its bytes (64 lower-case hex digits)",
@@ -372,10 +413,7 @@ impl RegisterTransfer {
         if self.valid_until <= now || self.valid_until.ms() <= from_ms {
             return Err(Failure::invalid("validUntil", "must lie in the future and behind the beginning"));
         }
-        let basis = Basis::find(&self.basis).ok_or_else(|| {
-            Failure::invalid("basis", "is none of the register: `bailee residency bases` lists them")
-        })?;
-        basis.check(&Claim {
+        Basis::known(&self.basis)?.check(&Claim {
             from,
             to: &self.to,
             exporter: &told.exporter_role,

@@ -1,9 +1,10 @@
 //! The register's only SQL.
 
 use bailee_store::{Row, StoreError, TenantTx, Tx};
-use bailee_types::{RegionId, Timestamp};
+use bailee_types::{OperatorId, Pseudonym, RegionId, TenantId, TicketId, Timestamp};
 
 use super::register::{Move, Transfer};
+use super::request::{Answer, TransferRequest};
 
 /// A region as its row has it.
 pub(super) struct RegionRow {
@@ -193,4 +194,95 @@ pub(super) fn moves(
         })
     })
     .collect()
+}
+
+const REQUEST: &str = "tenant_id, request_id, ticket, operator_id, pseudonym, place, from_place, to_place, resources, basis, importer, \
+     reason, valid_days, asked_at_ms, lapses_at_ms, answered_at_ms, answered_by, note, transfer_id FROM transfer_request";
+
+fn read_request(r: &Row) -> Result<TransferRequest, StoreError> {
+    let answer = match (r.opt_int(15)?, r.opt_text(16)?) {
+        (Some(at), Some(by)) => Some(Answer {
+            at: Timestamp::from_ms(at),
+            by: by.to_owned(),
+            note: r.text(17)?.to_owned(),
+            transfer: r.opt_text(18)?.map(str::to_owned),
+        }),
+        _ => None,
+    };
+    Ok(TransferRequest {
+        tenant: r.parsed(0, TenantId::parse)?,
+        id: r.text(1)?.to_owned(),
+        ticket: r.parsed(2, TicketId::parse)?,
+        operator: r.parsed(3, OperatorId::parse)?,
+        pseudonym: r.parsed(4, Pseudonym::parse)?,
+        place: r.text(5)?.to_owned(),
+        from: r.text(6)?.to_owned(),
+        to: r.text(7)?.to_owned(),
+        resources: r.parsed(8, |t| serde_json::from_str(t).map_err(|_| "resources of a request"))?,
+        basis: r.text(9)?.to_owned(),
+        importer: r.text(10)?.to_owned(),
+        reason: r.text(11)?.to_owned(),
+        days: u32::try_from(r.int(12)?).unwrap_or(0),
+        asked_at: Timestamp::from_ms(r.int(13)?),
+        lapses_at: Timestamp::from_ms(r.int(14)?),
+        answer,
+        ticket_open: false,
+    })
+}
+
+pub(super) fn insert_request(tx: &mut TenantTx<'_, '_>, q: &TransferRequest) -> Result<(), StoreError> {
+    let resources = serde_json::to_string(&q.resources).map_err(|e| StoreError::Statement(e.to_string()))?;
+    tx.execute(
+        "INSERT INTO transfer_request (tenant_id, request_id, ticket, operator_id, pseudonym, place, from_place, to_place, \
+         resources, basis, importer, reason, valid_days, asked_at_ms, lapses_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        &[
+            (&q.id).into(),
+            q.ticket.as_str().into(),
+            q.operator.as_str().into(),
+            q.pseudonym.as_str().into(),
+            (&q.place).into(),
+            (&q.from).into(),
+            (&q.to).into(),
+            (&resources).into(),
+            (&q.basis).into(),
+            (&q.importer).into(),
+            (&q.reason).into(),
+            i64::from(q.days).into(),
+            q.asked_at.ms().into(),
+            q.lapses_at.ms().into(),
+        ],
+    )
+    .map(drop)
+}
+
+pub(super) fn request(tx: &mut TenantTx<'_, '_>, id: &str) -> Result<Option<TransferRequest>, StoreError> {
+    let sql = format!("SELECT {REQUEST} WHERE tenant_id = $1 AND request_id = $2");
+    tx.query_opt(&sql, &[id.into()])?.as_ref().map(read_request).transpose()
+}
+
+/// All of a tenant, the newest first: a thousand at most.
+pub(super) fn requests(tx: &mut TenantTx<'_, '_>) -> Result<Vec<TransferRequest>, StoreError> {
+    let sql = format!("SELECT {REQUEST} WHERE tenant_id = $1 ORDER BY asked_at_ms DESC, request_id");
+    tx.query(&sql, &[])?.iter().map(read_request).collect()
+}
+
+pub(super) fn requests_of_operator(
+    tx: &mut Tx<'_>,
+    operator: &OperatorId,
+    limit: u32,
+) -> Result<Vec<TransferRequest>, StoreError> {
+    let sql =
+        format!("SELECT {REQUEST} WHERE operator_id = $1 ORDER BY asked_at_ms DESC, request_id LIMIT $2");
+    tx.query(&sql, &[operator.as_str().into(), i64::from(limit).into()])?.iter().map(read_request).collect()
+}
+
+/// Whether it was not answered before.
+pub(super) fn answer_request(tx: &mut TenantTx<'_, '_>, id: &str, a: &Answer) -> Result<bool, StoreError> {
+    let answered = tx.execute(
+        "UPDATE transfer_request SET answered_at_ms = $3, answered_by = $4, note = $5, transfer_id = $6 \
+         WHERE tenant_id = $1 AND request_id = $2 AND answered_at_ms IS NULL",
+        &[id.into(), a.at.ms().into(), (&a.by).into(), (&a.note).into(), a.transfer.as_deref().into()],
+    )?;
+    Ok(answered == 1)
 }

@@ -266,7 +266,8 @@ pub(super) fn open_meta(
 pub(super) struct OpenObject {
     data_key: Arc<DataKey>,
     tenant: TenantId,
-    bucket: BucketName,
+    /// The bucket's name, or what a paper is attached to.
+    place: String,
     /// In order; one for an object that came as a whole.
     pieces: Vec<Piece>,
 }
@@ -316,11 +317,22 @@ pub(super) async fn open(
             inline: row.inline.clone().map(Bytes::from),
         });
     }
-    let (tenant, bucket) = (tenant.clone(), bucket.clone());
-    Ok(OpenObject { data_key: Arc::new(data_key), tenant, bucket, pieces })
+    let (tenant, place) = (tenant.clone(), bucket.to_string());
+    Ok(OpenObject { data_key: Arc::new(data_key), tenant, place, pieces })
 }
 
 impl OpenObject {
+    /// What lies whole in one blob, in a place that is no bucket.
+    pub(super) fn of_blob(
+        data_key: Arc<DataKey>,
+        tenant: &TenantId,
+        place: String,
+        (id, size, header): (ObjectVersionId, u64, Vec<u8>),
+    ) -> Self {
+        let pieces = vec![Piece { id, start: 0, size, header, inline: None }];
+        Self { data_key, tenant: tenant.clone(), place, pieces }
+    }
+
     pub(super) fn is_inline(&self) -> bool {
         self.pieces.first().is_some_and(|p| p.inline.is_some())
     }
@@ -334,7 +346,7 @@ impl OpenObject {
         end: u64,
     ) -> BoxStream<'static, Result<Bytes, Failure>> {
         let house = Arc::clone(house);
-        let Self { data_key, tenant, bucket, pieces } = self;
+        let Self { data_key, tenant, place, pieces } = self;
         // Of an empty range one piece proves that nothing is there.
         let touched: Vec<(Piece, u64, u64)> = pieces
             .into_iter()
@@ -344,7 +356,7 @@ impl OpenObject {
             })
             .collect();
         stream::iter(touched)
-            .flat_map(move |(piece, from, to)| match piece.open(&data_key, &tenant, &bucket) {
+            .flat_map(move |(piece, from, to)| match piece.open(&data_key, &tenant, &place) {
                 Ok(open) => open.blocks(&house, from, to),
                 Err(e) => stream::iter([Err(e)]).boxed(),
             })
@@ -353,10 +365,10 @@ impl OpenObject {
 
     /// The content from `start` to `end` of a small object, which has one segment.
     async fn whole(self, house: &Arc<House>, start: u64, end: u64) -> Result<Bytes, Failure> {
-        let Self { data_key, tenant, bucket, pieces } = self;
+        let Self { data_key, tenant, place, pieces } = self;
         let piece =
             pieces.into_iter().next().ok_or_else(|| Failure::Bug("an object without a piece".into()))?;
-        piece.open(&data_key, &tenant, &bucket)?.open_run(house, 0, 1, start, end).await
+        piece.open(&data_key, &tenant, &place)?.open_run(house, 0, 1, start, end).await
     }
 
     /// That an object which says that it is empty is.
@@ -366,8 +378,8 @@ impl OpenObject {
 }
 
 impl Piece {
-    fn open(self, key: &DataKey, tenant: &TenantId, bucket: &BucketName) -> Result<OpenPiece, Failure> {
-        let context = Context { tenant: tenant.as_str(), bucket: bucket.as_str(), version: raw(&self.id)? };
+    fn open(self, key: &DataKey, tenant: &TenantId, place: &str) -> Result<OpenPiece, Failure> {
+        let context = Context { tenant: tenant.as_str(), bucket: place, version: raw(&self.id)? };
         let opener = Opener::new(key, &context, &self.header)?;
         Ok(OpenPiece { opener, id: self.id, size: self.size, inline: self.inline })
     }

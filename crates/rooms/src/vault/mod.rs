@@ -25,6 +25,8 @@ mod lifecycle;
 mod list;
 mod logging;
 mod meta;
+mod paper;
+mod papers;
 mod parts;
 mod put;
 mod quota;
@@ -75,6 +77,9 @@ pub use lifecycle::{
 pub use list::{ListObjects, Listed, ObjectPage};
 pub(crate) use logging::{Gathered, write_logs};
 pub use logging::{Logging, SetLogging};
+pub use paper::{Media, NewPaper, PAPER_BYTES_MAX, is_digest};
+pub(crate) use papers::{DestroyPapers, Holder, remove_paper};
+pub use papers::{PAPERS_MAX, Paper};
 pub use put::{PutDone, PutObject};
 pub use quota::{GetTenantUsage, GetUsage, SetQuota, SetTenantQuota, Usage};
 pub use replicate::{GetReplication, REPLICATION_RULES_MAX, ReplicationLag, ReplicationRule, SetReplication};

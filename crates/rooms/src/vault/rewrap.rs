@@ -8,7 +8,7 @@ use bailee_types::{BucketName, ObjectVersionId, TenantId};
 
 use super::encryption::cover_of;
 use super::get::open_meta;
-use super::{ObjectMeta, destroy, rows};
+use super::{ObjectMeta, destroy, papers, rows};
 use crate::gate::Intent;
 use crate::keys::{Resealed, Rewrapped, TenantKey, Waits, Wrapped};
 use crate::{Failure, House};
@@ -143,6 +143,7 @@ impl House {
             for parts in rows::PartsOf::ALL {
                 done.note(self.reseal_parts(what, parts).await?);
             }
+            done.note(papers::reseal(self, what.tenant, &what.key).await?);
             done.note(destroy::reseal(self, what.tenant, &what.key).await?);
         }
         Ok(())

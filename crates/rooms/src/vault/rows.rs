@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Bucket;
 use super::destroy::Destruction;
 use super::lifecycle::Rule;
+use super::papers::Holder;
 use super::parts::PartRow;
 use super::quota::Usage;
 use super::replicate::{ReplicationLag, Waiting};
@@ -127,6 +128,7 @@ pub(super) fn has_blob_like(tx: &mut Tx<'_>, tag: &str) -> Result<bool, StoreErr
         ("object_version", "version_id"),
         ("object_part", "part_id"),
         ("upload_part", "part_id"),
+        ("paper", "version_id"),
         ("blob_garbage", "version_id"),
     ] {
         let sql = format!("SELECT 1 FROM {table} WHERE {column} LIKE $1 LIMIT 1");
@@ -1295,14 +1297,14 @@ pub(super) fn forget_garbage(tx: &mut Tx<'_>, id: &ObjectVersionId) -> Result<()
     tx.execute("DELETE FROM blob_garbage WHERE version_id = $1", &[id.as_str().into()]).map(drop)
 }
 
-/// Which of `ids` an object row names, or the garbage list will remove.
+/// Which of `ids` the row of an object or a paper names, or the garbage list will remove.
 pub(super) fn named(tx: &mut Tx<'_>, ids: &[ObjectVersionId]) -> Result<Vec<ObjectVersionId>, StoreError> {
     let mut out = Vec::new();
     for id in ids {
         let row = tx.query(
             "SELECT 1 FROM object WHERE version_id = $1 UNION ALL SELECT 1 FROM blob_garbage WHERE version_id = $1 \
              UNION ALL SELECT 1 FROM upload_part WHERE part_id = $1 UNION ALL SELECT 1 FROM object_part WHERE part_id = $1 \
-             UNION ALL SELECT 1 FROM object_version WHERE version_id = $1",
+             UNION ALL SELECT 1 FROM object_version WHERE version_id = $1 UNION ALL SELECT 1 FROM paper WHERE version_id = $1",
             &[id.as_str().into()],
         )?;
         if !row.is_empty() {
@@ -1310,6 +1312,130 @@ pub(super) fn named(tx: &mut Tx<'_>, ids: &[ObjectVersionId]) -> Result<Vec<Obje
         }
     }
     Ok(out)
+}
+
+/// A paper as its row has it.
+pub(super) struct PaperRow {
+    pub(super) version: ObjectVersionId,
+    pub(super) size: u64,
+    pub(super) key_version: i64,
+    pub(super) wrapped_key: Vec<u8>,
+    pub(super) sealed_meta: Vec<u8>,
+    pub(super) header: Vec<u8>,
+    pub(super) sealed_crc: i64,
+    pub(super) attached_at: Timestamp,
+}
+
+/// Puts a paper behind the others of its holder.
+pub(super) fn insert_paper(
+    tx: &mut TenantTx<'_, '_>,
+    holder: &Holder,
+    p: &PaperRow,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO paper (tenant_id, holder, holder_id, number, version_id, size, key_version, wrapped_key, sealed_meta, \
+         header, sealed_crc, row_crc, attached_at_ms) VALUES ($1, $2, $3, (SELECT coalesce(max(number), 0) + 1 FROM paper \
+         WHERE tenant_id = $1 AND holder = $2 AND holder_id = $3), $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        &[
+            holder.kind.into(),
+            (&holder.id).into(),
+            p.version.as_str().into(),
+            (p.size as i64).into(),
+            p.key_version.into(),
+            p.wrapped_key.as_slice().into(),
+            p.sealed_meta.as_slice().into(),
+            p.header.as_slice().into(),
+            p.sealed_crc.into(),
+            scrub::row_crc(p.size, &p.wrapped_key, &p.sealed_meta, &p.header).into(),
+            p.attached_at.ms().into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// Papers of a holder, in the order in which they came.
+pub(super) fn papers(tx: &mut TenantTx<'_, '_>, holder: &Holder) -> Result<Vec<PaperRow>, StoreError> {
+    tx.query(
+        "SELECT version_id, size, key_version, wrapped_key, sealed_meta, header, sealed_crc, attached_at_ms FROM paper \
+         WHERE tenant_id = $1 AND holder = $2 AND holder_id = $3 ORDER BY number",
+        &[holder.kind.into(), (&holder.id).into()],
+    )?
+    .iter()
+    .map(read_paper)
+    .collect()
+}
+
+fn read_paper(r: &Row) -> Result<PaperRow, StoreError> {
+    Ok(PaperRow {
+        version: r.parsed(0, ObjectVersionId::parse)?,
+        size: r.uint(1)?,
+        key_version: r.int(2)?,
+        wrapped_key: r.blob(3)?.to_vec(),
+        sealed_meta: r.blob(4)?.to_vec(),
+        header: r.blob(5)?.to_vec(),
+        sealed_crc: r.int(6)?,
+        attached_at: Timestamp::from_ms(r.int(7)?),
+    })
+}
+
+/// Papers after one of them, each with what it is attached to.
+pub(super) fn sealed_papers(
+    tx: &mut TenantTx<'_, '_>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(String, PaperRow)>, StoreError> {
+    tx.query(
+        "SELECT version_id, size, key_version, wrapped_key, sealed_meta, header, sealed_crc, attached_at_ms, \
+         holder, holder_id FROM paper WHERE tenant_id = $1 AND version_id > $2 ORDER BY version_id LIMIT $3",
+        &[after.into(), limit.into()],
+    )?
+    .iter()
+    .map(|r| Ok((format!("{}/{}", r.text(8)?, r.text(9)?), read_paper(r)?)))
+    .collect()
+}
+
+/// Gives a paper another wrap of the same data key, if it still has what was read.
+pub(super) fn reseal_paper(
+    tx: &mut TenantTx<'_, '_>,
+    p: &PaperRow,
+    (wrapped, sealed, key_version): (&[u8], &[u8], i64),
+) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "UPDATE paper SET wrapped_key = $3, sealed_meta = $4, key_version = $5, row_crc = $6 \
+         WHERE tenant_id = $1 AND version_id = $2 AND wrapped_key = $7 AND sealed_meta = $8",
+        &[
+            p.version.as_str().into(),
+            wrapped.into(),
+            sealed.into(),
+            key_version.into(),
+            scrub::row_crc(p.size, wrapped, sealed, &p.header).into(),
+            p.wrapped_key.as_slice().into(),
+            p.sealed_meta.as_slice().into(),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+/// How many papers a tenant has, and their bytes.
+pub(super) fn papers_in_all(tx: &mut TenantTx<'_, '_>) -> Result<(u64, u64), StoreError> {
+    let sql = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM paper WHERE tenant_id = $1";
+    tx.query_opt(sql, &[])?.map_or(Ok((0, 0)), |r| Ok((r.uint(0)?, r.uint(1)?)))
+}
+
+/// Removes a paper, or all of a tenant.
+pub(super) fn remove_papers(
+    tx: &mut TenantTx<'_, '_>,
+    only: Option<&ObjectVersionId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let only = only.map(ObjectVersionId::as_str);
+    tx.execute(
+        "INSERT INTO blob_garbage (version_id, since_ms) SELECT version_id, $2 FROM paper \
+         WHERE tenant_id = $1 AND version_id = coalesce($3, version_id) ON CONFLICT DO NOTHING",
+        &[now.ms().into(), only.into()],
+    )?;
+    let sql = "DELETE FROM paper WHERE tenant_id = $1 AND version_id = coalesce($2, version_id)";
+    tx.execute(sql, &[only.into()]).map(drop)
 }
 
 /// What a scrub looks at.
@@ -1325,10 +1451,11 @@ pub(super) enum Stored {
     Current,
     Former,
     UnderWay,
+    Paper,
 }
 
 impl Stored {
-    pub(super) const ALL: [Self; 3] = [Self::Current, Self::Former, Self::UnderWay];
+    pub(super) const ALL: [Self; 4] = [Self::Current, Self::Former, Self::UnderWay, Self::Paper];
 
     /// A statement's beginning: what is stored there, a place in it, and its size.
     const fn from(self) -> &'static str {
@@ -1337,6 +1464,12 @@ impl Stored {
             Self::Former => "object_version o WHERE o.is_marker = 0",
             Self::UnderWay => {
                 "upload_part o JOIN upload u ON u.tenant_id = o.tenant_id AND u.upload_id = o.upload_id WHERE true"
+            }
+            // What a paper is attached to stands where an object has bucket and key.
+            Self::Paper => {
+                "(SELECT tenant_id, holder AS bucket, holder_id AS object_key, number AS place, version_id, size, \
+                 key_version, wrapped_key, sealed_meta, header, CAST(0 AS BIGINT) AS is_inline, \
+                 CAST(0 AS BIGINT) AS parts, sealed_crc, row_crc FROM paper) o WHERE true"
             }
         }
     }
@@ -1705,7 +1838,7 @@ pub(super) fn reseal_destruction(
 /// How many versions and uploads lie under a version of the tenant's key. Walks all of them: asked before one is destroyed.
 pub(super) fn under(tx: &mut TenantTx<'_, '_>, key_version: i64) -> Result<u64, StoreError> {
     let mut all = 0;
-    for table in ["object", "object_version", "upload"] {
+    for table in ["object", "object_version", "upload", "paper"] {
         let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = $1 AND key_version = $2");
         all += tx.query_opt(&sql, &[key_version.into()])?.map_or(Ok(0), |r| r.uint(0))?;
     }
@@ -1747,6 +1880,7 @@ pub(super) fn still_there(
     }
     let sql = match table {
         Stored::Former => "SELECT row_crc FROM object_version WHERE version_id = $1",
+        Stored::Paper => "SELECT row_crc FROM paper WHERE version_id = $1",
         _ => "SELECT row_crc FROM object WHERE version_id = $1",
     };
     // A row that was written anew since, by an append or with other tags, is not the one that was looked at.

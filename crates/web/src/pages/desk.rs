@@ -8,6 +8,7 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::consent::{RequestConsent, State, WithdrawRequest};
 use bailee_rooms::gate::{Caller, Principal, RefusalKind};
+use bailee_rooms::residency::RequestTransfer;
 use bailee_rooms::tickets::Ticket;
 use bailee_rooms::vault::{ListBuckets, ObjectInfo, ReadObject, Window};
 use bailee_rooms::{Failure, House};
@@ -21,16 +22,21 @@ use super::consent::chip;
 use super::failure;
 use super::frame::{Here, csrf, icon, inside, time};
 use super::objects::{attachment, listing, table};
+use super::places::{basis_choice, jurisdictions, lines, request_chip};
 use super::visit::{Operator, Posted, Signed, Visit};
 
 pub(super) async fn overview(s: Signed<Operator>) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
     let house = &s.visit.site.house;
-    let (tickets, requests) =
-        match (house.open_tickets(200).await, house.operator_requests(&s.who.id, 100).await) {
-            (Ok(k), Ok(r)) => (k, r),
-            (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
-        };
+    let all = (
+        house.open_tickets(200).await,
+        house.operator_requests(&s.who.id, 100).await,
+        house.operator_transfer_requests(&s.who.id, 100).await,
+    );
+    let (tickets, requests, transfers) = match all {
+        (Ok(k), Ok(r), Ok(x)) => (k, r, x),
+        (Err(e), ..) | (_, Err(e), _) | (.., Err(e)) => return failure::page(&s.visit, &e),
+    };
     let now = house.now();
     let main = html! {
         div.title { div { h1 { (t("Desk", "工作台")) } p { (t("You have no standing access to any tenant. Each act is recorded before it happens, and the tenant sees it.", "您对任何租户都没有常设访问权。每个操作都在发生之前记录，租户可以看到。")) } } }
@@ -60,6 +66,15 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
                     } }
                 } } }
             }
+            @if !transfers.is_empty() { div.card #transfers { div.head { h2 { (t("Transfers that you asked for", "您请求的传输")) } }
+                table.tbl.slim { thead { tr { th { (t("Way", "方向")) } th { (t("State", "状态")) } th { (t("Answer", "答复")) } } } tbody {
+                    @for r in &transfers { tr {
+                        th scope="row" { (r.from) " → " (r.to) span.sub { code { (r.resources.join(", ")) } " · " (r.id) " · " (r.ticket) } }
+                        td data-l=(t("State", "状态")) { (request_chip(s.visit.lang, r.state(now))) }
+                        td data-l=(t("Answer", "答复")) { @match &r.answer { Some(a) => { (time(a.at)) " " (a.note) @if let Some(id) = &a.transfer { " " code { (id) } } }, None => { (t("lapses ", "失效于 ")) (time(r.lapses_at)) } } }
+                    } }
+                } }
+            } }
         }
     };
     inside(&s.visit, StatusCode::OK, t("Desk", "工作台"), Some(Here::Desk), &main)
@@ -106,8 +121,57 @@ pub(super) async fn ticket(s: Signed<Operator>, Path(id): Path<String>) -> Respo
             @if buckets.is_empty() { div.empty { p { (t("This tenant has no bucket.", "该租户没有存储桶。")) } } }
             @else { ul.rows { @for b in &buckets { li { div { strong { a href={ "/desk/tickets/" (ticket.id) "/data/" (b.name) } { (b.name) } } p { (b.region) } } } } } }
         }
+        (propose(&s.visit, &ticket, &s.who.place))
     };
     inside(&s.visit, StatusCode::OK, &ticket.title, Some(Here::Desk), &main)
+}
+
+/// The form that proposes a transfer to the tenant.
+fn propose(visit: &Visit, ticket: &Ticket, place: &str) -> maud::Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let regions = visit.site.house.regions();
+    html! {
+        form #propose.card method="post" action={ "/desk/tickets/" (ticket.id) "/transfer" } { div.pad.stack {
+            h2 { (t("Ask for a transfer", "请求跨境传输")) }
+            p.hint { (t("It permits nothing until the tenant registers it, or less of it.", "在租户登记全部或部分之前，不允许任何操作。")) }
+            (csrf(visit))
+            div.field { label for="from" { (t("From", "来自")) } select.in #from name="from" { @for place in jurisdictions(&regions) { option value=(place) { (place) } } } }
+            div.field { label for="to" { (t("To (country)", "目的地（国家代码）")) } input.in #to name="to" maxlength="2" value=(place) required; }
+            div.field { label for="resources" { (t("Buckets or prefixes, one a line", "存储桶或前缀，每行一个")) } textarea.in #resources name="resources" rows="3" maxlength="4000" required {} }
+            div.field { label for="basis" { (t("Legal basis", "法律依据")) } (basis_choice(visit.lang, "")) }
+            div.field { label for="importer" { (t("Who receives", "接收方")) } input.in #importer name="importer" minlength="2" maxlength="500" required; }
+            div.field { label for="why" { (t("Why", "原因")) } input.in #why name="reason" minlength="5" maxlength="500" required; }
+            div.field { label for="days" { (t("Valid for days", "有效天数")) } input.in #days name="days" type="number" min="1" max="3660" value="30" required; }
+            button.btn.main-act { (t("Ask the tenant", "向租户请求")) }
+        } }
+    }
+}
+
+pub(super) async fn ask_transfer(Path(id): Path<String>, p: Posted<Operator>) -> Response {
+    let s = &p.signed;
+    let ticket = match open_ticket(s, &id).await {
+        Ok(ticket) => ticket,
+        Err(response) => return response,
+    };
+    let Ok(days) = p.field("days").trim().parse() else {
+        return failure::invalid(&s.visit, s.visit.lang.t("Days are a number.", "天数必须是数字。"));
+    };
+    let text = |name: &str| p.field(name).trim().to_owned();
+    let op = RequestTransfer {
+        tenant: ticket.tenant.clone(),
+        ticket: ticket.id.clone(),
+        from: Some(text("from")).filter(|f| !f.is_empty()),
+        to: text("to").to_ascii_uppercase(),
+        resources: lines(p.field("resources")),
+        basis: text("basis"),
+        importer: text("importer"),
+        reason: text("reason"),
+        days,
+    };
+    match s.visit.site.house.perform(s.caller.clone(), op).await {
+        Ok(_) => Redirect::to("/desk#transfers").into_response(),
+        Err(e) => failure::page(&s.visit, &e),
+    }
 }
 
 pub(super) async fn objects(
@@ -156,7 +220,7 @@ pub(super) async fn read(Path(id): Path<String>, p: Posted<Operator>) -> Respons
     match s.visit.site.house.perform(s.caller.clone(), op.clone()).await {
         Ok(window) => {
             let len = window.info.size;
-            attachment(windows(&s.visit.site.house, &s.caller, op, window), &key, len)
+            attachment(windows(&s.visit.site.house, &s.caller, op, window), key.as_str(), len)
         }
         Err(Failure::Refused(r)) if matches!(r.kind(), RefusalKind::NoConsent(_)) => {
             refused(s, &ticket, &op, &r)

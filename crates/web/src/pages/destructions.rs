@@ -68,7 +68,7 @@ pub(super) async fn one(s: Signed<Tenant>, Path(record): Path<String>) -> Respon
     match (s.visit.site.house.perform(s.caller.clone(), op).await, name) {
         (Ok(text), Ok(name)) => {
             let len = text.len() as u64;
-            attachment(Body::from(text), &name, len)
+            attachment(Body::from(text), name.as_str(), len)
         }
         (Err(e), _) => failure::page(&s.visit, &e),
         (_, Err(_)) => failure::missing(&s.visit),

@@ -32,6 +32,7 @@ mod trail;
 mod trail_figures;
 mod trail_filter;
 mod trail_live;
+mod upload;
 mod visit;
 mod witnesses;
 
@@ -44,6 +45,7 @@ use axum::routing::{get, post};
 use bailee_rooms::House;
 
 pub(crate) use trail_live::Live;
+pub(crate) use upload::Uploads;
 
 /// What the pages know beside the house.
 pub(crate) struct Site {
@@ -52,6 +54,7 @@ pub(crate) struct Site {
     pub(crate) objects_url: String,
     pub(crate) console_url: String,
     pub(crate) live: Live,
+    pub(crate) uploads: Uploads,
 }
 
 /// Bytes of a form.
@@ -125,7 +128,10 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/destructions/{record}", get(destructions::one))
         .route("/console/places", get(places::page).post(places::add))
         .route("/console/places/regions", post(places::allow))
+        .route("/console/places/requests/{id}/decline", post(places::decline))
         .route("/console/places/{id}", get(places::one))
+        .route("/console/places/{id}/documents", post(places::attach))
+        .route("/console/places/{id}/documents/{sha256}/{what}", post(places::document))
         .route("/console/places/{id}/{what}", post(places::change))
         .route("/console/keys", get(keys::list).post(keys::make))
         .route("/console/keys/stores", get(key_stores::list).post(key_stores::add))
@@ -145,6 +151,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/desk/tickets/{id}/data/{bucket}", get(desk::objects))
         .route("/desk/tickets/{id}/read", post(desk::read))
         .route("/desk/tickets/{id}/ask", post(desk::ask))
+        .route("/desk/tickets/{id}/transfer", post(desk::ask_transfer))
         .route("/desk/requests/{tenant}/{id}/withdraw", post(desk::withdraw))
         .merge(access::routes())
         .fallback(failure::not_found)

@@ -224,7 +224,7 @@ pub(super) async fn read(Path(bucket): Path<String>, p: Posted<Tenant>) -> Respo
                 Some(rest) => Body::from_stream(first.chain(rest)),
                 None => Body::from_stream(first),
             };
-            attachment(body, &key, content.info.size)
+            attachment(body, key.as_str(), content.info.size)
         }
         Err(e) => failure::page(visit, &e),
     }
@@ -251,8 +251,8 @@ pub(super) async fn delete(Path(bucket): Path<String>, p: Posted<Tenant>) -> Res
 }
 
 /// Content as a download: never shown as a page of ours, whatever it is.
-pub(super) fn attachment(body: Body, key: &ObjectKey, len: u64) -> Response {
-    let name = key.as_str().rsplit('/').find(|p| !p.is_empty()).unwrap_or("object");
+pub(super) fn attachment(body: Body, key: &str, len: u64) -> Response {
+    let name = key.rsplit('/').find(|p| !p.is_empty()).unwrap_or("object");
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
     let disposition =

@@ -2,19 +2,25 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
+use bailee_rooms::Failure;
 use bailee_rooms::residency::{
-    AllowRegions, Basis, ChangeTransfer, GetAllowedRegions, ListMoves, ListTransfers, Move, Region,
-    RegisterTransfer, Told, Transfer, TransferChange, TransferDocument, TransferState,
+    AllowRegions, AttachDocument, Basis, ChangeTransfer, DeclineTransfer, Documents, GetAllowedRegions,
+    ListDocuments, ListMoves, ListTransferRequests, ListTransfers, Move, ReadDocument, Region,
+    RegisterTransfer, RemoveDocument, RequestState, Told, Transfer, TransferChange, TransferDocument,
+    TransferRequest, TransferState,
 };
-use bailee_rooms::vault::{Bucket, ListBuckets};
+use bailee_rooms::vault::{Bucket, ListBuckets, is_digest};
 use bailee_types::{RegionId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
 
 use super::failure;
-use super::frame::{Here, csrf, icon, inside, size, time};
+use super::frame::{Here, csrf, enc, icon, inside, size, time};
+use super::objects::attachment;
+use super::upload::WithPapers;
 use super::visit::{Lang, Posted, Signed, Tenant, Visit};
 
 const HERE: &str = "/console/places";
@@ -33,7 +39,31 @@ fn chip(lang: Lang, state: TransferState) -> Markup {
     html! { span class={ "chip " (class) } { (icon(symbol)) (text) } }
 }
 
-fn basis_name(lang: Lang, id: &str) -> String {
+/// How a request stands.
+pub(super) fn request_chip(lang: Lang, state: RequestState) -> Markup {
+    let (class, symbol, text) = match state {
+        RequestState::Requested => ("warn", "clock", lang.t("Requested", "待答复")),
+        RequestState::Accepted => ("ok", "check", lang.t("Accepted", "已接受")),
+        RequestState::Declined => ("", "cross", lang.t("Declined", "已拒绝")),
+        RequestState::Lapsed => ("", "clock", lang.t("Lapsed", "已失效")),
+        RequestState::TicketClosed => ("", "cross", lang.t("Ticket closed", "工单已关闭")),
+    };
+    html! { span class={ "chip " (class) } { (icon(symbol)) (text) } }
+}
+
+/// The bases that can be chosen.
+pub(super) fn basis_choice(lang: Lang, chosen: &str) -> Markup {
+    html! { select.in #basis name="basis" {
+        @for b in Basis::all().iter().filter(|b| b.kind != "restriction" && b.usable_until.is_none()) { option value=(b.id) selected[b.id == chosen] { (b.law.to_uppercase()) " · " (lang.t(b.en, b.zh)) } }
+    } }
+}
+
+/// The lines of a field that has one thing a line.
+pub(super) fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).take(200).collect()
+}
+
+pub(super) fn basis_name(lang: Lang, id: &str) -> String {
     Basis::find(id).map_or_else(|| id.to_owned(), |b| lang.t(b.en, b.zh).to_owned())
 }
 
@@ -42,10 +72,13 @@ pub(super) async fn page(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
     let buckets =
         house.perform(s.caller.clone(), ListBuckets { tenant: s.who.id.clone(), ticket: None }).await;
     let transfers = house.perform(s.caller.clone(), ListTransfers { tenant: s.who.id.clone() }).await;
-    let (buckets, transfers) = match (buckets, transfers) {
-        (Ok(b), Ok(t)) => (b, t),
-        (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
+    let requests = house.perform(s.caller.clone(), ListTransferRequests { tenant: s.who.id.clone() }).await;
+    let (buckets, transfers, requests) = match (buckets, transfers, requests) {
+        (Ok(b), Ok(t), Ok(q)) => (b, t, q),
+        (Err(e), ..) | (_, Err(e), _) | (.., Err(e)) => return failure::page(&s.visit, &e),
     };
+    let asked = |name: &str| q.get(name).map(String::as_str).unwrap_or_default();
+    let accepted = requests.iter().find(|r| r.id == asked("request"));
     // Who may not know where buckets may lie sees where they lie all the same.
     let allowed = house.perform(s.caller.clone(), GetAllowedRegions { tenant: s.who.id.clone() }).await.ok();
     let regions = house.regions();
@@ -67,13 +100,55 @@ pub(super) async fn page(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
                 } }
             } } }
         }
-        (register(&s.visit, &regions, q.get("basis").map(String::as_str).unwrap_or_default()))
+        (wanted(&s.visit, &requests, now))
+        (register(&s.visit, &regions, asked("basis"), accepted))
     };
     inside(&s.visit, StatusCode::OK, t("Where it lies", "数据在哪里"), Some(Here::Places), &main)
 }
 
+/// What operators ask for, and the answers.
+fn wanted(visit: &Visit, requests: &[TransferRequest], now: Timestamp) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    html! {
+        section.card #requests { div.head { h2 { (t("Requests of operators", "运维人员的请求")) } p { (t("A request permits nothing. Accept it, or less of it, by registering a transfer; what you do not answer lapses.", "请求本身不允许任何操作。您可通过登记传输来接受全部或部分；未答复的请求会失效。")) } }
+            @if requests.is_empty() { div.empty { p { (t("Nobody asks.", "没有请求。")) } } }
+            @else { table.tbl { thead { tr { th { (t("Way", "方向")) } th { (t("Asked for", "请求内容")) } th { (t("State", "状态")) } th { span.sr { (t("Answer", "答复")) } } } } tbody {
+                @for r in requests { @let state = r.state(now); tr id=(r.id) {
+                    th scope="row" { (r.from) " → " (r.to) span.sub { (r.importer) " · " (r.pseudonym) " (" (r.place) ") · " (r.ticket) } }
+                    td data-l=(t("Asked for", "请求内容")) { span { code { (r.resources.join(", ")) } small { (r.reason) " · " (basis_name(visit.lang, &r.basis)) " · " (r.days) " " (t("days", "天")) } } }
+                    td data-l=(t("State", "状态")) { span { (request_chip(visit.lang, state)) small {
+                        @match &r.answer {
+                            Some(a) => { (time(a.at)) " " (a.by) " " (a.note) @if let Some(id) = &a.transfer { " " a href={ (HERE) "/" (id) } { (id) } } }
+                            None => { (t("asked ", "提出于 ")) (time(r.asked_at)) @if state == RequestState::Requested { (t(", lapses ", "，失效于 ")) (time(r.lapses_at)) } }
+                        }
+                    } } }
+                    td.act { @if state == RequestState::Requested {
+                        a.btn.slim href={ (HERE) "?request=" (r.id) "&basis=" (enc(&r.basis)) "#new" } { (t("Look and accept", "查看并接受")) }
+                        form method="post" action={ (HERE) "/requests/" (r.id) "/decline" } { (csrf(visit))
+                            label.sr for={ "note-" (r.id) } { (t("Why not", "原因")) }
+                            input.in id={ "note-" (r.id) } name="note" maxlength="500" placeholder=(t("Why not", "原因"));
+                            button.btn.slim.stop { (t("Decline", "拒绝")) } }
+                    } }
+                } }
+            } } }
+        }
+    }
+}
+
+pub(super) async fn decline(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
+    let s = &p.signed;
+    if !TransferRequest::is_id(&id) {
+        return failure::missing(&s.visit);
+    }
+    let op = DeclineTransfer { tenant: s.who.id.clone(), id, note: p.field("note").trim().to_owned() };
+    match s.visit.site.house.perform(s.caller.clone(), op).await {
+        Ok(()) => Redirect::to(&format!("{HERE}#requests")).into_response(),
+        Err(e) => failure::page(&s.visit, &e),
+    }
+}
+
 /// Each once, the house's own first.
-fn jurisdictions(regions: &[Region]) -> Vec<&str> {
+pub(super) fn jurisdictions(regions: &[Region]) -> Vec<&str> {
     let mut out: Vec<&str> = Vec::new();
     for r in regions {
         if !out.contains(&r.jurisdiction.as_str()) {
@@ -166,11 +241,14 @@ pub(super) async fn allow(p: Posted<Tenant>) -> Response {
     }
 }
 
-fn register(visit: &Visit, regions: &[Region], chosen: &str) -> Markup {
+fn register(visit: &Visit, regions: &[Region], chosen: &str, accepted: Option<&TransferRequest>) -> Markup {
     let t = |en, zh| visit.lang.t(en, zh);
-    let field = |name: &str, label: &str, hint: &str, max: u32| {
-        html! { div.field { label for=(name) { (label) } input.in id=(name) name=(name) maxlength=(max) placeholder=(hint); } }
+    let filled = |name: &str, label: &str, hint: &str, max: u32, value: Option<String>| {
+        html! { div.field { label for=(name) { (label) } input.in id=(name) name=(name) maxlength=(max) placeholder=(hint) value=[value]; } }
     };
+    let field = |name: &str, label: &str, hint: &str, max: u32| filled(name, label, hint, max, None);
+    let wish = |of: fn(&TransferRequest) -> String| accepted.map(of);
+    let request = html! { @if let Some(r) = accepted { input type="hidden" name="request" value=(r.id); } };
     let roles = |name: &str, label: &str, roles: &[(&str, &str)]| {
         html! { div.field { label for=(name) { (label) } select.in id=(name) name=(name) { @for (value, shown) in roles { option value=(value) { (shown) } } } } }
     };
@@ -178,30 +256,30 @@ fn register(visit: &Visit, regions: &[Region], chosen: &str) -> Markup {
         (t("controller", "控制者"), t("processor", "处理者"), t("sub-processor", "子处理者"));
     html! {
         section.card #new { div.head { h2 { (t("Register a transfer", "登记一项传输")) } p { (t("To register is to consent. Which basis holds is for you and your counsel to judge; its form is checked here.", "登记即表示同意。法律依据是否成立由您与您的顾问判断；此处检查其形式。")) } }
-            form.pad method="get" action={ (HERE) "#new" } {
-                div.field.big { label for="basis" { (t("Legal basis", "法律依据")) } select.in #basis name="basis" {
-                    @for b in Basis::all().iter().filter(|b| b.kind != "restriction" && b.usable_until.is_none()) { option value=(b.id) selected[b.id == chosen] { (b.law.to_uppercase()) " · " (t(b.en, b.zh)) } }
-                } }
+            @if let Some(r) = accepted { p.pad { (t("This accepts request ", "此操作将接受请求 ")) code { (r.id) } (t(": from and to stay as asked; buckets may be fewer or prefixes longer, days fewer.", "：来源与目的地保持不变；存储桶可更少、前缀可更长、天数可更短。")) } }
+            form.pad method="get" action={ (HERE) "#new" } { (request)
+                div.field.big { label for="basis" { (t("Legal basis", "法律依据")) } (basis_choice(visit.lang, chosen)) }
                 button.btn { (t("Choose", "选择")) }
             }
             @if let Some(basis) = Basis::find(chosen) {
-                form.pad #transfer method="post" action=(HERE) {
-                    (csrf(visit)) input type="hidden" name="basis" value=(basis.id);
+                form.pad #transfer method="post" action=(HERE) enctype="multipart/form-data" {
+                    (csrf(visit)) (request) input type="hidden" name="basis" value=(basis.id);
                     p { strong { (t(basis.en, basis.zh)) } }
                     @if regions.len() > 1 { div.field { label for="from" { (t("From", "来自")) } select.in #from name="from" {
-                        @for place in jurisdictions(regions) { option value=(place) { (place) } } } } }
-                    (field("to", t("To (country)", "目的地（国家代码）"), "SG", 2))
-                    div.field { label for="resources" { (t("Buckets or prefixes, one a line", "存储桶或前缀，每行一个")) } textarea.in #resources name="resources" rows="3" maxlength="4000" {} }
-                    (field("importer", t("Who receives", "接收方"), "", 500))
+                        @for place in jurisdictions(regions) { option value=(place) selected[accepted.is_some_and(|r| r.from == place)] { (place) } } } } }
+                    (filled("to", t("To (country)", "目的地（国家代码）"), "SG", 2, wish(|r| r.to.clone())))
+                    div.field { label for="resources" { (t("Buckets or prefixes, one a line", "存储桶或前缀，每行一个")) } textarea.in #resources name="resources" rows="3" maxlength="60000" { @if let Some(r) = accepted { (r.resources.join("\n")) } } }
+                    (filled("importer", t("Who receives", "接收方"), "", 500, wish(|r| r.importer.clone())))
                     (roles("exporter_role", t("Your role", "您的角色"), &[("controller", controller), ("processor", processor)]))
                     (roles("importer_role", t("Role of the receiver", "接收方角色"), &[("processor", processor), ("controller", controller), ("sub_processor", sub)]))
-                    (field("purpose", t("Purpose", "目的"), "", 500))
+                    (filled("purpose", t("Purpose", "目的"), "", 500, wish(|r| r.reason.clone())))
                     (field("data_categories", t("Categories of data", "数据类别"), "", 500))
                     (field("subjects", t("Whose data, of how many people", "人群与人数"), "", 500))
                     label { input type="checkbox" name="sensitive" value="yes"; " " (t("Sensitive data is among it", "含敏感信息")) }
                     @for name in basis.needed() { (field(&format!("f-{name}"), &name.replace('_', " "), if name.ends_with("_on") || name.ends_with("_date") || name == "valid_until" { "2026-11-26" } else { "" }, 500)) }
                     div.field { label for="documents" { (t("Documents, one a line, as sha256sum prints them", "文件，每行一个，格式同 sha256sum 输出")) } textarea.in #documents name="documents" rows="3" maxlength="8000" placeholder="64 hex  contract.pdf" {} }
-                    (field("days", t("Valid for days", "有效天数"), "30", 4))
+                    div.field { label for="files" { (t("Documents themselves: PDF, PNG, JPEG, DOCX, XLSX, text; 20 MiB each, 40 in one form", "文件本身：PDF、PNG、JPEG、DOCX、XLSX、文本；每个 20 MiB，每次共 40 MiB")) } input.in #files type="file" name="files" multiple; }
+                    (filled("days", t("Valid for days", "有效天数"), "30", 4, wish(|r| r.days.to_string())))
                     button #do-register.btn.main-act { (t("Register", "登记")) }
                 }
             }
@@ -209,8 +287,8 @@ fn register(visit: &Visit, regions: &[Region], chosen: &str) -> Markup {
     }
 }
 
-pub(super) async fn add(p: Posted<Tenant>) -> Response {
-    let s = &p.signed;
+pub(super) async fn add(with: WithPapers<Tenant>) -> Response {
+    let (p, s) = (&with.posted, &with.posted.signed);
     let lang = s.visit.lang;
     let Ok(days @ 1..=3_660) = p.field("days").trim().parse::<i64>() else {
         return failure::invalid(
@@ -218,11 +296,8 @@ pub(super) async fn add(p: Posted<Tenant>) -> Response {
             lang.t("Days are a number from 1 to 3660.", "天数必须是 1 到 3660 的数字。"),
         );
     };
-    let lines = |name: &str| -> Vec<String> {
-        p.field(name).lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).take(200).collect()
-    };
     let text = |name: &str| p.field(name).trim().to_owned();
-    let documents = lines("documents")
+    let documents = lines(p.field("documents"))
         .iter()
         .map(|line| {
             let (sha256, name) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -238,7 +313,7 @@ pub(super) async fn add(p: Posted<Tenant>) -> Response {
         tenant: s.who.id.clone(),
         from: Some(text("from")).filter(|f| !f.is_empty()),
         to: text("to").to_ascii_uppercase(),
-        resources: lines("resources"),
+        resources: lines(p.field("resources")),
         basis,
         told: Told {
             exporter_role: text("exporter_role"),
@@ -253,6 +328,8 @@ pub(super) async fn add(p: Posted<Tenant>) -> Response {
         },
         valid_from: None,
         valid_until: s.visit.site.house.now().plus_ms(days * 86_400_000),
+        attached: with.papers.clone(),
+        request: Some(text("request")).filter(|r| !r.is_empty()),
     };
     match s.visit.site.house.perform(s.caller.clone(), op).await {
         Ok(id) => Redirect::to(&format!("{HERE}/{id}")).into_response(),
@@ -269,14 +346,106 @@ pub(super) async fn one(
         return failure::missing(&s.visit);
     }
     let before = q.get("before").and_then(|n| n.parse().ok());
+    let documents = ListDocuments { tenant: s.who.id.clone(), id: id.clone() };
+    let documents = s.visit.site.house.perform(s.caller.clone(), documents).await;
     let op = ListMoves { tenant: s.who.id.clone(), id, before, rows_max: PER_PAGE + 1 };
     match s.visit.site.house.perform(s.caller.clone(), op).await {
-        Ok((transfer, moves)) => show(&s.visit, &transfer, moves),
+        Ok((transfer, moves)) => show(&s.visit, &transfer, documents, moves),
         Err(e) => failure::page(&s.visit, &e),
     }
 }
 
-fn show(visit: &Visit, x: &Transfer, mut moves: Vec<Move>) -> Response {
+/// The documents of a transfer: what is kept, what was named only, and the forms that bring more.
+fn papers(visit: &Visit, x: &Transfer, documents: &Documents) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    let over = matches!(x.state(visit.site.house.now()), TransferState::Ended | TransferState::Expired);
+    let here = format!("{HERE}/{}/documents", x.id);
+    let act = |sha256: &str, what: &str, label: &str, class: &str| {
+        html! { form method="post" action={ (here) "/" (sha256) "/" (what) } { (csrf(visit)) button class={ "btn slim " (class) } { (label) } } }
+    };
+    let bring = |id: &str, named: Option<&str>, label: &str| {
+        html! { form method="post" action=(here) enctype="multipart/form-data" { (csrf(visit))
+        @if let Some(sha256) = named { input type="hidden" name="named" value=(sha256); }
+        label.sr for=(id) { (t("Document", "文件")) } input.in id=(id) type="file" name="files" required;
+        button.btn.slim { (label) } } }
+    };
+    html! {
+        section.card #documents { div.head { h2 { (t("Documents", "文件")) } p { (t("Kept sealed under your key. Each reading stands in your log; no operator can read them. While the transfer is live, none is removed.", "以您的密钥密封保存。每次读取都记入您的日志；任何运维人员都无法读取。传输有效期间不可移除。")) } }
+            @if documents.kept.is_empty() && documents.missing.is_empty() { div.empty { p { (t("None.", "无。")) } } }
+            @else { table.tbl { thead { tr { th { (t("Document", "文件")) } th { "SHA-256" } th { (t("Kept", "保存")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
+                @for d in &documents.kept { tr {
+                    th scope="row" { (d.name) span.sub { (d.media.mime()) " · " (size(d.size)) } }
+                    td data-l="SHA-256" { code { (d.sha256) } }
+                    td data-l=(t("Kept", "保存")) { span { (time(d.attached_at)) small { (d.attached_by) } } }
+                    td.act { (act(&d.sha256, "read", t("Download", "下载"), "")) @if over { (act(&d.sha256, "remove", t("Remove", "移除"), "stop")) } }
+                } }
+                @for (n, d) in documents.missing.iter().enumerate() { tr {
+                    th scope="row" { (d.name) }
+                    td data-l="SHA-256" { code { (d.sha256) } }
+                    td data-l=(t("Kept", "保存")) { (t("named only", "仅登记")) }
+                    td.act { (bring(&format!("named-{n}"), Some(&d.sha256), t("Supply it", "补交"))) }
+                } }
+            } } }
+            div.pad #attach { (bring("file", None, t("Attach a document", "附加文件"))) }
+        }
+    }
+}
+
+pub(super) async fn attach(Path(id): Path<String>, with: WithPapers<Tenant>) -> Response {
+    let s = &with.posted.signed;
+    if !Transfer::is_id(&id) {
+        return failure::missing(&s.visit);
+    }
+    let [document] = with.papers.as_slice() else {
+        return failure::invalid(&s.visit, s.visit.lang.t("Choose one document.", "请选择一个文件。"));
+    };
+    let named = Some(with.posted.field("named").trim().to_owned()).filter(|n| !n.is_empty());
+    let op = AttachDocument { tenant: s.who.id.clone(), id: id.clone(), document: document.clone(), named };
+    match s.visit.site.house.perform(s.caller.clone(), op).await {
+        Ok(()) => Redirect::to(&format!("{HERE}/{id}#documents")).into_response(),
+        Err(e) => failure::page(&s.visit, &e),
+    }
+}
+
+pub(super) async fn document(
+    Path((id, sha256, what)): Path<(String, String, String)>,
+    p: Posted<Tenant>,
+) -> Response {
+    let s = &p.signed;
+    let (house, tenant) = (&s.visit.site.house, s.who.id.clone());
+    if !Transfer::is_id(&id) || !is_digest(&sha256) {
+        return failure::missing(&s.visit);
+    }
+    match what.as_str() {
+        "read" => match house.perform(s.caller.clone(), ReadDocument { tenant, id, sha256 }).await {
+            Ok((paper, bytes)) => attachment(Body::from_stream(bytes), &paper.name, paper.size),
+            Err(e) => failure::page(&s.visit, &e),
+        },
+        "remove" => {
+            let to = format!("{HERE}/{id}#documents");
+            match house.perform(s.caller.clone(), RemoveDocument { tenant, id, sha256 }).await {
+                Ok(()) => Redirect::to(&to).into_response(),
+                Err(e) => failure::page(&s.visit, &e),
+            }
+        }
+        _ => failure::missing(&s.visit),
+    }
+}
+
+fn show(
+    visit: &Visit,
+    x: &Transfer,
+    documents: Result<Documents, Failure>,
+    mut moves: Vec<Move>,
+) -> Response {
+    // A document that is damaged keeps nobody from stopping the transfer.
+    let documents = match &documents {
+        Ok(documents) => papers(visit, x, documents),
+        Err(e) => {
+            tracing::error!(request.id = %visit.origin.request_id, "the documents of `{}` cannot be listed: {e}", x.id);
+            html! { section.card #documents { div.notice.bad role="alert" { (icon("no")) div { p { (visit.lang.t("The documents cannot be listed: something failed on our side. Request ", "无法列出文件：平台内部出错。请求 ")) code { (visit.origin.request_id) } } } } } }
+        }
+    };
     let t = |en, zh| visit.lang.t(en, zh);
     let state = x.state(visit.site.house.now());
     let more = moves.len() > PER_PAGE as usize;
@@ -299,12 +468,12 @@ fn show(visit: &Visit, x: &Transfer, mut moves: Vec<Move>) -> Response {
             (row(t("Sensitive data", "敏感信息"), if x.told.sensitive { t("yes", "是") } else { t("no", "否") }))
             (row(t("Whose data", "人群"), &x.told.subjects))
             @for (name, value) in &x.told.facts { (row(&name.replace('_', " "), value)) }
-            @for d in &x.told.documents { tr { th scope="row" { (d.name) } td { code { (d.sha256) } } } }
             (row(t("Valid", "有效期"), &format!("{} – {}", x.valid_from.iso(), x.valid_until.iso())))
             (row(t("Registered", "登记"), &format!("{}, {}", x.registered_at.iso(), x.registered_by)))
             @if let Some(at) = x.suspended_at { (row(t("Suspended", "暂停"), &format!("{} {}", at.iso(), x.stop_reason))) }
             @if let Some(at) = x.ended_at { (row(t("Ended", "终止"), &format!("{} {}", at.iso(), x.stop_reason))) }
         } } }
+        (documents)
         section.card #stop { div.head { h2 { (t("Stop it", "停止")) } p { (t("Takes effect with the next act.", "自下一次操作起生效。")) } }
             @if matches!(state, TransferState::Live | TransferState::NotYet) { (act("suspend", t("Suspend", "暂停"), "")) }
             @if state == TransferState::Suspended { (act("resume", t("Resume", "恢复"), "")) }

@@ -64,6 +64,8 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Worm => "保留策略",
         Thing::Destruction => "销毁证明",
         Thing::Transfer => "跨境传输",
+        Thing::Document => "文件",
+        Thing::TransferRequest => "传输请求",
         Thing::Ticket => "工单",
         Thing::Grant => "同意请求",
         Thing::Log => "日志",
@@ -113,6 +115,7 @@ fn label(field: &str) -> &str {
         "AuthenticationCode.Format" => "验证码",
         "action" => "操作",
         "resource" => "资源",
+        "document" => "文件",
         other => other,
     }
 }
@@ -133,6 +136,19 @@ fn reason(why: &str) -> String {
     }
     if let Some(n) = number("must differ from the last ", " passwords") {
         return format!("不得与最近 {n} 个口令相同");
+    }
+    for (end, said) in [
+        (" is larger than 20 MiB", "超过 20 MiB"),
+        (" is empty", "为空"),
+        (" is HTML, SVG or XML; keep it as PDF", "为 HTML、SVG 或 XML；请存为 PDF"),
+        (
+            " is none of PDF, PNG, JPEG, DOCX, XLSX and plain text in UTF-8",
+            "不是 PDF、PNG、JPEG、DOCX、XLSX 或 UTF-8 纯文本",
+        ),
+    ] {
+        if let Some(name) = why.strip_suffix(end) {
+            return format!("{name} {said}");
+        }
     }
     match why {
         "must hold a lower-case letter" => "须含小写字母".into(),

@@ -180,6 +180,13 @@ impl Visit {
         Ok(visit)
     }
 
+    /// Whether a form carries the session's token.
+    pub(super) fn has_token(&self, form: &HashMap<String, String>) -> bool {
+        let wanted = self.session.as_ref().map(|s| s.csrf.as_str()).unwrap_or_default();
+        let given = form.get("csrf").map(String::as_str).unwrap_or_default();
+        !wanted.is_empty() && bool::from(given.as_bytes().ct_eq(wanted.as_bytes()))
+    }
+
     /// Adds one query argument to the present address.
     pub(super) fn with(&self, name: &str, value: &str) -> String {
         let sep = if self.here.ends_with('?') { "" } else { "&" };
@@ -245,7 +252,7 @@ impl Role for Operator {
 }
 
 impl<T: Role> Signed<T> {
-    fn of(visit: Visit) -> Result<Self, Response> {
+    pub(super) fn of(visit: Visit) -> Result<Self, Response> {
         let Some(session) = &visit.session else { return Err(Redirect::to("/login").into_response()) };
         if session.stage() != Stage::Full && !T::ANY_STAGE {
             return Err(Redirect::to("/signin").into_response());
@@ -278,9 +285,7 @@ impl<T: Role + Send> FromRequest<Arc<Site>> for Posted<T> {
             Form::<HashMap<String, String>>::from_request(Request::from_parts(parts, body), site).await;
         let signed = Signed::of(visit)?;
         let Ok(Form(form)) = form else { return Err(failure::bad_form(&signed.visit)) };
-        let wanted = signed.visit.session.as_ref().map(|s| s.csrf.as_str()).unwrap_or_default();
-        let given = form.get("csrf").map(String::as_str).unwrap_or_default();
-        if !from_us || wanted.is_empty() || !bool::from(given.as_bytes().ct_eq(wanted.as_bytes())) {
+        if !from_us || !signed.visit.has_token(&form) {
             return Err(failure::foreign_form(&signed.visit));
         }
         Ok(Self { signed, form })
