@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bailee_rooms::Failure;
 use bailee_rooms::consent::Decision;
 use bailee_rooms::gate::{Caller, RefusalKind};
+use bailee_rooms::rekey::{RETIRE_AFTER_MS, RetireTenantKey, RotateTenantKey};
 use bailee_rooms::residency::{
     AddRegion, AllowRegions, AttachDocument, ChangeTransfer, DeclineTransfer, Documents, ListDocuments,
     ListMoves, ListTransferRequests, ListTransfers, REQUEST_LAPSE_MS, ReadDocument, RegisterTransfer,
@@ -719,5 +720,25 @@ fn a_request_is_answered_once() {
             let kept = requests(&t, &acme).await.into_iter().find(|r| r.id == id).unwrap();
             assert_eq!(kept.answer.unwrap().transfer, *done[0]);
         }
+    });
+}
+
+#[test]
+fn a_document_goes_along_when_the_tenants_key_gets_a_new_version() {
+    on_each_engine(async |t| {
+        let (acme, ..) = abroad(&t).await;
+        let kept = paper("contract.pdf", b"kept");
+        let id = t.house.perform(acme.root.clone(), to_sg(&t, &acme, 30)).await.unwrap();
+        attach(&t, &acme.root, &id, &kept).await.unwrap();
+        let rotate = RotateTenantKey { tenant: acme.id.clone() };
+        t.house.perform(t.house.system_caller("test"), rotate).await.unwrap();
+        t.clock.advance_ms(RETIRE_AFTER_MS + 15_000);
+        while t.house.rewrap_due().await.unwrap() > 0 {}
+        let retire = RetireTenantKey { tenant: acme.id.clone(), version: 1 };
+        t.house.perform(t.house.system_caller("test"), retire).await.unwrap();
+        assert_eq!(read(&t, &acme.root, &acme, &id, kept.sha256()).await.unwrap(), b"%PDF-1.7\nkept");
+        let scrub = Scrub { tenant: None, bucket: None, progress: Box::new(|_| {}) };
+        let found = t.house.perform(t.house.system_caller("test"), scrub).await.unwrap();
+        assert_eq!(found.damaged_in_all, 0);
     });
 }

@@ -68,6 +68,9 @@ struct Version {
     kms: SealingKey,
 }
 
+/// A wrap and what lies sealed beside it.
+type Anew = (Vec<u8>, Vec<u8>);
+
 /// For what a version seals.
 type Part = fn(&Version) -> &SealingKey;
 
@@ -399,7 +402,7 @@ impl TenantKey {
         &self,
         (holder, id): (&str, &ObjectVersionId),
         (wrapped, sealed): (&[u8], &[u8]),
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, Failure> {
+    ) -> Result<Option<Anew>, Failure> {
         let aad = paper_aad(&self.tenant, holder, id);
         let damaged = |NotOpened| Failure::Damaged(format!("document `{id}` does not open"));
         let wrap = self.reseal_part(|v| &v.wrap, &aad, wrapped).transpose().map_err(damaged)?;

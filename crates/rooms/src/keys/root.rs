@@ -126,7 +126,11 @@ impl Operation for RenewRootKey {
             })
             .await;
         if let Err(e) = done {
-            let _ = std::fs::remove_file(&next);
+            // Where nobody knows whether it was committed the new file stays: the next start sees which one opens the house.
+            let kept = house.db.read(|tx| rows::root_check(tx).map_err(Failure::from)).await;
+            if kept.is_ok_and(|check| check == house.keys.check_value()) {
+                let _ = std::fs::remove_file(&next);
+            }
             return Err(e);
         }
         house.db.forget_deleted().await?;

@@ -80,6 +80,12 @@ pub(super) fn replace_check(tx: &mut Tx<'_>, before: &str, after: &str) -> Resul
     Ok(tx.execute(sql, &[before.into(), after.into()])? == 1)
 }
 
+/// The check value of the house's root key.
+pub(super) fn root_check(tx: &mut Tx<'_>) -> Result<String, StoreError> {
+    let row = tx.query_opt("SELECT value FROM setting WHERE name = 'root.check'", &[])?;
+    row.map_or(Ok(String::new()), |r| Ok(r.text(0)?.to_owned()))
+}
+
 /// Every version of every tenant's key.
 pub(super) fn every_version(tx: &mut Tx<'_>) -> Result<Vec<(TenantId, i64, Vec<u8>)>, StoreError> {
     let sql = "SELECT tenant_id, version, sealed_key FROM tenant_key ORDER BY tenant_id, version";

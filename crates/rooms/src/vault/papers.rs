@@ -178,7 +178,8 @@ impl House {
         let (sealer, header) = Sealer::new(&data_key, Suite::default(), &context);
         let intake = Intake::new(self, version.clone(), sealer, header.to_vec(), Keep::InBlob);
         let mut body = WholeBody::new(paper.bytes.clone());
-        let (sealed, _) = receive(intake, &mut body, Some(paper.size()), PAPER_BYTES_MAX as u64, None).await?;
+        let (sealed, _) =
+            receive(intake, &mut body, Some(paper.size()), PAPER_BYTES_MAX as u64, None).await?;
         Counters::add(&self.counters().bytes_sealed, sealed.size);
         let meta = Meta {
             name: paper.name.clone(),
