@@ -10,7 +10,7 @@ use bailee_benches::figure;
 use bailee_proof::note::VerifierKey;
 use bailee_proof::policy::Policy;
 use bailee_rooms::outside::{Answer, Outside, Post};
-use bailee_rooms::tickets::ListTickets;
+use bailee_rooms::tickets::{Filter, ListTickets};
 use bailee_rooms::trail::ShowEnrolment;
 use bailee_testkit::{Engine, TestHouse, TestTenant, runtime};
 use bailee_witness::{Witness, WitnessKey};
@@ -73,7 +73,8 @@ async fn cosigned(
     let receipt =
         t.house.perform(acme.root.clone(), ShowEnrolment { tenant: acme.id.clone() }).await.unwrap().receipt;
     // What belongs to another tenant is refused, and the refusal stands in the asking tenant's log.
-    let asked = ListTickets { tenant: other.id.clone(), tickets_max: 10 };
+    let asked =
+        ListTickets { tenant: other.id.clone(), filter: Filter::default(), before: None, tickets_max: 10 };
     t.house.perform(acme.root.clone(), asked).await.unwrap_err();
     let start = Instant::now();
     let records = sizes(db, acme).0;

@@ -160,7 +160,7 @@ def test_with_a_full_disk_operators_are_refused_and_tenants_read_on(tmp_path):
                 lin.get("/desk/tickets/T-1")
                 return lin.status == 503
             wait_until(refused)
-            assert "the trail cannot be written, so `ListBuckets` was not done" in lin.text, lin.text
+            assert "the trail cannot be written, so `GetTicket` was not done" in lin.text, lin.text
             body = client.get_object(Bucket="acme-invoices", Key="invoices/2026-11/1.pdf")["Body"].read()
             assert b"48,000.00" in body
             os.remove(disk / "filler")

@@ -13,6 +13,7 @@ use crate::gate::InFlight;
 use crate::identity::IdentityState;
 use crate::keys::Keys;
 use crate::outside::{NoOutside, Outside};
+use crate::tickets::Targets;
 use crate::trail::TrailState;
 use crate::{Failure, MIGRATIONS, identity, keys, trail, vault};
 
@@ -35,6 +36,8 @@ pub struct HouseConfig {
     pub users_max: u64,
     /// What opens the root key, when it does not lie in clear.
     pub unlock: Unlock,
+    /// When a ticket is to be answered and solved.
+    pub ticket_targets: Targets,
 }
 
 /// RAM users of a tenant, where nothing else is said.
@@ -52,6 +55,7 @@ impl HouseConfig {
             outside: Arc::new(NoOutside),
             users_max: USERS_MAX,
             unlock: Unlock::default(),
+            ticket_targets: Targets::default(),
         }
     }
 
@@ -129,6 +133,7 @@ pub struct House {
     pub(crate) relying_party: std::sync::OnceLock<bailee_federation::passkey::RelyingParty>,
     pub(crate) instance: String,
     pub(crate) users_max: u64,
+    pub(crate) ticket_targets: Targets,
     provider: Provider,
     counters: Counters,
 }
@@ -233,6 +238,7 @@ impl House {
             relying_party: std::sync::OnceLock::new(),
             instance: bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 16),
             users_max: config.users_max,
+            ticket_targets: config.ticket_targets,
             provider,
             counters: Counters::default(),
         });
@@ -262,10 +268,11 @@ impl House {
         let closer = tokio::spawn(crate::closure::close_accounts(Arc::clone(self), stop.clone()));
         let regions = tokio::spawn(crate::residency::watch_regions(Arc::clone(self), stop.clone()));
         let rekeeper = tokio::spawn(crate::rekey::keep(Arc::clone(self), stop.clone()));
+        let tickets = tokio::spawn(crate::tickets::keep(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
             replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper, summariser, alerts,
-            delivery, retention, cleaner, lifecycle,
+            delivery, retention, cleaner, lifecycle, tickets,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");

@@ -61,4 +61,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 33, name: "checksums", sql: include_str!("migrations/0033_checksums.sql") },
     Migration { number: 34, name: "papers", sql: include_str!("migrations/0034_papers.sql") },
     Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
+    Migration { number: 36, name: "tickets", sql: include_str!("migrations/0036_tickets.sql") },
 ];

@@ -71,7 +71,7 @@ fn what_an_operator_does_with_content_is_raised_once_and_acknowledged() {
 fn a_log_that_nobody_signs_for_minutes_is_behind_and_history_is_not_raised() {
     on_each_engine(async |t| {
         let acme = t.tenant("acme").await;
-        let open = OpenTicket { tenant: acme.id.clone(), title: "one act".into() };
+        let open = OpenTicket::titled(acme.id.clone(), "one act");
         t.house.perform(acme.root.clone(), open).await.unwrap();
         t.house.raise_alerts().await.unwrap();
         assert!(kinds(&t, &acme).await.is_empty());

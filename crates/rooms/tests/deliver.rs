@@ -77,7 +77,7 @@ fn with_receiver(test: impl AsyncFn(TestHouse, Arc<Receiver>)) {
 
 async fn open(t: &TestHouse, acme: &TestTenant, count: usize) {
     for n in 0..count {
-        let open = OpenTicket { tenant: acme.id.clone(), title: format!("ticket {n} 发票") };
+        let open = OpenTicket::titled(acme.id.clone(), format!("ticket {n} 发票"));
         t.house.perform(acme.root.clone(), open).await.unwrap();
     }
 }

@@ -21,7 +21,7 @@ async fn acts(t: &TestHouse, acme: &TestTenant) -> Vec<Act> {
 }
 
 async fn open(t: &TestHouse, acme: &TestTenant, title: &str) -> u64 {
-    let open = OpenTicket { tenant: acme.id.clone(), title: title.into() };
+    let open = OpenTicket::titled(acme.id.clone(), title);
     t.house.perform(acme.root.clone(), open).await.unwrap();
     acts(t, acme).await.iter().map(|a| a.record).max().unwrap()
 }

@@ -28,7 +28,7 @@ async fn busy(t: &TestHouse, acme: &TestTenant, acts: usize) {
     for n in 0..acts {
         let (house, tenant, root) = (t.house.clone(), acme.id.clone(), acme.root.clone());
         running.spawn(async move {
-            let open = OpenTicket { tenant: tenant.clone(), title: format!("发票 number {n}") };
+            let open = OpenTicket::titled(tenant.clone(), format!("发票 number {n}"));
             house.perform(root.clone(), open).await.unwrap();
             if n % 100 == 7 {
                 let name = BucketName::parse(&format!("acme-{n}")).unwrap();
@@ -174,7 +174,7 @@ fn pages_of_both_directions_meet_while_others_append() {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    let open = OpenTicket { tenant: tenant.clone(), title: format!("writer {n}") };
+                    let open = OpenTicket::titled(tenant.clone(), format!("writer {n}"));
                     house.perform(root.clone(), open).await.unwrap();
                 }
             });

@@ -14,6 +14,7 @@ use bailee_rooms::keys::cmk::{
 use bailee_rooms::keys::secret::{CreateSecret, DataType, GetValue, NewValue, SecretName};
 use bailee_rooms::keys::{CustomerKey, Protection, RenewRootKey, Unlock};
 use bailee_rooms::rekey::{RETIRE_AFTER_MS, RetireTenantKey, RewrapTenant, RotateTenantKey};
+use bailee_rooms::tickets::{GetTicket, OpenTicket};
 use bailee_rooms::trail::{ActFilter, ListActs, RotateLogKey};
 use bailee_rooms::vault::{
     AppendObject, Choice, CompleteUpload, CreateUpload, DeleteObject, DestroyObjects, Encryption,
@@ -255,6 +256,9 @@ fn everything_opens_before_between_and_after_and_an_old_version_goes_when_nothin
             policy: None,
         };
         run(&t, &acme, secret).await.unwrap();
+        let text = Some("the pump stands".to_owned());
+        let open = OpenTicket { text, ..OpenTicket::titled(acme.id.clone(), "a pump") };
+        let ticket = t.house.perform(acme.root.clone(), open).await.unwrap();
 
         let check = async |t: &TestHouse| {
             assert_eq!(read(t, &acme, "small").await, small);
@@ -279,6 +283,10 @@ fn everything_opens_before_between_and_after_and_an_old_version_goes_when_nothin
             assert_eq!(run(t, &acme, open).await.unwrap().expose(), b"42 pumps");
             let get = GetValue { name: name.clone(), version: None, stage: "ACSCurrent".into() };
             assert_eq!(run(t, &acme, get).await.unwrap().data.expose(), b"s3cret");
+            let get =
+                GetTicket { tenant: acme.id.clone(), ticket: ticket.clone(), before: None, recorded: false };
+            let thread = t.house.perform(acme.root.clone(), get).await.unwrap();
+            assert_eq!(thread.entries[0].text.as_deref(), Some("the pump stands"));
             let list = ListActs {
                 tenant: acme.id.clone(),
                 filter: ActFilter::default(),

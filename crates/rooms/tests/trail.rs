@@ -18,8 +18,7 @@ fn two_processes_grow_one_log() {
             let house = if n % 2 == 0 { t.house.clone() } else { second.house.clone() };
             let (tenant, root) = (acme.id.clone(), acme.root.clone());
             acts.spawn(async move {
-                let open =
-                    bailee_rooms::tickets::OpenTicket { tenant: tenant.clone(), title: format!("n {n}") };
+                let open = bailee_rooms::tickets::OpenTicket::titled(tenant.clone(), format!("n {n}"));
                 house.perform(root, open).await.unwrap();
                 house.head(&tenant).await.unwrap()
             });

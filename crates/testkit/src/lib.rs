@@ -262,7 +262,7 @@ impl TestTenant {
 
     /// An open ticket.
     pub async fn ticket(&self, t: &TestHouse) -> TicketId {
-        let open = OpenTicket { tenant: self.id.clone(), title: "it opens blank".into() };
+        let open = OpenTicket::titled(self.id.clone(), "it opens blank");
         t.house.perform(self.root.clone(), open).await.unwrap()
     }
 

@@ -264,7 +264,7 @@ async fn seed(house: &Arc<House>) -> Result<Sample, Stop> {
         }
         if alias == "acme" {
             let title = "Some invoice PDFs open blank".to_owned();
-            let id = house.perform(root, OpenTicket { tenant: tenant.clone(), title: title.clone() }).await?;
+            let id = house.perform(root, OpenTicket::titled(tenant.clone(), title.clone())).await?;
             sample.tickets.push(SampleTicket { tenant: alias.into(), id: id.to_string(), title });
         }
         sample.tenants.push(SampleTenant {

@@ -24,8 +24,9 @@ pub(super) struct NewRequest {
 pub(super) fn insert(tx: &mut TenantTx<'_, '_>, r: &NewRequest) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO consent_request (tenant_id, grant_id, ticket_number, operator_id, pseudonym, place, action, \
-         bucket, object_key, reason, minutes, uses_max, asked_at_ms, lapses_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         bucket, object_key, reason, minutes, uses_max, asked_at_ms, lapses_at_ms, ticket_reopened) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+         (SELECT reopened FROM ticket WHERE tenant_id = $1 AND number = $3))",
         &[
             r.id.as_str().into(),
             crate::tickets::number(&r.ticket).into(),
@@ -85,7 +86,8 @@ const SELECT: &str = "SELECT r.tenant_id, r.grant_id, r.ticket_number, r.operato
      r.bucket, r.object_key, r.reason, r.minutes, r.uses_max, r.asked_at_ms, r.lapses_at_ms, \
      d.act, d.decided_by, d.decided_at_ms, d.until_ms, d.uses_max, v.decided_by, v.decided_at_ms, \
      (SELECT count(*) FROM access_intent i WHERE i.tenant_id = r.tenant_id AND i.grant_id = r.grant_id \
-      AND i.counts_as_use = 1), t.closed_at_ms, o.state \
+      AND i.counts_as_use = 1), t.closed_at_ms, o.state, t.solved_at_ms, \
+     t.reopened, r.ticket_reopened \
      FROM consent_request r \
      JOIN ticket t ON t.tenant_id = r.tenant_id AND t.number = r.ticket_number \
      JOIN operator o ON o.operator_id = r.operator_id \
@@ -203,7 +205,8 @@ fn read(r: &Row) -> Result<Request, StoreError> {
         approved,
         revoked: pair(19, 20)?,
         uses: count(21)?,
-        ticket_open: r.opt_int(22)?.is_none(),
+        // A ticket that was reopened does not bring back what was asked for before.
+        ticket_open: r.opt_int(22)?.is_none() && r.opt_int(24)?.is_none() && r.int(25)? == r.int(26)?,
         operator_active: r.text(23)? == "active",
         denied: act == Some("deny"),
         withdrawn: act == Some("withdraw"),

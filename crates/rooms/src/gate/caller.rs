@@ -324,7 +324,12 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "bailee:RememberDevice"
         | "bailee:ListDevices"
         | "bailee:ForgetDevice" => true,
-        "bailee:ReadTickets" | "bailee:ReadRequests" => !is("portal-editor") || roles.len() > 1,
+        "bailee:ListTickets" | "bailee:GetTicket" | "bailee:ReadRequests" => {
+            !is("portal-editor") || roles.len() > 1
+        }
+        "bailee:ReplyTicket" | "bailee:SolveTicket" | "bailee:AssignTicket" => {
+            is("support") || is("stability")
+        }
         "bailee:RequestConsent" | "bailee:WithdrawRequest" | "bailee:RequestTransfer" | "oss:GetObject" => {
             is("support")
         }

@@ -1,15 +1,31 @@
-//! Tickets: why an operator looks at a tenant at all.
+//! Tickets: what tenant and provider say to each other, and why an operator looks at a tenant at all.
 //!
-//! First form: title, open, closed. Messages, attachments and clocks come with the tickets issue.
-//! INVARIANT: an operator's act on a tenant names an open ticket of that tenant; a closed one opens nothing.
+//! A ticket is `open`, then `answered` or `waiting` by who wrote last, then `solved`, then `closed`. Messages are Markdown,
+//! sealed under the tenant's key and never edited. There is no note that the tenant cannot read. Clocks are read off the
+//! entries and the time ([`Ticket::clocks`]); nothing of them is stored.
+//! INVARIANT: an operator's act on a tenant names an open ticket of that tenant; a solved or closed one opens nothing, and
+//! one that was reopened does not bring back a grant.
+//! INVARIANT: a tenant sees operators by their pseudonyms only.
 
+mod keep;
+mod list;
 mod rows;
+mod state;
+mod thread;
 
 use std::sync::Arc;
 
 use bailee_store::{StoreError, TenantTx};
 use bailee_types::{Arn, TenantAlias, TenantId, TicketId, Timestamp};
 use serde_json::json;
+
+pub(crate) use keep::{keep, reseal};
+pub use list::{Assigned, Filter, ListTickets, Page, SEARCH_MAX, Stands, TEXT_MAX, TICKETS_MAX};
+pub use state::{Category, Clock, Clocks, Priority, REOPEN_MS, Side, State, Step, Targets};
+pub use thread::{
+    AssignTicket, CloseTicket, ENTRIES_MAX, Entry, GetTicket, MESSAGE_MAX, PAGE_MAX, ReopenTicket,
+    ReplyTicket, SolveTicket, Thread,
+};
 
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
@@ -26,39 +42,61 @@ pub struct Ticket {
     pub alias: TenantAlias,
     /// What it is about.
     pub title: String,
+    /// Of which kind.
+    pub category: Category,
+    /// How urgent.
+    pub priority: Priority,
     /// Who opened it: a user's name.
     pub opened_by: String,
     /// When.
     pub opened_at: Timestamp,
+    /// To whom it is assigned: his id for the provider, his pseudonym for the tenant.
+    pub assigned: Option<String>,
+    /// When the provider answered first.
+    pub first_answer_at: Option<Timestamp>,
+    /// When it was solved.
+    pub solved_at: Option<Timestamp>,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
+    /// How long (ms) its clocks stood until now.
+    paused_ms: i64,
+    said: Option<Side>,
+}
+
+impl Ticket {
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        match (self.closed_at, self.solved_at, self.said) {
+            (Some(_), ..) => State::Closed,
+            (_, Some(_), _) => State::Solved,
+            (_, _, Some(Side::Provider)) => State::Answered,
+            (_, _, Some(_)) => State::Waiting,
+            (_, _, None) => State::Open,
+        }
+    }
 }
 
 /// Opens a ticket.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OpenTicket {
     /// The tenant.
     pub tenant: TenantId,
     /// 3 to 200 characters.
     pub title: String,
+    /// Of which kind.
+    pub category: Category,
+    /// How urgent.
+    pub priority: Priority,
+    /// The first message, as [`ReplyTicket::text`]; a title may be enough.
+    pub text: Option<String>,
 }
 
-/// Closes a ticket; every grant bound to it ends with it.
-#[derive(Clone, Debug)]
-pub struct CloseTicket {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The ticket.
-    pub ticket: TicketId,
-}
-
-/// The tenant's tickets, newest first. A tenant's own look, so a data event.
-#[derive(Clone, Debug)]
-pub struct ListTickets {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// At most so many.
-    pub tickets_max: u32,
+impl OpenTicket {
+    /// A ticket that is no more than a title.
+    pub fn titled(tenant: TenantId, title: impl Into<String>) -> Self {
+        let (category, priority) = (Category::Support, Priority::Normal);
+        Self { tenant, title: title.into(), category, priority, text: None }
+    }
 }
 
 impl Operation for OpenTicket {
@@ -69,7 +107,10 @@ impl Operation for OpenTicket {
             &self.tenant,
             "bailee:OpenTicket",
             "ticket/*",
-            json!({ "title": self.title.chars().take(200).collect::<String>() }),
+            json!({
+                "title": self.title.chars().take(200).collect::<String>(),
+                "category": self.category.word(), "priority": self.priority.word(),
+            }),
         )
     }
 
@@ -78,91 +119,57 @@ impl Operation for OpenTicket {
         if !(3..=200).contains(&title.chars().count()) || title.chars().any(char::is_control) {
             return Err(Failure::invalid("title", "must have 3 to 200 characters on one line"));
         }
-        let (by, now) = (intent.caller().name().to_owned(), house.now());
+        let text = match &self.text {
+            None => None,
+            Some(text) => Some((house.tenant_key(&self.tenant).await?, thread::message(text)?)),
+        };
+        let side = thread::side_of(intent.caller(), &self.tenant);
+        let now = house.now();
         house
             .db
             .write(move |tx| {
                 let number = rows::next_number(tx)?;
-                rows::insert(&mut tx.tenant(&self.tenant), number, &title, &by, now)?;
+                let tx = &mut tx.tenant(&self.tenant);
+                rows::insert(tx, number, &title, (self.category, self.priority), &side.1, now)?;
+                if text.is_some() {
+                    let first = thread::Doing { step: Step::Message, side, assignee: None, text };
+                    first.enter(tx, number, State::Open, now)?;
+                }
                 TicketId::parse(&format!("T-{number}")).map_err(|e| Failure::Bug(e.to_string()))
             })
             .await
     }
 }
 
-impl Operation for CloseTicket {
-    type Output = ();
-
-    fn asks(&self) -> Asked {
-        asked(
-            &self.tenant,
-            "bailee:CloseTicket",
-            &format!("ticket/{}", self.ticket),
-            json!({ "ticket": self.ticket.as_str() }),
-        )
-    }
-
-    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<(), Failure> {
-        let now = house.now();
-        house
-            .db
-            .write(move |tx| {
-                let mut tx = tx.tenant(&self.tenant);
-                if rows::close(&mut tx, number(&self.ticket), now)? == 1 {
-                    return Ok(());
-                }
-                Err(Failure::not_found(Thing::Ticket, &self.ticket))
-            })
-            .await
-    }
-}
-
-impl Operation for ListTickets {
-    type Output = Vec<Ticket>;
-
-    fn asks(&self) -> Asked {
-        let mut asked = asked(&self.tenant, "bailee:ListTickets", "ticket/*", json!({}));
-        asked.class = Class::Data;
-        asked
-    }
-
-    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Vec<Ticket>, Failure> {
-        house.tickets(&self.tenant, self.tickets_max).await
-    }
-}
-
 impl House {
-    /// A tenant's tickets, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn tickets(&self, tenant: &TenantId, limit: u32) -> Result<Vec<Ticket>, Failure> {
-        let tenant = tenant.clone();
-        self.db.read(move |tx| rows::of_tenant(&mut tx.tenant(&tenant), limit).map_err(Failure::from)).await
-    }
-
-    /// One open or closed ticket, for the operator desk.
+    /// One ticket in any state, for the operator desk.
     ///
     /// # Errors
     /// When there is none.
     pub async fn ticket(&self, id: &TicketId) -> Result<Ticket, Failure> {
-        let wanted = number(id);
+        let (wanted, now) = (number(id), self.now());
         self.db
-            .read(move |tx| rows::one(tx, wanted).map_err(Failure::from))
+            .read(move |tx| rows::one(tx, wanted, now).map_err(Failure::from))
             .await?
             .ok_or_else(|| Failure::not_found(Thing::Ticket, id))
     }
 
-    /// Open tickets of all tenants, oldest first, for the operator desk.
+    /// Tickets of all tenants that are neither solved nor closed, oldest first, for the operator desk.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn open_tickets(&self, limit: u32) -> Result<Vec<Ticket>, Failure> {
-        self.db.read(move |tx| rows::all_open(tx, limit).map_err(Failure::from)).await
+        let now = self.now();
+        self.db.read(move |tx| rows::all_open(tx, limit, now).map_err(Failure::from)).await
+    }
+
+    /// When tickets are to be answered and solved here.
+    pub fn ticket_targets(&self) -> &Targets {
+        &self.ticket_targets
     }
 }
 
-/// Whether the tenant has this ticket and it is open.
+/// Whether the tenant has this ticket and it is neither solved nor closed.
 pub(crate) fn is_open(tx: &mut TenantTx<'_, '_>, ticket: &TicketId) -> Result<bool, StoreError> {
     rows::is_open(tx, number(ticket))
 }

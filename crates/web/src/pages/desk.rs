@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::consent::{RequestConsent, State, WithdrawRequest};
 use bailee_rooms::gate::{Caller, Principal, RefusalKind};
 use bailee_rooms::residency::RequestTransfer;
-use bailee_rooms::tickets::Ticket;
+use bailee_rooms::tickets::{GetTicket, State as TicketState, Ticket};
 use bailee_rooms::vault::{ListBuckets, ObjectInfo, ReadObject, Window};
 use bailee_rooms::{Failure, House};
 use bailee_types::{BucketName, GrantId, ObjectKey, TenantId, TicketId};
@@ -42,7 +42,7 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
         div.title { div { h1 { (t("Desk", "工作台")) } p { (t("You have no standing access to any tenant. Each act is recorded before it happens, and the tenant sees it.", "您对任何租户都没有常设访问权。每个操作都在发生之前记录，租户可以看到。")) } } }
         @if is_compliance(&s.caller) { p { a #employee-link href="/desk/employee" { (t("Whose number is this? (compliance)", "该编号是谁？（合规）")) } } }
         div.stack {
-            div.card { div.head { h2 { (t("Open tickets", "打开的工单")) } }
+            div.card { div.head { h2 { (t("Open tickets", "打开的工单")) } a.more #all-tickets href="/desk/tickets" { (t("All tickets", "全部工单")) } }
                 @if tickets.is_empty() { div.empty { h3 { (t("No ticket is open", "没有打开的工单")) } p { (t("Without a ticket nothing of a tenant can be seen.", "没有工单，看不到租户的任何内容。")) } } }
                 @else { table.tbl { thead { tr { th { (t("Ticket", "工单")) } th { (t("Opened", "打开")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
                     @for k in &tickets { tr {
@@ -93,35 +93,58 @@ fn open_button(visit: &Visit, ticket: &TicketId, bucket: &BucketName, key: &Obje
     }
 }
 
-/// An open ticket by its id; closed ones and none look the same.
+/// A ticket by its id that is neither solved nor closed; such and none look the same.
 async fn open_ticket(s: &Signed<Operator>, id: &str) -> Result<Ticket, Response> {
     let Ok(id) = TicketId::parse(id) else { return Err(failure::missing(&s.visit)) };
     match s.visit.site.house.ticket(&id).await {
-        Ok(ticket) if ticket.closed_at.is_none() => Ok(ticket),
+        Ok(ticket) if ticket.state().is_live() => Ok(ticket),
         Ok(_) => Err(failure::missing(&s.visit)),
         Err(e) => Err(failure::page(&s.visit, &e)),
     }
 }
 
-pub(super) async fn ticket(s: Signed<Operator>, Path(id): Path<String>) -> Response {
+pub(super) async fn ticket(
+    s: Signed<Operator>,
+    Path(id): Path<String>,
+    Query(q): Query<HashMap<String, String>>,
+) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
-    let ticket = match open_ticket(&s, &id).await {
+    let house = &s.visit.site.house;
+    let Ok(id) = TicketId::parse(&id) else { return failure::missing(&s.visit) };
+    let ticket = match house.ticket(&id).await {
+        Ok(ticket) if ticket.state() == TicketState::Closed => return failure::missing(&s.visit),
         Ok(ticket) => ticket,
-        Err(response) => return response,
-    };
-    let op = ListBuckets { tenant: ticket.tenant.clone(), ticket: Some(ticket.id.clone()) };
-    let buckets = match s.visit.site.house.perform(s.caller.clone(), op).await {
-        Ok(buckets) => buckets,
         Err(e) => return failure::page(&s.visit, &e),
+    };
+    let get = GetTicket {
+        tenant: ticket.tenant.clone(),
+        ticket: id.clone(),
+        before: q.get("before").and_then(|b| b.parse().ok()),
+        recorded: true,
+    };
+    let thread = match house.perform(s.caller.clone(), get).await {
+        Ok(thread) => thread,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let op = ListBuckets { tenant: ticket.tenant.clone(), ticket: Some(id) };
+    let buckets = match ticket.state().is_live() {
+        false => None,
+        true => match house.perform(s.caller.clone(), op).await {
+            Ok(buckets) => Some(buckets),
+            Err(e) => return failure::page(&s.visit, &e),
+        },
     };
     let main = html! {
         p.crumb { a href="/desk" { (t("Desk", "工作台")) } " / " (ticket.id) }
         div.title { div { h1 { (ticket.title) } p { (ticket.id) " · " (ticket.alias) } } }
+        div.stack { @if let Some(buckets) = &buckets {
         div.card { div.head { h2 { (t("Buckets", "存储桶")) } p { (t("Names, sizes and dates only.", "仅名称、大小与日期。")) } }
             @if buckets.is_empty() { div.empty { p { (t("This tenant has no bucket.", "该租户没有存储桶。")) } } }
-            @else { ul.rows { @for b in &buckets { li { div { strong { a href={ "/desk/tickets/" (ticket.id) "/data/" (b.name) } { (b.name) } } p { (b.region) } } } } } }
+            @else { ul.rows { @for b in buckets { li { div { strong { a href={ "/desk/tickets/" (ticket.id) "/data/" (b.name) } { (b.name) } } p { (b.region) } } } } } }
         }
         (propose(&s.visit, &ticket, &s.who.place))
+        }
+        (super::desk_tickets::work(&s, &thread)) }
     };
     inside(&s.visit, StatusCode::OK, &ticket.title, Some(Here::Desk), &main)
 }

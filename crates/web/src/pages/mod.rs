@@ -11,6 +11,7 @@ mod closing;
 mod consent;
 mod desk;
 mod desk_employee;
+mod desk_tickets;
 mod destructions;
 mod failure;
 mod frame;
@@ -18,6 +19,7 @@ mod keeping;
 mod key_stores;
 mod keys;
 mod login;
+mod markdown;
 mod objects;
 mod passkey;
 mod places;
@@ -27,6 +29,7 @@ mod security;
 mod signin;
 mod sinks;
 mod sso;
+mod ticket_view;
 mod tickets;
 mod trail;
 mod trail_figures;
@@ -61,6 +64,11 @@ pub(crate) struct Site {
 const FORM_BYTES_MAX: usize = 64 * 1024;
 /// The same of one with a key's policy: each byte of it may be three in a form.
 const POLICY_FORM_BYTES_MAX: usize = 4 * bailee_rooms::keys::policy::POLICY_BYTES_MAX;
+
+/// The same of one with a message: each character of it may be twelve bytes in a form.
+fn messages() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(16 * bailee_rooms::tickets::MESSAGE_MAX)
+}
 
 pub(crate) fn router(site: Arc<Site>) -> Router {
     Router::new()
@@ -143,11 +151,16 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
             get(keys::policy).post(keys::change_policy).layer(DefaultBodyLimit::max(POLICY_FORM_BYTES_MAX)),
         )
         .route("/console/keys/{id}/{what}", post(keys::change))
-        .route("/console/tickets", get(tickets::list).post(tickets::open))
-        .route("/console/tickets/{id}/close", post(tickets::close))
+        .route("/console/tickets", get(tickets::list).post(tickets::open).layer(messages()))
+        .route("/console/tickets/{id}", get(tickets::one))
+        .route("/console/tickets/{id}/{what}", post(tickets::act).layer(messages()))
         .route("/desk", get(desk::overview))
         .route("/desk/employee", get(desk_employee::page).post(desk_employee::resolve))
+        .route("/desk/tickets", get(desk_tickets::list))
         .route("/desk/tickets/{id}", get(desk::ticket))
+        .route("/desk/tickets/{id}/reply", post(desk_tickets::reply).layer(messages()))
+        .route("/desk/tickets/{id}/assign", post(desk_tickets::assign))
+        .route("/desk/tickets/{id}/solve", post(desk_tickets::solve))
         .route("/desk/tickets/{id}/data/{bucket}", get(desk::objects))
         .route("/desk/tickets/{id}/read", post(desk::read))
         .route("/desk/tickets/{id}/ask", post(desk::ask))
