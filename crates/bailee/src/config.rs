@@ -103,6 +103,48 @@ struct File {
     users_max: Option<u64>,
     root_passphrase_file: Option<PathBuf>,
     root_pin_file: Option<PathBuf>,
+    tickets: Option<Tickets>,
+}
+
+/// When tickets are to be answered and solved, in hours; what is left out keeps its default.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Tickets {
+    #[serde(default)]
+    first_answer_hours: Hours,
+    #[serde(default)]
+    solution_hours: Hours,
+}
+
+/// Hours by priority.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Hours {
+    low: Option<u32>,
+    normal: Option<u32>,
+    high: Option<u32>,
+    urgent: Option<u32>,
+}
+
+/// Hours of a ticket's clock at most: ten years.
+const HOURS_MAX: u32 = 87_600;
+
+impl Hours {
+    fn over(&self, name: &str, targets: &mut [i64; 4]) -> Result<(), Stop> {
+        let given = [self.low, self.normal, self.high, self.urgent];
+        for (target, hours) in targets.iter_mut().zip(given) {
+            match hours {
+                None => {}
+                Some(hours @ 1..=HOURS_MAX) => *target = i64::from(hours) * 3_600_000,
+                Some(_) => {
+                    return Err(Stop::unable(format!(
+                        "bailee.toml: tickets.{name} must be 1 to {HOURS_MAX} hours"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Bytes of a secret's file that are read.
@@ -160,6 +202,11 @@ impl Common {
             config.users_max = users;
         }
         let file = self.file()?;
+        if let Some(tickets) = &file.tickets {
+            let targets = &mut config.ticket_targets;
+            tickets.first_answer_hours.over("first_answer_hours", &mut targets.first_answer_ms)?;
+            tickets.solution_hours.over("solution_hours", &mut targets.solution_ms)?;
+        }
         let secret = |flag: &Option<PathBuf>, kept: Option<PathBuf>| {
             flag.clone().or(kept).map(|path| secret_line(&path)).transpose()
         };

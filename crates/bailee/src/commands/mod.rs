@@ -23,6 +23,7 @@ mod serve;
 mod sinks;
 mod takeout;
 mod tenant;
+mod ticket;
 mod trail;
 mod vault;
 
@@ -91,6 +92,8 @@ pub(crate) enum Command {
     Residency(residency::Residency),
     #[command(subcommand)]
     Root(root::Root),
+    #[command(subcommand)]
+    Ticket(ticket::Ticket),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -123,6 +126,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Region(c) => region::run(&common, c),
         Command::Residency(c) => residency::run(&common, c),
         Command::Root(c) => root::run(&common, c),
+        Command::Ticket(c) => ticket::run(&common, c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
