@@ -62,6 +62,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("t", "FROM access_key k JOIN tenant t", "the tenant of an AccessKey: one row"),
     ("key_store", "", "at most 20 a tenant"),
     ("region", "", "at most 64 a house"),
+    ("tenant_key", "", "at most 16 versions a tenant"),
     ("tenant_region", "", "the same"),
     ("cmk_use", "uses > noted", "the worker of uses: an index of what does not stand in a log yet"),
 ];
