@@ -5,10 +5,11 @@
 //! keys room, so it needs no consent; each pass is an act in the tenant's log.
 //! INVARIANT: a version is destroyed only when a whole pass found nothing that lies under it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailee_types::{Arn, BucketName, TenantId};
+use bailee_types::{Arn, BucketName, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
@@ -25,6 +26,8 @@ pub const RETIRE_AFTER_MS: i64 = 24 * 3_600_000;
 const PASS_AFTER_MS: i64 = 30_000;
 /// What the worker seals anew in one act.
 const ACT_MAX: u64 = 20_000;
+/// What failed is tried again after so long (ms): each try stands in the tenant's log.
+const RETRY_MS: i64 = 3_600_000;
 /// How often the worker looks.
 const ROUND: Duration = Duration::from_secs(30);
 
@@ -243,8 +246,18 @@ impl House {
     /// # Errors
     /// When the database cannot be read.
     pub async fn rewrap_due(self: &Arc<Self>) -> Result<u64, Failure> {
+        self.rewrap_but(&mut HashMap::new()).await
+    }
+
+    /// The same, but for those who failed within [`RETRY_MS`]; whoever fails is added to them.
+    async fn rewrap_but(self: &Arc<Self>, failed: &mut HashMap<TenantId, Timestamp>) -> Result<u64, Failure> {
         let mut acts = 0;
+        let now = self.now();
+        failed.retain(|_, at| now < at.plus_ms(RETRY_MS));
         for tenant in self.unsettled_keys().await? {
+            if failed.contains_key(&tenant) {
+                continue;
+            }
             let act = RewrapTenant {
                 tenant: tenant.clone(),
                 bucket: None,
@@ -255,7 +268,8 @@ impl House {
             match self.perform(self.system_caller("key keeper"), act).await {
                 Ok(_) => acts += 1,
                 Err(e) => {
-                    tracing::warn!(tenant.id = %tenant, "what lies under an old key could not be sealed anew: {e}")
+                    tracing::warn!(tenant.id = %tenant, "what lies under an old key could not be sealed anew: {e}");
+                    failed.insert(tenant, now);
                 }
             }
         }
@@ -265,12 +279,13 @@ impl House {
 
 /// The worker.
 pub(crate) async fn keep(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    let mut failed = HashMap::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(ROUND) => {}
             _ = stop.wait_for(|s| *s) => return,
         }
-        if let Err(e) = house.rewrap_due().await {
+        if let Err(e) = house.rewrap_but(&mut failed).await {
             tracing::warn!("versions of tenants' keys cannot be read: {e}");
         }
     }
