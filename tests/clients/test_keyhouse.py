@@ -328,7 +328,7 @@ class Custody:
         command = [h.BIN, "keyhouse", "approve", "--key", str(self.approver), "--yes", *args]
         done = subprocess.run(command, input=statement, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
-        assert "may do oss:GetObject on acme-sealed/plan/a b.txt" in done.stderr
+        assert "may do oss:GetObject on object acme-sealed/plan/a b.txt" in done.stderr
         return done.stdout
 
 

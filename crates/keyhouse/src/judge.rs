@@ -2,7 +2,7 @@
 
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::event;
-use bailee_proof::grant::GrantStatement;
+use bailee_proof::grant::{Covers, GrantStatement};
 use bailee_proof::offline::OfflineProof;
 use bailee_proof::record::{Entry, Kind, NONCE_BYTES, commitment};
 use bailee_proof::tree::verify_inclusion;
@@ -124,7 +124,17 @@ fn check(
     }
     let employee = event.pointer("/platform/EmployeeID").and_then(Value::as_str).unwrap_or_default();
     let place = event.pointer("/platform/EventLocation").and_then(Value::as_str).unwrap_or_default();
-    let resource = format!("acs:oss:*:{}:{}", grant.tenant, grant.object);
+    // The object itself is in the intent; the grant says which ones it covers.
+    let resource = text("resource");
+    let object = resource.strip_prefix(&format!("acs:oss:*:{}:", grant.tenant)).unwrap_or_default();
+    if object.is_empty() || !grant.covers.covers(object) || matches!(grant.covers, Covers::Target { .. }) {
+        return Err(format!(
+            "the intent's object is `{}`, the grant's {} `{}`",
+            short(resource),
+            grant.covers.word(),
+            short(grant.covers.name())
+        ));
+    }
     let name = grant.action.rsplit(':').next().unwrap_or_default();
     for (what, in_intent, in_grant) in [
         ("tenant", text("tenant"), grant.tenant.as_str()),
@@ -132,7 +142,6 @@ fn check(
         ("operator", employee, &grant.operator),
         ("place", place, &grant.place),
         ("action", text("eventName"), name),
-        ("object", text("resource"), &resource),
     ] {
         if in_intent != in_grant {
             return Err(format!(
@@ -159,7 +168,7 @@ fn check(
         grant: grant.grant,
         approved_by,
         operator: grant.operator,
-        object: grant.object,
+        object: object.to_owned(),
         log: checkpoint.origin,
         index: proof.index,
         continues: event.get("continues").is_some(),
@@ -231,7 +240,7 @@ pub(crate) mod tests {
             operator: "e-4711".into(),
             place: "SG".into(),
             action: "oss:GetObject".into(),
-            object: "invoices/a.pdf".into(),
+            covers: Covers::Object("invoices/a.pdf".into()),
             reason: "T-1".into(),
             until_ms: NOW as u64 + 60_000,
             reads: 1,
@@ -354,11 +363,11 @@ pub(crate) mod tests {
             ("intent's operator", Box::new(|_, e| e["platform"]["EmployeeID"] = "e-1".into())),
             ("intent's place", Box::new(|g, _| g.place = "CN".into())),
             ("intent's action", Box::new(|_, e| e["eventName"] = "PutObject".into())),
-            ("intent's object", Box::new(|g, _| g.object = "invoices/b.pdf".into())),
+            ("intent's object", Box::new(|g, _| g.covers = Covers::Object("invoices/b.pdf".into()))),
             (
                 "does not belong",
                 Box::new(|g, e| {
-                    g.object = "invoices/b.pdf".into();
+                    g.covers = Covers::Object("invoices/b.pdf".into());
                     e["resource"] = format!("acs:oss:*:{TENANT}:invoices/b.pdf").into();
                 }),
             ),

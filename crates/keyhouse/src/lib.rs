@@ -18,7 +18,7 @@ mod service;
 
 pub use approver::{new_approver, read_approver};
 pub use bailee_crypto::root::{Protection, Unlock};
-pub use bailee_proof::grant::GrantStatement;
+pub use bailee_proof::grant::{Covers, GrantStatement};
 pub use config::{Config, ConfigError, Needs, Rule, first_config};
 pub use http::{Bound, Tls, bind};
 pub use journal::{Checked, JournalError, check_journal, read_journal};

@@ -8,7 +8,8 @@
 //! operator <pseudonym>
 //! place <ISO 3166-1 alpha-2>
 //! action oss:GetObject
-//! object "<bucket/key, as a JSON string>"
+//! object "<bucket/key, as a JSON string>"      or: prefix "<bucket/beginning of keys>", target "<name of a system>"
+//! limits "<what is allowed there, as a JSON string>"      (of a target only)
 //! reason "<as a JSON string>"
 //! until <milliseconds since 1970>
 //! reads <n>
@@ -36,14 +37,57 @@ pub struct GrantStatement {
     pub place: String,
     /// The action, `oss:GetObject`.
     pub action: String,
-    /// `bucket/key`.
-    pub object: String,
+    /// On what.
+    pub covers: Covers,
     /// Why he asked.
     pub reason: String,
     /// The first instant at which it allows nothing any more, milliseconds since 1970.
     pub until_ms: u64,
     /// Reads.
     pub reads: u32,
+}
+
+/// What a grant covers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Covers {
+    /// One object, `bucket/key`.
+    Object(String),
+    /// All objects whose `bucket/key` begins so.
+    Prefix(String),
+    /// A system that brokers reach.
+    Target {
+        /// Its name.
+        name: String,
+        /// What is allowed there, in the house's own JSON.
+        limits: String,
+    },
+}
+
+impl Covers {
+    /// Whether it covers a resource: the part of an ARN after the account, `bucket/key` or `target/<name>`.
+    pub fn covers(&self, relative: &str) -> bool {
+        match self {
+            Self::Object(object) => object == relative,
+            Self::Prefix(prefix) => relative.starts_with(prefix.as_str()),
+            Self::Target { name, .. } => relative.strip_prefix("target/") == Some(name),
+        }
+    }
+
+    /// `object`, `prefix` or `target`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Object(_) => "object",
+            Self::Prefix(_) => "prefix",
+            Self::Target { .. } => "target",
+        }
+    }
+
+    /// The object, the prefix, the target's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Object(name) | Self::Prefix(name) | Self::Target { name, .. } => name,
+        }
+    }
 }
 
 /// Why a statement was refused.
@@ -74,48 +118,41 @@ impl GrantStatement {
         if text.len() > STATEMENT_BYTES_MAX {
             return Err(GrantError::TooLong(text.len()));
         }
-        let mut lines = text.split('\n').enumerate();
-        let mut line = |wanted: &'static str| {
-            let (at, line) = lines.next().unwrap_or((0, ""));
-            (at + 1, line, wanted)
-        };
-        let wrong = |(line, _, wanted)| GrantError::Line { line, wanted };
-        let first = line("`bailee-grant/v1`");
-        if first.1 != FIRST {
-            return Err(wrong(first));
+        let mut lines = Lines { rest: text.split('\n'), at: 0 };
+        let first = lines.next();
+        if first != FIRST {
+            return Err(lines.wrong("`bailee-grant/v1`"));
         }
-        let mut word = |name: &'static str, wanted: &'static str| {
-            let found = line(wanted);
-            let value = found.1.strip_prefix(name).and_then(|v| v.strip_prefix(' '));
-            let plain = value.filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_graphic()));
-            plain.map(str::to_owned).ok_or_else(|| wrong(found))
+        let grant = lines.word("grant", "`grant` and its id")?;
+        let tenant = lines.word("tenant", "`tenant` and its id")?;
+        let operator = lines.word("operator", "`operator` and his pseudonym")?;
+        let place = lines.word("place", "`place` and a country")?;
+        let action = lines.word("action", "`action` and its name")?;
+        let found = lines.next();
+        let (word, name) = found.split_once(' ').unwrap_or((found, ""));
+        let name = unquoted(name).map(std::borrow::Cow::into_owned);
+        let covers = match (word, name) {
+            ("object", Some(name)) => Covers::Object(name),
+            ("prefix", Some(name)) => Covers::Prefix(name),
+            ("target", Some(name)) => {
+                let limits = lines.text("limits", "`limits` and a JSON string")?;
+                Covers::Target { name, limits }
+            }
+            _ => return Err(lines.wrong("`object`, `prefix` or `target` and its name as a JSON string")),
         };
-        let grant = word("grant", "`grant` and its id")?;
-        let tenant = word("tenant", "`tenant` and its id")?;
-        let operator = word("operator", "`operator` and his pseudonym")?;
-        let place = word("place", "`place` and a country")?;
-        let action = word("action", "`action` and its name")?;
-        let mut text_of = |name: &'static str, wanted: &'static str| {
-            let found = line(wanted);
-            let value = found.1.strip_prefix(name).and_then(|v| v.strip_prefix(' ')).and_then(unquoted);
-            value.map(std::borrow::Cow::into_owned).ok_or_else(|| wrong(found))
-        };
-        let object = text_of("object", "`object` and bucket/key as a JSON string")?;
-        let reason = text_of("reason", "`reason` and a JSON string")?;
-        let mut number = |name: &'static str, wanted: &'static str| {
-            let found = line(wanted);
-            let value = found.1.strip_prefix(name).and_then(|v| v.strip_prefix(' '));
-            value.and_then(crate::witness::canonical).ok_or_else(|| wrong(found))
-        };
-        let until_ms = number("until", "`until` and milliseconds")?;
-        let reads = number("reads", "`reads` and a number")?;
-        let reads = u32::try_from(reads).map_err(|_| wrong((10, "", "`reads` and a number")))?;
-        let read = Self { grant, tenant, operator, place, action, object, reason, until_ms, reads };
+        let reason = lines.text("reason", "`reason` and a JSON string")?;
+        let until_ms = lines.number("until", "`until` and milliseconds")?;
+        let reads = lines.number("reads", "`reads` and a number")?;
+        let reads = u32::try_from(reads).map_err(|_| lines.wrong("`reads` and a number"))?;
+        let read = Self { grant, tenant, operator, place, action, covers, reason, until_ms, reads };
         // Other escapes, or something behind the last line.
         if read.to_string() == text {
             Ok(read)
         } else {
-            Err(wrong((7, "", "as it is printed, and nothing may stand behind the last line")))
+            Err(GrantError::Line {
+                line: 7,
+                wanted: "as it is printed, and nothing may stand behind the last line",
+            })
         }
     }
 
@@ -148,6 +185,41 @@ impl GrantStatement {
     }
 }
 
+/// The lines of a statement, one after the other.
+struct Lines<'t> {
+    rest: std::str::Split<'t, char>,
+    at: usize,
+}
+
+impl<'t> Lines<'t> {
+    fn next(&mut self) -> &'t str {
+        self.at += 1;
+        self.rest.next().unwrap_or_default()
+    }
+
+    fn wrong(&self, wanted: &'static str) -> GrantError {
+        GrantError::Line { line: self.at, wanted }
+    }
+
+    fn after(&mut self, name: &str) -> Option<&'t str> {
+        self.next().strip_prefix(name).and_then(|v| v.strip_prefix(' '))
+    }
+
+    fn word(&mut self, name: &str, wanted: &'static str) -> Result<String, GrantError> {
+        let plain = self.after(name).filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_graphic()));
+        plain.map(str::to_owned).ok_or_else(|| self.wrong(wanted))
+    }
+
+    fn text(&mut self, name: &str, wanted: &'static str) -> Result<String, GrantError> {
+        let value = self.after(name).and_then(unquoted);
+        value.map(std::borrow::Cow::into_owned).ok_or_else(|| self.wrong(wanted))
+    }
+
+    fn number(&mut self, name: &str, wanted: &'static str) -> Result<u64, GrantError> {
+        self.after(name).and_then(crate::witness::canonical).ok_or_else(|| self.wrong(wanted))
+    }
+}
+
 impl std::fmt::Display for GrantStatement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{FIRST}")?;
@@ -156,7 +228,10 @@ impl std::fmt::Display for GrantStatement {
         writeln!(f, "operator {}", self.operator)?;
         writeln!(f, "place {}", self.place)?;
         writeln!(f, "action {}", self.action)?;
-        writeln!(f, "object {}", quoted(&self.object))?;
+        writeln!(f, "{} {}", self.covers.word(), quoted(self.covers.name()))?;
+        if let Covers::Target { limits, .. } = &self.covers {
+            writeln!(f, "limits {}", quoted(limits))?;
+        }
         writeln!(f, "reason {}", quoted(&self.reason))?;
         writeln!(f, "until {}", self.until_ms)?;
         writeln!(f, "reads {}", self.reads)
@@ -175,7 +250,7 @@ mod tests {
             operator: "e-4711".into(),
             place: "SG".into(),
             action: "oss:GetObject".into(),
-            object: "invoices/2026/\"q\"\n发票.pdf".into(),
+            covers: Covers::Object("invoices/2026/\"q\"\n发票.pdf".into()),
             reason: "ticket T-7: the file does not open".into(),
             until_ms: 1_767_323_045_000,
             reads: 3,
@@ -214,11 +289,28 @@ mod tests {
         }
     }
 
+    fn covers() -> impl Strategy<Value = Covers> {
+        prop_oneof![
+            any::<String>().prop_map(Covers::Object),
+            any::<String>().prop_map(Covers::Prefix),
+            any::<(String, String)>().prop_map(|(name, limits)| Covers::Target { name, limits }),
+        ]
+    }
+
+    #[test]
+    fn a_prefix_covers_what_begins_so_and_a_target_nothing_else() {
+        let prefix = Covers::Prefix("invoices/2026/".into());
+        assert!(prefix.covers("invoices/2026/a") && prefix.covers("invoices/2026/"));
+        assert!(!prefix.covers("invoices/2025/a") && !prefix.covers("invoices/2026"));
+        let target = Covers::Target { name: "web-1".into(), limits: "{}".into() };
+        assert!(target.covers("target/web-1") && !target.covers("web-1") && !target.covers("target/web-11"));
+    }
+
     proptest! {
         #[test]
-        fn what_is_read_prints_the_same(text in "\\PC{0,200}", object in any::<String>(), cut in any::<prop::sample::Index>()) {
+        fn what_is_read_prints_the_same(text in "\\PC{0,200}", covers in covers(), cut in any::<prop::sample::Index>()) {
             let _ = GrantStatement::parse(&text);
-            let written = GrantStatement { object, ..statement() }.to_string();
+            let written = GrantStatement { covers, ..statement() }.to_string();
             let read = GrantStatement::parse(&written).unwrap();
             prop_assert_eq!(read.to_string(), written.clone());
             let at = cut.index(written.len());

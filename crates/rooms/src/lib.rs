@@ -62,4 +62,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 34, name: "papers", sql: include_str!("migrations/0034_papers.sql") },
     Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
     Migration { number: 36, name: "tickets", sql: include_str!("migrations/0036_tickets.sql") },
+    Migration { number: 37, name: "scope", sql: include_str!("migrations/0037_scope.sql") },
 ];

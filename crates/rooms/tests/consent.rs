@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bailee_rooms::Failure;
-use bailee_rooms::consent::{Decision, NoCoverage};
+use bailee_rooms::consent::{Decision, NoCoverage, RequestConsent, Scope};
 use bailee_rooms::gate::RefusalKind;
 use bailee_rooms::identity::SetOperatorState;
 use bailee_rooms::tickets::CloseTicket;
 use bailee_rooms::trail::{ActEnd, ActFilter};
-use bailee_testkit::{TestHouse, TestTenant, on_each_engine};
+use bailee_testkit::{TestHouse, TestTenant, bucket, on_each_engine};
 use bailee_types::OperatorId;
 
 const OBJECT: (&str, &str) = ("acme-invoices", "1.pdf");
@@ -31,6 +31,44 @@ async fn acme(t: &TestHouse) -> TestTenant {
     acme.put(t, OBJECT.0, OBJECT.1, "pumps").await;
     acme.put(t, OBJECT.0, "2.pdf", "valves").await;
     acme
+}
+
+#[test]
+fn a_grant_for_a_beginning_of_keys_covers_what_begins_so_and_nothing_else() {
+    on_each_engine(async |t| {
+        let acme = acme(&t).await;
+        acme.make_bucket(&t, "acme-other").await;
+        acme.put(&t, "acme-other", "2026/1.pdf", "theirs").await;
+        for key in ["2026/1.pdf", "2026/2.pdf", "2025/1.pdf"] {
+            acme.put(&t, OBJECT.0, key, "pumps").await;
+        }
+        let lin = t.operator("op-lin", "support", "CN").await;
+        let ticket = acme.ticket(&t).await;
+        let ask = RequestConsent {
+            tenant: acme.id.clone(),
+            ticket: ticket.clone(),
+            scope: Scope::Prefix { bucket: bucket(OBJECT.0), prefix: "2026/".into() },
+            minutes: 30,
+            uses_max: 3,
+            reason: "they open blank".into(),
+        };
+        let climbing = Scope::Prefix { bucket: bucket(OBJECT.0), prefix: "../".into() };
+        let refused = t.house.perform(lin.clone(), RequestConsent { scope: climbing, ..ask.clone() }).await;
+        assert!(matches!(refused, Err(Failure::Invalid { .. })), "{refused:?}");
+        let grant = t.house.perform(lin.clone(), ask).await.unwrap();
+        let read = async |of| acme.read(&t, &lin, &ticket, of).await;
+        let waits = read((OBJECT.0, "2026/1.pdf")).await;
+        assert_eq!(refusal(waits), RefusalKind::NoConsent(NoCoverage::Waiting));
+        acme.decide(&t, &grant, YES).await.unwrap();
+        for of in [(OBJECT.0, "2025/1.pdf"), (OBJECT.0, "1.pdf"), ("acme-other", "2026/1.pdf")] {
+            assert_eq!(refusal(read(of).await), RefusalKind::NoConsent(NoCoverage::NotAsked), "{of:?}");
+        }
+        for key in ["2026/1.pdf", "2026/2.pdf", "2026/1.pdf"] {
+            assert_eq!(read((OBJECT.0, key)).await.unwrap().grant, grant);
+        }
+        let fourth = read((OBJECT.0, "2026/2.pdf")).await;
+        assert_eq!(refusal(fourth), RefusalKind::NoConsent(NoCoverage::Exhausted));
+    });
 }
 
 #[test]

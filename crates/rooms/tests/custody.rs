@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use bailee_proof::grant::GrantStatement;
+use bailee_proof::grant::{Covers, GrantStatement};
 use bailee_proof::note::Signer;
 use bailee_proof::offline::OfflineProof;
 use bailee_rooms::Failure;
@@ -160,7 +160,10 @@ fn a_bucket_in_custody_opens_for_an_operator_with_a_signed_grant_only_and_shows_
                 (GrantStatement { reads: 0, ..asked.clone() }, &approver),
                 (GrantStatement { until_ms: asked.until_ms + 1, ..asked.clone() }, &approver),
                 (GrantStatement { until_ms: 1, ..asked.clone() }, &approver),
-                (GrantStatement { object: "acme-sealed/other".into(), ..asked.clone() }, &approver),
+                (
+                    GrantStatement { covers: Covers::Object("acme-sealed/other".into()), ..asked.clone() },
+                    &approver,
+                ),
                 (GrantStatement { operator: "emp-x".into(), ..asked.clone() }, &approver),
                 (GrantStatement { tenant: "1000000000000001".into(), ..asked.clone() }, &approver),
             ] {

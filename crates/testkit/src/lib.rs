@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bailee_crypto::password::Cost;
-use bailee_rooms::consent::{Decide, Decision, RequestConsent};
+use bailee_rooms::consent::{Decide, Decision, RequestConsent, Scope};
 use bailee_rooms::gate::{Caller, Origin};
 use bailee_rooms::identity::{CreateOperator, CreateTenant, SignIn};
 use bailee_rooms::outside::{NoOutside, Outside};
@@ -278,9 +278,7 @@ impl TestTenant {
         let ask = RequestConsent {
             tenant: self.id.clone(),
             ticket: ticket.clone(),
-            action: "oss:GetObject".into(),
-            bucket: bucket(in_bucket),
-            key: key(name),
+            scope: Scope::object(bucket(in_bucket), key(name)),
             minutes,
             uses_max,
             reason: "it opens blank".into(),

@@ -1,6 +1,6 @@
 //! Resource names: `acs:<service>:<region>:<account>:<relative>` (contract §5).
 
-use crate::{BucketName, ObjectKey, TenantId, UserName};
+use crate::{BucketName, ObjectKey, TargetName, TenantId, UserName};
 
 /// A concrete resource (no wildcards), in five parts.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -79,6 +79,11 @@ impl Arn {
     /// `acs:kms:<region>:<tenant>:<relative>`, e.g. `key/<id>`, `alias/<name>`.
     pub fn kms(tenant: &TenantId, region: &str, relative: &str) -> Self {
         Self::of("kms", region, tenant, relative.to_owned())
+    }
+
+    /// `acs:<service>:*:<tenant>:target/<name>`: a system that brokers reach.
+    pub fn target(tenant: &TenantId, service: &str, name: &TargetName) -> Self {
+        Self::of(service, "*", tenant, format!("target/{name}"))
     }
 
     /// The service code, e.g. `oss`.

@@ -16,7 +16,7 @@ pub use ids::{
 };
 pub use names::{
     BucketName, GroupName, NameError, ObjectKey, PolicyName, ProviderName, RegionId, RoleName, SessionName,
-    TenantAlias, UserName,
+    TargetName, TenantAlias, UserName,
 };
 pub use secret::{SecretBytes, SecretText};
 pub use time::{Clock, ManualClock, SystemClock, TimeError, Timestamp};

@@ -110,6 +110,10 @@ name!(
     |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 );
 name!(
+    /// A system of a tenant that brokers reach: a host, a database, a cluster, a service.
+    TargetName, "target name (2 to 63 of a-z, 0-9, hyphen; no hyphen at the ends)", |t| hyphenated(t, 2..=63)
+);
+name!(
     /// A role session's name (contract §5).
     SessionName, "role session name (2 to 64 of A-Z, a-z, 0-9, `.`, `@`, `_`, `-`)",
     |t| (2..=64).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b".@_-".contains(&b))

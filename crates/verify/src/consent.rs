@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use bailee_proof::event::EventView;
+use bailee_proof::grant::Covers;
 use serde_json::Value;
 
 /// Grants so far, and decisions whose outcome has not come yet.
@@ -27,7 +28,7 @@ pub(crate) enum Said {
 }
 
 struct Grant {
-    object: String,
+    covers: Covers,
     action: String,
     operator: String,
     until_ms: u64,
@@ -59,10 +60,14 @@ impl Replay {
         match (text("grant"), text("act").as_deref()) {
             (Some(grant), Some("approve")) => {
                 let until = consent.get("untilMs").and_then(Value::as_u64);
-                let parts = (text("object"), text("action"), text("operator"), until);
-                if let (Some(object), Some(action), Some(operator), Some(until_ms)) = parts {
+                let covers =
+                    text("object").map(Covers::Object).or_else(|| text("prefix").map(Covers::Prefix));
+                let covers = covers
+                    .or_else(|| text("target").map(|name| Covers::Target { name, limits: String::new() }));
+                let parts = (covers, text("action"), text("operator"), until);
+                if let (Some(covers), Some(action), Some(operator), Some(until_ms)) = parts {
                     self.grants.entry(grant).or_insert(Grant {
-                        object,
+                        covers,
                         action,
                         operator,
                         until_ms,
@@ -84,7 +89,8 @@ impl Replay {
 
     /// An intent of the platform: whether it is a read of content, which then must be covered.
     pub(crate) fn intent(&mut self, time_ms: u64, event: &EventView<'_>) -> Result<Said, String> {
-        if text(event.event_name)? != "GetObject" {
+        let name = text(event.event_name)?;
+        if !matches!(&*name, "GetObject" | "StartSession") {
             return Ok(Said::Nothing);
         }
         let (resource, id) = (text(event.resource)?, text(event.grant)?);
@@ -101,8 +107,9 @@ impl Replay {
                 "an operator's read of `{object}` names grant {id}, which no record of the tenant approves"
             )));
         };
-        if grant.object != object || grant.action != "oss:GetObject" {
-            return no(format!("is not covered by grant {id}, which is for `{}`", grant.object));
+        let service = resource.split(':').nth(1).unwrap_or_default();
+        if !grant.covers.covers(object) || grant.action != format!("{service}:{name}") {
+            return no(format!("is not covered by grant {id}, which is for `{}`", grant.covers.name()));
         }
         if grant.operator != operator || operator.is_empty() {
             return no(format!("is by another operator than grant {id} names"));

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bailee_keyhouse::{
-    GrantStatement, Keyhouse as Service, Tls, Trouble, bind, check_journal, first_config, new_approver,
-    read_approver, read_journal,
+    Covers, GrantStatement, Keyhouse as Service, Tls, Trouble, bind, check_journal, first_config,
+    new_approver, read_approver, read_journal,
 };
 use bailee_types::{Clock as _, SystemClock, Timestamp};
 use clap::{Args, Subcommand};
@@ -367,7 +367,10 @@ fn confirm(s: &GrantStatement, yes: bool) -> Result<(), Stop> {
     let until = Timestamp::from_ms(i64::try_from(s.until_ms).unwrap_or(i64::MAX)).iso();
     let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     eprintln!("You sign that {}, from {},", s.operator, s.place);
-    eprintln!("may do {} on {}", s.action, plain(&s.object));
+    eprintln!("may do {} on {} {}", s.action, s.covers.word(), plain(s.covers.name()));
+    if let Covers::Target { limits, .. } = &s.covers {
+        eprintln!("within {}", plain(limits));
+    }
     eprintln!("until {until}, {} times at most, because: {}", s.reads, plain(&s.reason));
     if yes {
         return Ok(());

@@ -9,7 +9,7 @@ use bailee_types::{Arn, GrantId, Pseudonym, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::request::parameters;
-use super::{State, rows};
+use super::{Scope, State, rows};
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::{Failure, House, Thing};
 
@@ -50,10 +50,8 @@ pub struct Decided {
     pub id: GrantId,
     /// What.
     pub decision: Decision,
-    /// `bucket/key`.
-    pub object: String,
-    /// The action, `oss:GetObject`.
-    pub action: String,
+    /// On what.
+    pub scope: Scope,
     /// Who asked, as the tenant sees him.
     pub operator: Pseudonym,
     /// For an approval: the first instant at which it allows nothing any more.
@@ -148,7 +146,11 @@ impl Operation for Decide {
                         rows::keep_statement(&mut tx, &self.id, note)?;
                     }
                     (Decision::Approve { minutes, uses_max }, State::Pending) => {
-                        if crate::vault::is_in_custody(&mut tx, &request.bucket)? {
+                        let custody = match request.scope.bucket() {
+                            Some(bucket) => crate::vault::is_in_custody(&mut tx, bucket)?,
+                            None => false,
+                        };
+                        if custody {
                             return Err(Failure::invalid(
                                 "statement",
                                 "is missing: the bucket's key lies with you; sign the statement with an approver's key \
@@ -190,8 +192,7 @@ impl Operation for Decide {
                 Ok(Decided {
                     id: self.id,
                     decision,
-                    object: format!("{}/{}", request.bucket, request.key),
-                    action: request.action,
+                    scope: request.scope,
                     operator: request.pseudonym,
                     until: approved_until,
                     signed_by,
@@ -206,15 +207,16 @@ impl Operation for Decide {
             Decision::Deny => ("deny", None),
             Decision::Revoke => ("revoke", None),
         };
-        parameters(json!({ "consent": {
+        let mut told = done.scope.told();
+        told.extend(parameters(json!({
             "grant": done.id.as_str(),
             "act": act,
-            "action": done.action,
-            "object": done.object,
+            "action": done.scope.action(),
             "operator": done.operator.as_str(),
             "untilMs": done.until.map(Timestamp::ms),
             "usesMax": uses_max,
             "signedBy": done.signed_by,
-        } }))
+        })));
+        parameters(json!({ "consent": told }))
     }
 }

@@ -10,24 +10,24 @@ mod decide;
 mod look;
 mod request;
 mod rows;
+mod scope;
 
 use bailee_proof::grant::GrantStatement;
 use bailee_store::{StoreError, Tx};
-use bailee_types::{BucketName, GrantId, ObjectKey, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
+use bailee_types::{GrantId, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
 
 pub use decide::{Decide, Decided, Decision};
 pub use look::{GetConsent, ListConsents};
 pub(crate) use request::parameters;
 pub use request::{RequestConsent, WithdrawRequest};
+pub use scope::{ClusterRule, Limits, Scope, ServiceRule};
+pub(crate) use scope::{session_action, target_arn};
 
 use crate::gate::Asked;
 use crate::{Failure, House, Thing};
 
 /// A request waits this long for the tenant's answer; then it lapses, which is a no.
 pub const LAPSE_MS: i64 = 72 * 3_600_000;
-
-/// What operators can ask for, in this first form: reading one object.
-pub const ACTIONS: &[&str] = &["oss:GetObject"];
 
 /// A grant that covers an act at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +38,8 @@ pub struct Coverage {
     pub tenant: TenantId,
     /// The action it allows.
     pub action: String,
-    /// The bucket.
-    pub bucket: BucketName,
-    /// The object.
-    pub key: ObjectKey,
+    /// On what.
+    pub scope: Scope,
     /// The first instant at which it allows nothing any more.
     pub until: Timestamp,
     /// Reads left after this one.
@@ -131,10 +129,8 @@ pub struct Request {
     pub place: String,
     /// The action asked for, `oss:GetObject`.
     pub action: String,
-    /// The bucket.
-    pub bucket: BucketName,
-    /// The object.
-    pub key: ObjectKey,
+    /// On what.
+    pub scope: Scope,
     /// Why.
     pub reason: String,
     /// Minutes asked for, counted from the approval.
@@ -168,7 +164,7 @@ impl Request {
             operator: self.pseudonym.to_string(),
             place: self.place.clone(),
             action: self.action.clone(),
-            object: format!("{}/{}", self.bucket, self.key),
+            covers: self.scope.said(),
             reason: self.reason.clone(),
             until_ms: u64::try_from(now.plus_ms(i64::from(self.minutes) * 60_000).ms()).unwrap_or(0),
             reads: self.uses_max_asked,
@@ -235,17 +231,10 @@ pub(crate) fn coverage(
     operator: &OperatorId,
     now: Timestamp,
 ) -> Result<Result<Coverage, NoCoverage>, StoreError> {
-    let Some((bucket, key)) = asked.resource.relative().split_once('/') else {
-        return Ok(Err(NoCoverage::NotAsked));
-    };
-    let (Ok(bucket), Ok(key)) = (BucketName::parse(bucket), ObjectKey::parse(key)) else {
-        return Ok(Err(NoCoverage::NotAsked));
-    };
     let Some(ticket) = &asked.ticket else { return Ok(Err(NoCoverage::NotAsked)) };
-    let found =
-        rows::for_object(&mut tx.tenant(&asked.tenant), operator, ticket, asked.action, &bucket, &key)?;
+    let found = rows::about(&mut tx.tenant(&asked.tenant), operator, ticket, asked.action, &asked.resource)?;
     let mut nearest = NoCoverage::NotAsked;
-    for request in &found {
+    for request in found.iter().filter(|r| r.scope.covers(&asked.resource)) {
         let state = request.state(now);
         let continues = asked.continues.as_ref() == Some(&request.id);
         // The windows of one long read are one use: its last use may exhaust the count and still be finished.
@@ -256,8 +245,7 @@ pub(crate) fn coverage(
                     grant: request.id.clone(),
                     tenant: asked.tenant.clone(),
                     action: request.action.clone(),
-                    bucket,
-                    key,
+                    scope: request.scope.clone(),
                     until,
                     uses_left: u64::from(
                         uses_max.saturating_sub(request.uses).saturating_sub(u32::from(!continues)),
@@ -280,17 +268,10 @@ pub(crate) fn live_for(
     resource: &bailee_types::Arn,
     now: Timestamp,
 ) -> Result<Vec<(Pseudonym, GrantId, Timestamp)>, StoreError> {
-    let Some((bucket, key)) = resource.relative().split_once('/').filter(|_| resource.service() == "oss")
-    else {
-        return Ok(Vec::new());
-    };
-    let (Ok(bucket), Ok(key)) = (BucketName::parse(bucket), ObjectKey::parse(key)) else {
-        return Ok(Vec::new());
-    };
-    let found = rows::maybe_live(&mut tx.tenant(tenant), action, &bucket, &key, now)?;
+    let found = rows::maybe_live(&mut tx.tenant(tenant), action, now)?;
     Ok(found
         .into_iter()
-        .filter(|r| r.state(now) == State::Live)
+        .filter(|r| r.scope.covers(resource) && r.state(now) == State::Live)
         .filter_map(|r| Some((r.pseudonym.clone(), r.id.clone(), r.approved?.0)))
         .collect())
 }

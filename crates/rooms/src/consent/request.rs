@@ -2,26 +2,22 @@
 
 use std::sync::Arc;
 
-use bailee_types::{Arn, BucketName, GrantId, ObjectKey, TenantId, TicketId};
+use bailee_types::{Arn, GrantId, TenantId, TicketId};
 use serde_json::{Map, Value, json};
 
-use super::{ACTIONS, LAPSE_MS, rows};
+use super::{LAPSE_MS, Scope, rows};
 use crate::gate::{Asked, Class, Intent, Operation, Principal, Touches};
 use crate::{Failure, House, Thing, tickets};
 
-/// Asks a tenant for consent to act on one object, bound to a ticket.
+/// Asks a tenant for consent to read objects or to open sessions with a system, bound to a ticket.
 #[derive(Clone, Debug)]
 pub struct RequestConsent {
     /// Whose data.
     pub tenant: TenantId,
     /// The tenant's open ticket.
     pub ticket: TicketId,
-    /// One of [`ACTIONS`].
-    pub action: String,
-    /// The bucket.
-    pub bucket: BucketName,
-    /// The object.
-    pub key: ObjectKey,
+    /// For what.
+    pub scope: Scope,
     /// Minutes from the approval, 1 to 1,440.
     pub minutes: u32,
     /// Reads, 1 to 1,000.
@@ -34,6 +30,13 @@ impl Operation for RequestConsent {
     type Output = GrantId;
 
     fn asks(&self) -> Asked {
+        let mut told = self.scope.told();
+        told.extend(parameters(json!({
+            "action": self.scope.action(),
+            "minutes": self.minutes,
+            "usesMax": self.uses_max,
+            "reason": self.reason.chars().take(1000).collect::<String>(),
+        })));
         Asked {
             tenant: self.tenant.clone(),
             action: "bailee:RequestConsent",
@@ -42,13 +45,7 @@ impl Operation for RequestConsent {
             class: Class::Management { write: true },
             touches: Touches::Nothing,
             ticket: Some(self.ticket.clone()),
-            parameters: parameters(json!({
-                "action": self.action,
-                "object": format!("{}/{}", self.bucket, self.key),
-                "minutes": self.minutes,
-                "usesMax": self.uses_max,
-                "reason": self.reason.chars().take(1000).collect::<String>(),
-            })),
+            parameters: told,
             continues: None,
             also: Vec::new(),
             conditions: Vec::new(),
@@ -59,9 +56,7 @@ impl Operation for RequestConsent {
         let Principal::Operator { id, place, .. } = intent.caller().principal() else {
             return Err(Failure::Conflict("only an operator asks for consent".into()));
         };
-        if !ACTIONS.contains(&self.action.as_str()) {
-            return Err(Failure::invalid("action", format!("is not one of {}", ACTIONS.join(", "))));
-        }
+        self.scope.check()?;
         if !(1..=1440).contains(&self.minutes) {
             return Err(Failure::invalid("minutes", "must be 1 to 1440"));
         }
@@ -82,9 +77,7 @@ impl Operation for RequestConsent {
             operator: id.clone(),
             pseudonym: house.pseudonym(&self.tenant, id),
             place: place.clone(),
-            action: self.action,
-            bucket: self.bucket,
-            key: self.key,
+            scope: self.scope,
             reason: reason.to_owned(),
             minutes: self.minutes,
             uses_max: self.uses_max,

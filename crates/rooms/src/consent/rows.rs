@@ -1,9 +1,10 @@
 //! The consent room's only SQL. One query reads a request with everything that decides its state.
 
 use bailee_store::{Row, StoreError, TenantTx, Tx, Value};
-use bailee_types::{BucketName, GrantId, ObjectKey, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
+use bailee_types::{Arn, GrantId, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
 
-use super::Request;
+use super::scope::object_of;
+use super::{Request, Scope};
 
 pub(super) struct NewRequest {
     pub(super) id: GrantId,
@@ -11,9 +12,7 @@ pub(super) struct NewRequest {
     pub(super) operator: OperatorId,
     pub(super) pseudonym: Pseudonym,
     pub(super) place: String,
-    pub(super) action: String,
-    pub(super) bucket: BucketName,
-    pub(super) key: ObjectKey,
+    pub(super) scope: Scope,
     pub(super) reason: String,
     pub(super) minutes: u32,
     pub(super) uses_max: u32,
@@ -22,10 +21,11 @@ pub(super) struct NewRequest {
 }
 
 pub(super) fn insert(tx: &mut TenantTx<'_, '_>, r: &NewRequest) -> Result<(), StoreError> {
+    let (covers, bucket, name, limits) = r.scope.columns();
     tx.execute(
         "INSERT INTO consent_request (tenant_id, grant_id, ticket_number, operator_id, pseudonym, place, action, \
-         bucket, object_key, reason, minutes, uses_max, asked_at_ms, lapses_at_ms, ticket_reopened) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+         bucket, object_key, reason, minutes, uses_max, asked_at_ms, lapses_at_ms, covers, limits, ticket_reopened) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
          (SELECT reopened FROM ticket WHERE tenant_id = $1 AND number = $3))",
         &[
             r.id.as_str().into(),
@@ -33,14 +33,16 @@ pub(super) fn insert(tx: &mut TenantTx<'_, '_>, r: &NewRequest) -> Result<(), St
             r.operator.as_str().into(),
             r.pseudonym.as_str().into(),
             (&r.place).into(),
-            (&r.action).into(),
-            r.bucket.as_str().into(),
-            r.key.as_str().into(),
+            r.scope.action().into(),
+            bucket.into(),
+            name.into(),
             (&r.reason).into(),
             i64::from(r.minutes).into(),
             i64::from(r.uses_max).into(),
             r.asked_at.ms().into(),
             r.lapses_at.ms().into(),
+            covers.into(),
+            limits.as_deref().into(),
         ],
     )
     .map(drop)
@@ -87,7 +89,7 @@ const SELECT: &str = "SELECT r.tenant_id, r.grant_id, r.ticket_number, r.operato
      d.act, d.decided_by, d.decided_at_ms, d.until_ms, d.uses_max, v.decided_by, v.decided_at_ms, \
      (SELECT count(*) FROM access_intent i WHERE i.tenant_id = r.tenant_id AND i.grant_id = r.grant_id \
       AND i.counts_as_use = 1), t.closed_at_ms, o.state, t.solved_at_ms, \
-     t.reopened, r.ticket_reopened \
+     t.reopened, r.ticket_reopened, r.covers, r.limits \
      FROM consent_request r \
      JOIN ticket t ON t.tenant_id = r.tenant_id AND t.number = r.ticket_number \
      JOIN operator o ON o.operator_id = r.operator_id \
@@ -125,26 +127,32 @@ pub(super) fn of_operator(
     .collect()
 }
 
-/// Requests for exactly this operator, ticket, action and object, newest first.
-pub(super) fn for_object(
+/// Requests of exactly this operator, ticket and action that may be about this resource, newest first: for an object those about
+/// it and about beginnings of keys of its bucket.
+pub(super) fn about(
     tx: &mut TenantTx<'_, '_>,
     operator: &OperatorId,
     ticket: &TicketId,
     action: &str,
-    bucket: &BucketName,
-    key: &ObjectKey,
+    resource: &Arn,
 ) -> Result<Vec<Request>, StoreError> {
+    let object = object_of(resource);
+    let (bucket, name) = match &object {
+        Some((bucket, key)) => (bucket.as_str(), key.as_str()),
+        None => ("", resource.relative().strip_prefix("target/").unwrap_or_default()),
+    };
     let wanted: [Value<'_>; 5] = [
         operator.as_str().into(),
         crate::tickets::number(ticket).into(),
         action.into(),
-        bucket.as_str().into(),
-        key.as_str().into(),
+        bucket.into(),
+        name.into(),
     ];
     tx.query(
         &format!(
             "{SELECT} WHERE r.tenant_id = $1 AND r.operator_id = $2 AND r.ticket_number = $3 AND r.action = $4 \
-             AND r.bucket = $5 AND r.object_key = $6 ORDER BY r.asked_at_ms DESC, r.grant_id LIMIT 100"
+             AND r.bucket = $5 AND (r.object_key = $6 OR r.covers = 'prefix') \
+             ORDER BY r.asked_at_ms DESC, r.grant_id LIMIT 1000"
         ),
         &wanted,
     )?
@@ -157,16 +165,13 @@ pub(super) fn for_object(
 pub(super) fn maybe_live(
     tx: &mut TenantTx<'_, '_>,
     action: &str,
-    bucket: &BucketName,
-    key: &ObjectKey,
     now: Timestamp,
 ) -> Result<Vec<Request>, StoreError> {
     tx.query(
         &format!(
-            "{SELECT} WHERE r.tenant_id = $1 AND r.action = $2 AND r.bucket = $3 AND r.object_key = $4 \
-             AND d.until_ms > $5 ORDER BY r.asked_at_ms, r.grant_id"
+            "{SELECT} WHERE r.tenant_id = $1 AND r.action = $2 AND d.until_ms > $3 ORDER BY r.asked_at_ms, r.grant_id"
         ),
-        &[action.into(), bucket.as_str().into(), key.as_str().into(), now.ms().into()],
+        &[action.into(), now.ms().into()],
     )?
     .iter()
     .map(read)
@@ -194,8 +199,8 @@ fn read(r: &Row) -> Result<Request, StoreError> {
         pseudonym: r.parsed(4, Pseudonym::parse)?,
         place: r.text(5)?.to_owned(),
         action: r.text(6)?.to_owned(),
-        bucket: r.parsed(7, BucketName::parse)?,
-        key: r.parsed(8, ObjectKey::parse)?,
+        scope: Scope::from_columns(r.text(27)?, r.text(7)?, r.text(8)?, r.opt_text(28)?)
+            .map_err(|e| StoreError::Corrupt(format!("what a consent request is about: {e}")))?,
         reason: r.text(9)?.to_owned(),
         minutes: count(10)?,
         uses_max_asked: count(11)?,

@@ -162,8 +162,7 @@ impl Intent {
         }
         let live = self.grant.as_ref().is_some_and(|g| {
             g.tenant == self.asked.tenant
-                && g.bucket == *bucket
-                && g.key == *key
+                && g.scope.covers_object(bucket, key)
                 && now < g.until
                 && g.action == self.asked.action
         });

@@ -324,7 +324,7 @@ impl Work {
             if mfa { "yes" } else { "NO" }.to_owned(),
             grant.clone(),
             get("operator"),
-            get("object"),
+            ["object", "prefix", "target"].map(get).concat(),
             until.map_or_else(String::new, time),
             uses_max.map_or_else(String::new, |n| n.to_string()),
         ]);

@@ -2,7 +2,7 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::consent::{Decide, Decision, ListConsents, Request, State};
+use bailee_rooms::consent::{Decide, Decision, Limits, ListConsents, Request, Scope, State};
 use bailee_types::{GrantId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
@@ -33,7 +33,7 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
             @if of(State::Live).next().is_none() { div.empty { h3 { (t("No grant is live", "没有有效授权")) } p { (t("No operator can open any of your objects now.", "目前没有运维人员能打开您的任何对象。")) } } }
             @else { table.tbl { thead { tr { th { (t("What it allows", "允许的操作")) } th { (t("Ends", "结束")) } th { (t("Used", "已用")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
                 @for r in of(State::Live) { tr id=(r.id) {
-                    th scope="row" { (t("Read ", "读取 ")) code { (r.bucket) "/" (r.key) } span.sub { (r.id) " · " (r.pseudonym) ", " (r.place) } }
+                    th scope="row" { (wants(s.visit.lang, &r.scope)) " " code { (r.scope) } span.sub { (r.id) " · " (r.pseudonym) ", " (r.place) } }
                     td data-l=(t("Ends", "结束")) { @if let Some((until, _)) = r.approved { (time(until)) } }
                     td data-l=(t("Used", "已用")) { (r.uses) " / " (r.approved.map_or(0, |a| a.1)) }
                     td.act { form id={ "revoke-" (r.id) } method="post" action={ "/console/consent/" (r.id) "/revoke" } { (csrf(&s.visit)) button.btn.slim.stop { (t("Revoke now", "立即撤销")) } } }
@@ -44,7 +44,7 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
             @if ended.is_empty() { div.empty { p { (t("Nothing yet.", "暂无。")) } } }
             @else { table.tbl.slim { thead { tr { th { (t("What was asked", "请求内容")) } th { (t("Operator", "运维人员")) } th { (t("How it ended", "结束方式")) } th { (t("Used", "已用")) } } } tbody {
                 @for r in &ended { tr {
-                    th scope="row" { code { (r.bucket) "/" (r.key) } span.sub { (r.id) " · " (r.ticket) } }
+                    th scope="row" { code { (r.scope) } span.sub { (r.id) " · " (r.ticket) } }
                     td data-l=(t("Operator", "运维人员")) { (r.pseudonym) ", " (r.place) }
                     td data-l=(t("End", "结束")) { (chip(s.visit.lang, r, now)) }
                     td data-l=(t("Used", "已用")) { (r.uses) }
@@ -66,7 +66,7 @@ fn pending(visit: &Visit, r: &Request) -> Markup {
     html! {
         div.cols.a.deciding id=(r.id) {
             article.card {
-                div.pad { p.ask { (t("An operator wants to ", "一名运维人员想要")) mark { (t("read one object", "读取一个对象")) } ", " code { (r.bucket) "/" (r.key) } (t(", for ", "，时长 ")) mark { (r.minutes) (t(" minutes", " 分钟")) } "." } }
+                div.pad { p.ask { (t("An operator wants to ", "一名运维人员想要")) mark { (wants(visit.lang, &r.scope)) } ", " code { (r.scope) } (t(", for ", "，时长 ")) mark { (r.minutes) (t(" minutes", " 分钟")) } "." } }
                 dl.five {
                     div { dt { (t("Who", "谁")) } dd { (r.pseudonym) } }
                     div { dt { (t("From where", "从哪里")) } dd { (r.place) @if r.place == visit.site.house.provider().jurisdiction { small { (t("Same country as the data", "与数据同一国家")) } } @else { small { (t("Another country: refused without a ", "其他国家：没有")) a href="/console/places" { (t("transfer", "跨境传输登记")) } (t("", "则会被拒绝")) } } } }
@@ -75,8 +75,8 @@ fn pending(visit: &Visit, r: &Request) -> Markup {
                     div { dt { (t("How often", "次数")) } dd { (r.uses_max_asked) (t(" reads at most", " 次以内")) } }
                 }
                 div.pad.cols {
-                    div { h3 { (t("If you approve, they may", "若您批准，可以")) } ul.may.yes { li { (icon("check")) span { (t("Read the content of this one object", "读取这一个对象的内容")) } } } }
-                    div { h3 { (t("Still forbidden", "仍然禁止")) } ul.may.no { li { (icon("no")) span { (t("Changing, deleting or sharing anything", "更改、删除或分享任何内容")) } } li { (icon("no")) span { (t("Any other object", "任何其他对象")) } } } }
+                    div { h3 { (t("If you approve, they may", "若您批准，可以")) } ul.may.yes { @for may in may(visit.lang, &r.scope) { li { (icon("check")) span { (may) } } } } }
+                    div { h3 { (t("Still forbidden", "仍然禁止")) } ul.may.no { @for no in may_not(visit.lang, &r.scope) { li { (icon("no")) span { (no) } } } } }
                 }
             }
             div.card.decide {
@@ -100,6 +100,105 @@ fn pending(visit: &Visit, r: &Request) -> Markup {
                 form.pad id={ "deny-" (r.id) } method="post" action={ "/console/consent/" (r.id) "/deny" } { (csrf(visit)) button.btn.stop.wide { (t("Deny", "拒绝")) } }
             }
         }
+    }
+}
+
+/// What somebody wants, in a few words.
+pub(super) fn wants(lang: Lang, scope: &Scope) -> &'static str {
+    match scope {
+        Scope::Object { .. } => lang.t("read one object", "读取一个对象"),
+        Scope::Prefix { .. } => lang.t("read the objects that begin so", "读取以此开头的对象"),
+        Scope::Target { limits: Limits::Host { .. }, .. } => lang.t("work on a host", "操作一台主机"),
+        Scope::Target { limits: Limits::Database { .. }, .. } => {
+            lang.t("work in a database", "操作一个数据库")
+        }
+        Scope::Target { limits: Limits::Cluster { .. }, .. } => lang.t("work in a cluster", "操作一个集群"),
+        Scope::Target { limits: Limits::Service { .. }, .. } => lang.t("use a service", "使用一项服务"),
+    }
+}
+
+/// What a scope allows, line by line.
+pub(super) fn may(lang: Lang, scope: &Scope) -> Vec<String> {
+    let t = |en, zh| lang.t(en, zh).to_owned();
+    let listed = |words: &[String]| words.join(", ");
+    match scope {
+        Scope::Object { .. } => vec![t("Read the content of this one object", "读取这一个对象的内容")],
+        Scope::Prefix { bucket, prefix } if prefix.is_empty() => {
+            vec![format!(
+                "{} {bucket}",
+                lang.t("Read every object of the bucket", "读取该存储桶的所有对象：")
+            )]
+        }
+        Scope::Prefix { bucket, prefix } => vec![format!(
+            "{} {bucket}/{prefix}",
+            lang.t(
+                "Read every object, present and coming, whose name begins with",
+                "读取名称以此开头的所有现有与将来的对象："
+            )
+        )],
+        Scope::Target { limits, .. } => {
+            let mut may = match limits {
+                Limits::Host { shell, exec, download, upload } => [
+                    (*shell, t("Open a shell with a terminal", "打开终端")),
+                    (*exec, t("Run single commands", "执行单条命令")),
+                    (*download, t("Copy files out", "复制文件出来")),
+                    (*upload, t("Copy files in", "复制文件进去")),
+                ]
+                .into_iter()
+                .filter_map(|(is, text)| is.then_some(text))
+                .collect(),
+                Limits::Database { roles, read_only } => vec![
+                    format!(
+                        "{} {}",
+                        lang.t("Do what these roles may:", "执行这些角色允许的操作："),
+                        listed(roles)
+                    ),
+                    match read_only {
+                        true => t("Read only", "只读"),
+                        false => t("Read and change", "读取与更改"),
+                    },
+                ],
+                Limits::Cluster { rules } => rules
+                    .iter()
+                    .map(|r| {
+                        let mut text = format!("{} · {}", listed(&r.verbs), listed(&r.resources));
+                        if !r.namespaces.is_empty() {
+                            text.push_str(&format!(
+                                " · {} {}",
+                                lang.t("namespaces", "命名空间"),
+                                listed(&r.namespaces)
+                            ));
+                        }
+                        if !r.names.is_empty() {
+                            text.push_str(&format!(" · {}", listed(&r.names)));
+                        }
+                        text
+                    })
+                    .collect(),
+                Limits::Service { rules } => rules
+                    .iter()
+                    .map(|r| {
+                        format!("{} {} {}", listed(&r.methods), r.path, listed(&r.ops)).trim_end().to_owned()
+                    })
+                    .collect::<Vec<_>>(),
+            };
+            may.push(t("All of it recorded; you can watch and cut it", "全程录制；您可以观看并中断"));
+            may
+        }
+    }
+}
+
+/// What a scope leaves forbidden, line by line.
+fn may_not(lang: Lang, scope: &Scope) -> Vec<&'static str> {
+    match scope {
+        Scope::Object { .. } | Scope::Prefix { .. } => vec![
+            lang.t("Changing, deleting or sharing anything", "更改、删除或分享任何内容"),
+            lang.t("Any other object", "任何其他对象"),
+        ],
+        Scope::Target { .. } => vec![
+            lang.t("Any other system", "任何其他系统"),
+            lang.t("Anything that is not recorded", "任何未被录制的操作"),
+        ],
     }
 }
 

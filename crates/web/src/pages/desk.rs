@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::consent::{RequestConsent, State, WithdrawRequest};
+use bailee_rooms::consent::{Request, RequestConsent, Scope, State, WithdrawRequest};
 use bailee_rooms::gate::{Caller, Principal, RefusalKind};
 use bailee_rooms::residency::RequestTransfer;
 use bailee_rooms::tickets::{GetTicket, State as TicketState, Ticket};
@@ -56,12 +56,12 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
                 @if requests.is_empty() { div.empty { p { (t("You have asked for nothing.", "您没有提出请求。")) } } }
                 @else { table.tbl.slim { thead { tr { th { (t("Object", "对象")) } th { (t("State", "状态")) } th { (t("Used", "已用")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
                     @for r in &requests { tr {
-                        th scope="row" { code { (r.bucket) "/" (r.key) } span.sub { (r.id) " · " (r.ticket) } }
+                        th scope="row" { code { (r.scope) } span.sub { (r.id) " · " (r.ticket) } }
                         td data-l=(t("State", "状态")) { span { (chip(s.visit.lang, r, now)) @if let Some((until, _)) = r.approved { small { (t("until ", "至 ")) (time(until)) } } } }
                         td data-l=(t("Used", "已用")) { (r.uses) " / " (r.approved.map_or(r.uses_max_asked, |a| a.1)) }
                         td.act {
                             @if r.state(now) == State::Pending { form method="post" action={ "/desk/requests/" (r.tenant) "/" (r.id) "/withdraw" } { (csrf(&s.visit)) button.btn.slim { (t("Withdraw", "撤回")) } } }
-                            @if r.state(now) == State::Live { (open_button(&s.visit, &r.ticket, &r.bucket, &r.key)) }
+                            @if r.state(now) == State::Live { (use_it(&s.visit, r)) }
                         }
                     } }
                 } } }
@@ -82,6 +82,18 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
 
 fn is_compliance(caller: &Caller) -> bool {
     matches!(caller.principal(), Principal::Operator { roles, .. } if roles.iter().any(|r| r == "compliance"))
+}
+
+/// What a live grant is used with.
+fn use_it(visit: &Visit, r: &Request) -> maud::Markup {
+    match &r.scope {
+        Scope::Object { bucket, key } => open_button(visit, &r.ticket, bucket, key),
+        Scope::Prefix { bucket, prefix } => {
+            let prefix = percent_encoding::utf8_percent_encode(prefix, percent_encoding::NON_ALPHANUMERIC);
+            html! { a.btn.slim href={ "/desk/tickets/" (r.ticket) "/data/" (bucket) "?prefix=" (prefix) } { (visit.lang.t("See the objects", "查看对象")) } }
+        }
+        Scope::Target { .. } => html! {},
+    }
 }
 
 fn open_button(visit: &Visit, ticket: &TicketId, bucket: &BucketName, key: &ObjectKey) -> maud::Markup {
@@ -320,9 +332,7 @@ pub(super) async fn ask(Path(id): Path<String>, p: Posted<Operator>) -> Response
     let op = RequestConsent {
         tenant: ticket.tenant.clone(),
         ticket: ticket.id.clone(),
-        action: "oss:GetObject".into(),
-        bucket,
-        key,
+        scope: Scope::object(bucket, key),
         minutes,
         uses_max,
         reason: p.field("reason").to_owned(),
