@@ -52,6 +52,11 @@ impl SealingKey {
         Self(SecretBytes::new(random_bytes::<32>().to_vec()))
     }
 
+    /// The key itself, to be sealed under another.
+    pub fn bytes(&self) -> &[u8] {
+        self.expose()
+    }
+
     /// A key of these 32 bytes.
     ///
     /// # Errors

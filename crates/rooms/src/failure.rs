@@ -63,6 +63,10 @@ pub enum Thing {
     Tag,
     /// A session at the console.
     Session,
+    /// A system that brokers reach.
+    Target,
+    /// A session with such a system.
+    BrokerSession,
     /// A device that somebody signed in with before.
     Device,
     /// A passkey.
@@ -140,6 +144,8 @@ impl std::fmt::Display for Thing {
             Self::AccountAlias => "account alias",
             Self::Tag => "tag",
             Self::Session => "session",
+            Self::Target => "target",
+            Self::BrokerSession => "session",
             Self::Device => "device",
             Self::Passkey => "passkey",
             Self::Operator => "operator",

@@ -134,6 +134,7 @@ pub struct House {
     pub(crate) instance: String,
     pub(crate) users_max: u64,
     pub(crate) ticket_targets: Targets,
+    pub(crate) broker: crate::broker::BrokerState,
     provider: Provider,
     counters: Counters,
 }
@@ -239,6 +240,7 @@ impl House {
             instance: bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 16),
             users_max: config.users_max,
             ticket_targets: config.ticket_targets,
+            broker: crate::broker::BrokerState::new(&config.data),
             provider,
             counters: Counters::default(),
         });
@@ -269,10 +271,12 @@ impl House {
         let regions = tokio::spawn(crate::residency::watch_regions(Arc::clone(self), stop.clone()));
         let rekeeper = tokio::spawn(crate::rekey::keep(Arc::clone(self), stop.clone()));
         let tickets = tokio::spawn(crate::tickets::keep(Arc::clone(self), stop.clone()));
+        let leases = tokio::spawn(crate::broker::watch_leases(Arc::clone(self), stop.clone()));
+        let sessions = tokio::spawn(crate::broker::keep(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
             replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper, summariser, alerts,
-            delivery, retention, cleaner, lifecycle, tickets,
+            delivery, retention, cleaner, lifecycle, tickets, leases, sessions,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
@@ -298,6 +302,7 @@ impl House {
     pub async fn take_over(self: &Arc<Self>) -> Result<(), Failure> {
         crate::gate::close_lost(self, true).await?;
         vault::take_back_replication(self).await?;
+        self.keep_sessions(true).await?;
         self.blobs.remove_unfinished()?;
         Ok(())
     }

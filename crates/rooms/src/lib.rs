@@ -3,6 +3,7 @@
 //! Every act goes `Caller → Permit → Cleared → Intent → outcome` (see [`gate`]). Rooms call each other's
 //! functions and never each other's tables.
 
+pub mod broker;
 pub mod closure;
 pub mod consent;
 mod failure;
@@ -63,4 +64,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
     Migration { number: 36, name: "tickets", sql: include_str!("migrations/0036_tickets.sql") },
     Migration { number: 37, name: "scope", sql: include_str!("migrations/0037_scope.sql") },
+    Migration { number: 39, name: "broker", sql: include_str!("migrations/0039_broker.sql") },
 ];

@@ -260,6 +260,22 @@ pub(crate) fn coverage(
     Ok(Err(nearest))
 }
 
+/// Whether a session under this grant lives: the grant does, or it was exhausted by uses that were counted.
+pub(crate) fn lives(
+    tx: &mut bailee_store::TenantTx<'_, '_>,
+    grant: &GrantId,
+    now: Timestamp,
+) -> Result<Result<(), NoCoverage>, StoreError> {
+    let Some(request) = rows::one(tx, grant)? else { return Ok(Err(NoCoverage::NotAsked)) };
+    Ok(match request.state(now) {
+        State::Live => Ok(()),
+        State::Exhausted if request.ticket_open && request.operator_active => Ok(()),
+        State::Exhausted if !request.ticket_open => Err(NoCoverage::TicketClosed),
+        State::Exhausted => Err(NoCoverage::OperatorDisabled),
+        state => Err(why(state)),
+    })
+}
+
 /// The operators who may do an action on a resource by a live grant: pseudonym, grant, until when.
 pub(crate) fn live_for(
     tx: &mut Tx<'_>,

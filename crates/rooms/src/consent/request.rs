@@ -92,6 +92,9 @@ impl Operation for RequestConsent {
                 if !tickets::is_open(&mut tx, &ticket)? {
                     return Err(Failure::not_found(Thing::Ticket, &ticket));
                 }
+                if let Scope::Target { target, limits } = &row.scope {
+                    crate::broker::fits(&mut tx, target, limits)?;
+                }
                 rows::insert(&mut tx, &row)?;
                 Ok(row.id)
             })

@@ -330,9 +330,15 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         "bailee:ReplyTicket" | "bailee:SolveTicket" | "bailee:AssignTicket" => {
             is("support") || is("stability")
         }
-        "bailee:RequestConsent" | "bailee:WithdrawRequest" | "bailee:RequestTransfer" | "oss:GetObject" => {
-            is("support")
-        }
+        "bailee:RequestConsent"
+        | "bailee:WithdrawRequest"
+        | "bailee:RequestTransfer"
+        | "oss:GetObject"
+        | "ecs:StartSession"
+        | "rds:StartSession"
+        | "cs:StartSession"
+        | "emr:StartSession"
+        | "bailee:ReturnSession" => is("support"),
         "bailee:ResolveEmployee" | "bailee:NoteResolveEmployee" => is("compliance"),
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,

@@ -36,7 +36,9 @@ pub use intent::{Intent, KeyRelease, Shared};
 pub(crate) use observed::{ObservedEnd, record_observed};
 pub(crate) use recent::RecentNonces;
 pub use refusal::{Refusal, RefusalKind};
-pub(crate) use sweeper::{close_lost, leave_instances, others_at_work, register_instance, sweep};
+pub(crate) use sweeper::{
+    close_lost, leave_instances, live_instances, others_at_work, register_instance, sweep,
+};
 
 use crate::consent::Coverage;
 use crate::house::Counters;
@@ -181,7 +183,12 @@ impl House {
             Err(e) => Err(e),
         };
         let ended = Ended::of::<O>(&result);
+        let changes = intent.asked().class == Class::Management { write: true };
         self.log_outcome(intent, ended).await;
+        if changes {
+            // It may have ended a session.
+            self.broker.look();
+        }
         result
     }
 

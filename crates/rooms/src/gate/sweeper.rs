@@ -38,6 +38,11 @@ pub(crate) async fn leave_instances(house: &House) -> Result<(), Failure> {
     house.db.write(move |tx| rows::leave(tx, &instance).map_err(Failure::from)).await
 }
 
+/// The processes that were at work lately, this one or others.
+pub(crate) fn live_instances(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<String>, Failure> {
+    Ok(rows::live_instances(tx, now.plus_ms(-SILENT_MS))?.into_iter().collect())
+}
+
 /// Whether other processes were at work since an instant.
 pub(crate) fn others_at_work(tx: &mut Tx<'_>, own: &str, since: Timestamp) -> Result<bool, Failure> {
     Ok(rows::live_instances(tx, since)?.iter().any(|instance| instance != own))

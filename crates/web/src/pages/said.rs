@@ -67,6 +67,8 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Document => "文件",
         Thing::TransferRequest => "传输请求",
         Thing::Ticket => "工单",
+        Thing::Target => "目标系统",
+        Thing::BrokerSession => "会话",
         Thing::Grant => "同意请求",
         Thing::Log => "日志",
         Thing::Trail => "跟踪",

@@ -1,0 +1,24 @@
+//! Sessions of operators with a tenant's systems: who may open one, how long it lives, and its recording.
+//!
+//! The protocols are spoken elsewhere (crate `broker`); here is what they ask: [`House::enter_session`] lets a connection in,
+//! [`Seat::record`] takes what passes before it is forwarded, [`Seat::ended`] says when the connection must stop.
+//! INVARIANT: a session is opened by an act under a live grant that names the target; it ends when the grant does.
+//! INVARIANT: a seat whose session this process could not confirm for [`LEASE_MS`] has ended (fail closed).
+//! INVARIANT: each part of a recording ends with a record in the tenant's log that says its length and the head of its chain.
+
+mod keep;
+mod lease;
+mod recording;
+mod rows;
+mod session;
+mod target;
+
+pub(crate) use keep::{keep, reseal};
+pub(crate) use lease::{BrokerState, watch_leases};
+pub use lease::{LEASE_MS, Seat};
+pub use recording::{ReadRecording, Recorded, RecordedFrame, RecordingPage, Side};
+pub use session::{
+    CutSession, Ended, ListSessions, OpenSession, Opened, ReturnSession, SESSIONS_PAGE_MAX, Session,
+};
+pub(crate) use target::fits;
+pub use target::{DeleteTarget, ListTargets, PutTarget, Settings, Target};

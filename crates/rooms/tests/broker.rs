@@ -1,0 +1,345 @@
+//! Sessions with a tenant's systems, on both engines: opened under a grant, recorded, ended with it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use bailee_rooms::broker::{
+    CutSession, DeleteTarget, ListSessions, ListTargets, OpenSession, Opened, PutTarget, ReadRecording,
+    ReturnSession, Seat, Settings, Side,
+};
+use bailee_rooms::consent::{Decision, Limits, NoCoverage, RequestConsent, Scope};
+use bailee_rooms::gate::{Caller, RefusalKind};
+use bailee_rooms::tickets::SolveTicket;
+use bailee_rooms::{Failure, Thing};
+use bailee_testkit::{TestHouse, TestTenant, on_each_engine};
+use bailee_types::{GrantId, SecretText, TargetName, TicketId};
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const YES: Decision = Decision::Approve { minutes: 30, uses_max: 3 };
+
+fn name(text: &str) -> TargetName {
+    TargetName::parse(text).unwrap()
+}
+
+fn host() -> Settings {
+    Settings::Host {
+        address: "10.0.0.7:22".into(),
+        host_keys: vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ".into()],
+        login: "deploy".into(),
+    }
+}
+
+fn shell() -> Limits {
+    Limits::Host { shell: true, exec: false, download: false, upload: false }
+}
+
+struct Scene {
+    acme: TestTenant,
+    lin: Caller,
+    ticket: TicketId,
+}
+
+impl Scene {
+    async fn new(t: &TestHouse) -> Self {
+        let acme = t.tenant("acme").await;
+        let put = PutTarget { tenant: acme.id.clone(), name: name("web-1"), settings: host(), secret: None };
+        let made = t.house.perform(acme.root.clone(), put).await.unwrap();
+        assert!(made.authority.unwrap().starts_with("ssh-ed25519 AAAA"), "hosts trust an authority");
+        let ticket = acme.ticket(t).await;
+        Self { lin: t.operator("op-lin", "support", "CN").await, acme, ticket }
+    }
+
+    async fn ask(&self, t: &TestHouse, target: &str, limits: Limits) -> Result<GrantId, Failure> {
+        let ask = RequestConsent {
+            tenant: self.acme.id.clone(),
+            ticket: self.ticket.clone(),
+            scope: Scope::Target { target: name(target), limits },
+            minutes: 30,
+            uses_max: 3,
+            reason: "nginx does not start".into(),
+        };
+        t.house.perform(self.lin.clone(), ask).await
+    }
+
+    async fn granted(&self, t: &TestHouse) -> GrantId {
+        let grant = self.ask(t, "web-1", shell()).await.unwrap();
+        self.acme.decide(t, &grant, YES).await.unwrap();
+        grant
+    }
+
+    async fn open(&self, t: &TestHouse, who: &Caller, target: &str, family: &str) -> Result<Opened, Failure> {
+        let open = OpenSession {
+            tenant: self.acme.id.clone(),
+            ticket: self.ticket.clone(),
+            target: name(target),
+            family: family.into(),
+        };
+        t.house.perform(who.clone(), open).await
+    }
+
+    async fn enter(&self, t: &TestHouse, opened: &Opened) -> Result<Seat, Failure> {
+        t.house.enter_session("host", (&opened.id, opened.secret.expose()), PEER).await
+    }
+
+    async fn cut(&self, t: &TestHouse, opened: &Opened) -> Result<(), Failure> {
+        let cut = CutSession { tenant: self.acme.id.clone(), session: opened.id.clone() };
+        t.house.perform(self.acme.root.clone(), cut).await
+    }
+
+    async fn read(
+        &self,
+        t: &TestHouse,
+        who: &Caller,
+        opened: &Opened,
+    ) -> Result<Vec<(Side, Vec<u8>)>, Failure> {
+        let (mut all, mut from) = (Vec::new(), (1, 0, 0));
+        loop {
+            let read = ReadRecording { tenant: self.acme.id.clone(), session: opened.id.clone(), from };
+            let page = t.house.perform(who.clone(), read).await?;
+            let came = !page.frames.is_empty();
+            all.extend(page.frames.into_iter().map(|f| (f.side, f.bytes)));
+            match page.next {
+                Some(next) if came => from = next,
+                _ => return Ok(all),
+            }
+        }
+    }
+}
+
+fn no_consent<T>(result: Result<T, Failure>) -> NoCoverage {
+    match result {
+        Err(Failure::Refused(r)) => match r.kind() {
+            RefusalKind::NoConsent(why) => *why,
+            other => panic!("refused for another reason: {other:?}"),
+        },
+        Err(other) => panic!("failed: {other}"),
+        Ok(_) => panic!("it was not refused"),
+    }
+}
+
+async fn until_ended(seat: &Seat) -> (String, Duration) {
+    let began = Instant::now();
+    let why = tokio::time::timeout(Duration::from_secs(5), seat.ended()).await.unwrap();
+    (why, began.elapsed())
+}
+
+#[test]
+fn a_session_needs_a_live_grant_for_its_target() {
+    on_each_engine(async |t| {
+        let s = Scene::new(&t).await;
+        assert_eq!(no_consent(s.open(&t, &s.lin, "web-1", "host").await), NoCoverage::NotAsked);
+        let unknown = s.ask(&t, "web-2", shell()).await;
+        assert!(matches!(unknown, Err(Failure::NotFound { thing: Thing::Target, .. })), "{unknown:?}");
+        let other = Limits::Database { roles: vec!["reader".into()], read_only: true };
+        assert!(s.ask(&t, "web-1", other).await.is_err(), "limits of another family");
+        let grant = s.ask(&t, "web-1", shell()).await.unwrap();
+        assert_eq!(no_consent(s.open(&t, &s.lin, "web-1", "host").await), NoCoverage::Waiting);
+        s.acme.decide(&t, &grant, YES).await.unwrap();
+        let mei = t.operator("op-mei", "support", "CN").await;
+        assert_eq!(no_consent(s.open(&t, &mei, "web-1", "host").await), NoCoverage::NotAsked);
+        assert_eq!(no_consent(s.open(&t, &s.lin, "web-1", "database").await), NoCoverage::NotAsked);
+        let far = t.operator("op-far", "support", "US").await;
+        let refused = s.open(&t, &far, "web-1", "host").await;
+        assert!(
+            matches!(&refused, Err(Failure::Refused(r)) if matches!(r.kind(), RefusalKind::Residency { .. })),
+            "{refused:?}"
+        );
+        let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        assert_eq!(opened.limits, shell());
+        let by_tenant = s.open(&t, &s.acme.root, "web-1", "host").await;
+        assert!(by_tenant.is_err(), "a tenant has no session with himself");
+        for (family, id, secret) in [
+            ("host", opened.id.as_str(), "wrong"),
+            ("host", "s-aaaaaaaaaaaaaaaa", opened.secret.expose()),
+            ("database", opened.id.as_str(), opened.secret.expose()),
+            ("host", "", ""),
+        ] {
+            let no = t.house.enter_session(family, (id, secret), PEER).await;
+            assert!(
+                matches!(no, Err(Failure::NotFound { thing: Thing::BrokerSession, .. })),
+                "{family} {id}"
+            );
+        }
+        assert!(s.enter(&t, &opened).await.is_ok());
+    });
+}
+
+#[test]
+fn what_passes_is_recorded_for_the_tenant_alone_and_its_end_stands_in_the_log() {
+    on_each_engine(async |t| {
+        let s = Scene::new(&t).await;
+        s.granted(&t).await;
+        let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        let (one, two) = (s.enter(&t, &opened).await.unwrap(), s.enter(&t, &opened).await.unwrap());
+        one.record(Side::Client, 1, b"id\n").unwrap();
+        two.record(Side::Target, 2, &vec![9; 600 * 1024]).unwrap();
+        one.record(Side::Note, 1, b"{\"kind\":\"exit\"}").unwrap();
+        let live = s.read(&t, &s.acme.root, &opened).await.unwrap();
+        assert_eq!(live.len(), 5, "the tenant watches while it goes on");
+        let theirs = s.read(&t, &s.lin, &opened).await;
+        assert!(matches!(theirs, Err(Failure::Refused(_))), "who made it does not read it: {theirs:?}");
+        let globex = t.tenant("globex").await;
+        let read = ReadRecording { tenant: globex.id.clone(), session: opened.id.clone(), from: (1, 0, 0) };
+        let foreign = t.house.perform(globex.root.clone(), read).await;
+        assert!(matches!(foreign, Err(Failure::NotFound { .. })));
+        drop((one, two));
+        let back = ReturnSession { tenant: s.acme.id.clone(), session: opened.id.clone(), why: None };
+        t.house.perform(s.lin.clone(), back).await.unwrap();
+        assert!(s.enter(&t, &opened).await.is_err(), "it has ended");
+        while t.house.keep_sessions(false).await.unwrap().1 == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let all = s.read(&t, &s.acme.root, &opened).await.unwrap();
+        assert_eq!(all, live);
+        let sessions =
+            ListSessions { tenant: s.acme.id.clone(), session: None, before: None, sessions_max: 10 };
+        let listed = t.house.perform(s.acme.root.clone(), sessions).await.unwrap();
+        assert_eq!((listed.len(), listed[0].recorded.0), (1, 5));
+        // A cut file shows, also at a frame's border.
+        let file = t.folder().join("recordings").join(format!("{}.1", opened.id));
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+        let cut = s.read(&t, &s.acme.root, &opened).await;
+        assert!(matches!(cut, Err(Failure::Damaged(_))), "{cut:?}");
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 1;
+        std::fs::write(&file, &flipped).unwrap();
+        assert!(matches!(s.read(&t, &s.acme.root, &opened).await, Err(Failure::Damaged(_))));
+        std::fs::write(&file, &bytes).unwrap();
+        assert_eq!(s.read(&t, &s.acme.root, &opened).await.unwrap(), live);
+    });
+}
+
+#[test]
+fn a_session_ends_with_whatever_ends_its_grant_and_at_once() {
+    on_each_engine(async |t| {
+        let s = Scene::new(&t).await;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let workers = tokio::spawn({
+            let house = t.house.clone();
+            async move { house.run_workers(stopped).await }
+        });
+        let opened = async || {
+            let grant = s.granted(&t).await;
+            let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+            let seat = s.enter(&t, &opened).await.unwrap();
+            seat.record(Side::Client, 1, b"w").unwrap();
+            (grant, opened, seat)
+        };
+        let (_, first, seat) = opened().await;
+        s.cut(&t, &first).await.unwrap();
+        let (why, took) = until_ended(&seat).await;
+        assert_eq!(why, "the tenant cut it");
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(seat.record(Side::Client, 1, b"late").is_err(), "nothing more passes");
+        assert!(matches!(s.cut(&t, &first).await, Err(Failure::Conflict(_))), "once is enough");
+
+        let (grant, _, seat) = opened().await;
+        s.acme.decide(&t, &grant, Decision::Revoke).await.unwrap();
+        let (why, took) = until_ended(&seat).await;
+        assert_eq!(why, NoCoverage::Revoked.to_string());
+        assert!(took < Duration::from_secs(1), "{took:?}");
+
+        let (_, _, seat) = opened().await;
+        let delete = DeleteTarget { tenant: s.acme.id.clone(), name: name("web-1") };
+        t.house.perform(s.acme.root.clone(), delete).await.unwrap();
+        assert_eq!(until_ended(&seat).await.0, "the target was deleted");
+        let put =
+            PutTarget { tenant: s.acme.id.clone(), name: name("web-1"), settings: host(), secret: None };
+        t.house.perform(s.acme.root.clone(), put).await.unwrap();
+
+        let (_, _, seat) = opened().await;
+        t.clock.advance_ms(31 * 60_000);
+        assert_eq!(until_ended(&seat).await.0, "the grant has expired");
+
+        let (_, _, seat) = opened().await;
+        let solve = SolveTicket { tenant: s.acme.id.clone(), ticket: s.ticket.clone() };
+        t.house.perform(s.acme.root.clone(), solve).await.unwrap();
+        assert_eq!(until_ended(&seat).await.0, NoCoverage::TicketClosed.to_string());
+        drop(seat);
+        stop.send(true).unwrap();
+        workers.await.unwrap();
+    });
+}
+
+#[test]
+fn a_seat_that_nobody_confirms_ends() {
+    on_each_engine(async |t| {
+        let s = Scene::new(&t).await;
+        s.granted(&t).await;
+        let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        // No worker looks here.
+        let seat = s.enter(&t, &opened).await.unwrap();
+        assert!(seat.record(Side::Client, 1, b"w").is_ok());
+        let (why, took) = until_ended(&seat).await;
+        assert_eq!(why, "the house could not say that the grant lives");
+        assert!(took >= Duration::from_millis(300), "{took:?}");
+        assert!(seat.record(Side::Client, 1, b"w").is_err());
+    });
+}
+
+#[test]
+fn the_recording_of_a_process_that_died_is_closed_by_the_next() {
+    on_each_engine(async |t| {
+        let s = Scene::new(&t).await;
+        s.granted(&t).await;
+        let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        let seat = s.enter(&t, &opened).await.unwrap();
+        seat.record(Side::Client, 1, b"rm important").unwrap();
+        let second = t.second();
+        assert_eq!(second.house.keep_sessions(false).await.unwrap(), (0, 0), "the other one lives");
+        let torn = t.folder().join("recordings").join(format!("{}.1", opened.id));
+        let mut bytes = std::fs::read(&torn).unwrap();
+        bytes.extend_from_slice(&[0, 0, 1, 0, 7]);
+        std::fs::write(&torn, bytes).unwrap();
+        assert_eq!(second.house.keep_sessions(true).await.unwrap(), (0, 1));
+        // The session goes on in the other process, in a part of its own.
+        let seat = s.enter(&second, &opened).await.unwrap();
+        seat.record(Side::Target, 1, b"gone").unwrap();
+        let all = s.read(&second, &s.acme.root, &opened).await.unwrap();
+        assert_eq!(all, [(Side::Client, b"rm important".to_vec()), (Side::Target, b"gone".to_vec())]);
+    });
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused_and_secrets_are_not_shown() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let put = async |settings: Settings, secret: Option<&str>| {
+            let secret = secret.map(|s| SecretText::new(s.to_owned()));
+            let put = PutTarget { tenant: acme.id.clone(), name: name("db-1"), settings, secret };
+            t.house.perform(acme.root.clone(), put).await
+        };
+        let database = |roles: &[&str], admin: &str| Settings::Database {
+            address: "10.0.0.8:5432".into(),
+            database: "shop".into(),
+            admin: admin.into(),
+            roles: roles.iter().map(|r| (*r).to_owned()).collect(),
+            statement_ms: 60_000,
+            mask: false,
+        };
+        assert!(put(database(&["reader"], "broker"), None).await.is_err(), "no password");
+        assert!(put(database(&[], "broker"), Some("pw")).await.is_err(), "no role");
+        assert!(put(database(&["broker"], "broker"), Some("pw")).await.is_err(), "the admin's own role");
+        let made = put(database(&["reader"], "broker"), Some("hunter2-hunter2")).await.unwrap();
+        assert!(!format!("{made:?}").contains("hunter2"));
+        assert!(put(host(), None).await.is_err(), "another family under the name");
+        for (address, login) in
+            [("10.0.0.7", "deploy"), ("10.0.0.7:0", "deploy"), ("h:22", "root,admin"), ("h:22", "")]
+        {
+            let bad = Settings::Host {
+                address: address.into(),
+                host_keys: vec!["ssh-ed25519 AAAA".into()],
+                login: login.into(),
+            };
+            let put = PutTarget { tenant: acme.id.clone(), name: name("web-9"), settings: bad, secret: None };
+            assert!(t.house.perform(acme.root.clone(), put).await.is_err(), "{address} {login}");
+        }
+        let list = ListTargets { tenant: acme.id.clone() };
+        let all = t.house.perform(acme.root.clone(), list.clone()).await.unwrap();
+        assert_eq!(all.len(), 1);
+        let lin = t.operator("op-lin", "support", "CN").await;
+        assert!(t.house.perform(lin, list).await.is_err(), "no operator reads where they are");
+    });
+}
