@@ -9,6 +9,7 @@
 //! INVARIANT: what a broker does not know (a message, a channel, a subsystem, an extension) it refuses.
 
 pub mod seat;
+pub mod ssh;
 
 pub use seat::{Door, Ended, Family, Frame, Hello, Refused, Seat, Side, Target};
 
