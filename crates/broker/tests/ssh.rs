@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bailee_broker::ssh::Gateway;
 use bailee_broker::ssh::asciicast::{Moment, asciicast, plain_text};
+use bailee_broker::ssh::{Gateway, STRANGERS_MAX};
 use bailee_broker::{Door, Ended, Family, Frame, Hello, Refused, Seat, Side, Target};
 use bailee_types::{Clock, SecretBytes, SystemClock, Timestamp};
 use serde_json::Value;
@@ -824,7 +824,7 @@ fn one_channel_that_stands_still_holds_up_no_other() {
     assert!(quick("output that nobody reads") < Duration::from_secs(5));
     // Nobody reads what is sent to `sleep`; in the end that channel goes, and the others stay.
     let zero = fs::File::open("/dev/zero").unwrap();
-    let deaf = start("sleep 1000", Stdio::from(zero));
+    let deaf = start("sleep 40", Stdio::from(zero));
     std::thread::sleep(Duration::from_secs(2));
     assert!(quick("input that nobody reads") < Duration::from_secs(15));
     let deaf = deaf.wait_with_output().unwrap();
@@ -970,6 +970,29 @@ fn a_gateway_that_stops_ends_its_sessions() {
     assert!(!child.wait().unwrap().success());
     assert!(begun.elapsed() < Duration::from_secs(2));
     wait("the port", || TcpStream::connect(house.gateway).is_err());
+}
+
+#[test]
+fn strangers_take_no_place_of_people_at_work() {
+    let Some(house) = House::with(ALL) else { return };
+    let greets = |stream: &mut TcpStream| {
+        let mut greeting = [0; 4];
+        stream.read_exact(&mut greeting).is_ok()
+    };
+    let connect = || TcpStream::connect(house.gateway).unwrap();
+    let mut work = house.client("ssh", SECRET);
+    let ready = house.path("ready");
+    work.args([&format!("{NAME}@127.0.0.1"), &format!("touch {ready}; cat")]).stdin(Stdio::piped());
+    let mut work = work.spawn().unwrap();
+    wait("the command", || Path::new(&ready).exists());
+    let mut strangers: Vec<TcpStream> = (0..STRANGERS_MAX).map(|_| connect()).collect();
+    assert!(strangers.iter_mut().all(greets));
+    assert!(!greets(&mut connect()), "one too many");
+    work.stdin.take().unwrap().write_all(b"still here").unwrap();
+    assert_eq!(text(&work.wait_with_output().unwrap().stdout), "still here");
+    drop(strangers);
+    wait("a place", || greets(&mut connect()));
+    assert_eq!(text(&house.ssh(&[], &["echo in"], b"").stdout), "in\n");
 }
 
 #[test]

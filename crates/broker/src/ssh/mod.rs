@@ -31,7 +31,7 @@ use bailee_types::Clock;
 use russh::keys::ssh_key::private::{Ed25519Keypair, PrivateKey};
 use russh::{MethodKind, MethodSet, Preferred, SshId, kex, server};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::seat::{Door, Ended, Seat};
 use front::Front;
@@ -41,6 +41,8 @@ use pressure::{Pressure, Throttled};
 
 /// How many connections there may be at once; more are closed at once.
 pub const CONNECTIONS_MAX: usize = 256;
+/// How many of them may be of clients that showed no secret yet: strangers take no place of people at work.
+pub const STRANGERS_MAX: usize = 64;
 /// How long a client may take until the keys are exchanged.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// How long a person may take until the session's secret is typed.
@@ -112,6 +114,7 @@ impl<D: Door> Gateway<D> {
     /// Takes connections until `stop` resolves; then all of them end.
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
         let (stopped, _) = watch::channel(false);
         tokio::pin!(stop);
         loop {
@@ -127,14 +130,15 @@ impl<D: Door> Gateway<D> {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                tracing::warn!(%peer, "the SSH gateway has {CONNECTIONS_MAX} connections; one more was closed");
+            let place = Arc::clone(&places).try_acquire_owned();
+            let (Ok(place), Ok(stranger)) = (place, Arc::clone(&strangers).try_acquire_owned()) else {
+                tracing::warn!(%peer, "the SSH gateway has all the connections that it takes; one more was closed");
                 continue;
             };
             let (shared, config, stopped) =
                 (Arc::clone(&self.shared), Arc::clone(&self.config), stopped.subscribe());
             tokio::spawn(async move {
-                if let Err(why) = connection(shared, config, stream, peer, stopped).await {
+                if let Err(why) = connection(shared, config, stream, (peer, stranger), stopped).await {
                     tracing::debug!(%peer, "an SSH connection ended: {why}");
                 }
                 drop(place);
@@ -151,7 +155,7 @@ async fn connection<D: Door>(
     shared: Arc<Shared<D>>,
     config: Arc<server::Config>,
     stream: TcpStream,
-    peer: SocketAddr,
+    (peer, stranger): (SocketAddr, OwnedSemaphorePermit),
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let (kill, stream) = Kill::of(stream).map_err(|e| e.to_string())?;
@@ -175,6 +179,7 @@ async fn connection<D: Door>(
             _ = stopped.wait_for(|stopped| *stopped) => return Err("the gateway stops".to_owned()),
         }
     };
+    drop(stranger);
     let mut gone = false;
     let ended = tokio::select! {
         ended = line.seat.ended() => Some(ended),
