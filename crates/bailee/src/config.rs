@@ -12,6 +12,7 @@ use bailee_rooms::{House, HouseConfig};
 use bailee_store::DbConfig;
 use bailee_types::{SecretText, SystemClock};
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::output::Stop;
@@ -75,6 +76,15 @@ pub(crate) struct Listen {
     /// address of each, groups, and a quorum.
     #[arg(long, env = "BAILEE_WITNESS_POLICY", value_name = "FILE")]
     pub(crate) witness_policy: Option<PathBuf>,
+    /// Where operators' ssh, scp and sftp come in, to hosts of tenants; without it there is no SSH gateway.
+    #[arg(long, env = "BAILEE_SSH_LISTEN", value_name = "ADDR:PORT")]
+    ssh_listen: Option<SocketAddr>,
+    /// Where operators' PostgreSQL clients come in, to databases of tenants; without it there is no such broker.
+    #[arg(long, env = "BAILEE_POSTGRES_LISTEN", value_name = "ADDR:PORT")]
+    postgres_listen: Option<SocketAddr>,
+    /// A network of tenants' systems that brokers may reach, beside public addresses; several, with commas between them.
+    #[arg(long, env = "BAILEE_BROKER_NETWORK", value_name = "CIDR", value_delimiter = ',')]
+    broker_network: Vec<IpNet>,
     /// How logs are printed on standard error.
     #[arg(long, env = "BAILEE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -104,6 +114,18 @@ struct File {
     root_passphrase_file: Option<PathBuf>,
     root_pin_file: Option<PathBuf>,
     tickets: Option<Tickets>,
+    broker: Option<BrokerFile>,
+}
+
+/// Where brokers listen, and what they may reach.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct BrokerFile {
+    ssh_listen: Option<SocketAddr>,
+    postgres_listen: Option<SocketAddr>,
+    /// Networks of tenants' systems, beside public addresses.
+    #[serde(default)]
+    networks: Vec<String>,
 }
 
 /// When tickets are to be answered and solved, in hours; what is left out keeps its default.
@@ -299,6 +321,37 @@ impl Common {
         Ok(found)
     }
 
+    /// Where brokers listen, with the file's values filled in.
+    pub(crate) fn brokers(&self, flags: &Listen) -> Result<Brokers, Stop> {
+        let file = self.file()?;
+        let secure = flags.behind_tls_proxy || file.behind_tls_proxy.unwrap_or(false);
+        let broker = file.broker.unwrap_or_default();
+        let found = Brokers {
+            ssh: flags.ssh_listen.or(broker.ssh_listen),
+            postgres: flags.postgres_listen.or(broker.postgres_listen),
+            networks: if flags.broker_network.is_empty() {
+                let read = |text: &String| {
+                    text.parse::<IpNet>().map_err(|_| {
+                        Stop::unable(format!(
+                            "bailee.toml: broker.networks: `{text}` is no network: write 10.0.0.0/8"
+                        ))
+                    })
+                };
+                broker.networks.iter().map(read).collect::<Result<_, _>>()?
+            } else {
+                flags.broker_network.clone()
+            },
+        };
+        // SSH is encrypted; here passwords of sessions come in clear.
+        if let Some(address) = found.postgres.filter(|a| !a.ip().is_loopback() && !secure) {
+            return Err(Stop::unable(format!(
+                "--postgres-listen {address} can be reached by others and there is no TLS here: listen on 127.0.0.1, \
+                 or put a TLS proxy before it and say --behind-tls-proxy"
+            )));
+        }
+        Ok(found)
+    }
+
     fn file(&self) -> Result<File, Stop> {
         let path = self.data.join("bailee.toml");
         match std::fs::read_to_string(&path) {
@@ -307,6 +360,13 @@ impl Common {
             Err(e) => Err(Stop::unable(format!("{}: {e}", path.display()))),
         }
     }
+}
+
+/// Where brokers listen, and which networks they may reach beside public addresses.
+pub(crate) struct Brokers {
+    pub(crate) ssh: Option<SocketAddr>,
+    pub(crate) postgres: Option<SocketAddr>,
+    pub(crate) networks: Vec<IpNet>,
 }
 
 /// Where to listen.

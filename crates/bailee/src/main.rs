@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 yes, 1 could not tell or could not do, 2 refused, 3 evidence does not verify.
 
+mod brokers;
 mod commands;
 mod config;
 mod output;

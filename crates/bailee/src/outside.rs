@@ -330,7 +330,7 @@ impl Resolver for Public {
 }
 
 /// Whether an address is of the public network (RFC 6890 without its special blocks).
-fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();

@@ -18,6 +18,7 @@ mod traffic;
 
 pub use rpc::at_the_machine as rpc_at_the_machine;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bailee_rooms::House;
@@ -33,6 +34,19 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Whether browsers reach us by HTTPS (through a TLS proxy): cookies are then marked so.
     pub secure: bool,
+    /// Where brokers listen.
+    pub brokers: Brokers,
+}
+
+/// Where brokers listen, as an operator is told; what is none is not served.
+#[derive(Clone, Debug, Default)]
+pub struct Brokers {
+    /// SSH.
+    pub ssh: Option<SocketAddr>,
+    /// PostgreSQL.
+    pub postgres: Option<SocketAddr>,
+    /// The SSH gateway's host key, `ssh-ed25519 AAAA…`.
+    pub ssh_host_key: Option<String>,
 }
 
 /// Serves both listeners until `stop` turns true, then lets running requests end (at most ten seconds).
@@ -48,6 +62,7 @@ pub async fn serve(
     let site = pages::Site {
         house: Arc::clone(&house),
         secure: options.secure,
+        brokers: options.brokers,
         objects_url: url(&objects),
         console_url: url(&console),
         live: pages::Live::new(stop.clone()),

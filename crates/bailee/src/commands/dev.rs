@@ -1,5 +1,6 @@
 //! `bailee dev`: a sample provider that one can try in five minutes.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use bailee_types::{
 };
 use bytes::Bytes;
 use clap::Args;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::init::provider;
@@ -125,7 +127,11 @@ pub(crate) fn run(common: &Common, c: Dev) -> Result<ExitCode, Stop> {
         House::init(&config, &sample)?;
     }
     let _lock = lock(common)?;
+    let mut brokers = common.brokers(&c.listen)?;
+    // To try it, brokers reach what runs on this machine.
+    brokers.networks.extend([IpNet::from(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8))]);
     let house = common.open_serving(&c.listen, true)?;
+    let folder = common.data.clone();
     let as_json = c.json || common.output == Output::Json;
     let data = common.data.display().to_string();
     on_runtime(async move {
@@ -134,8 +140,9 @@ pub(crate) fn run(common: &Common, c: Dev) -> Result<ExitCode, Stop> {
             Some(sample) => sample,
             None => seed(&house).await?,
         };
-        let bound = Bound::bind(&addresses).await?;
-        print(&house, &sample, (&bound.console_url(), &bound.objects_url()), &data, as_json);
+        let bound = Bound::bind(&addresses, (&brokers, folder)).await?;
+        let urls = (&*bound.console_url(), &*bound.objects_url(), &*bound.broker_addresses());
+        print(&house, &sample, urls, &data, as_json);
         bound.serve(house, addresses).await
     })?;
     Ok(ExitCode::SUCCESS)
@@ -153,7 +160,7 @@ fn look(common: &Common, addresses: &Addresses, c: Dev) -> Result<ExitCode, Stop
             Stop::unable("this folder holds no sample: `bailee dev` makes one in an empty folder")
         })?;
         let Some(alias) = c.env else {
-            print(&house, &sample, (&console, &objects), &data, as_json);
+            print(&house, &sample, (&console, &objects, &[]), &data, as_json);
             return Ok(());
         };
         let tenant = sample.tenants.iter().find(|t| t.alias == alias).ok_or_else(|| {
@@ -178,14 +185,24 @@ async fn kept(house: &House) -> Result<Option<Sample>, Stop> {
         .map_err(|e| Stop::unable(format!("the sample's logins cannot be read: {e}")))
 }
 
-fn print(house: &House, sample: &Sample, (console, objects): (&str, &str), data: &str, as_json: bool) {
+fn print(
+    house: &House,
+    sample: &Sample,
+    (console, objects, brokers): (&str, &str, &[(&'static str, SocketAddr)]),
+    data: &str,
+    as_json: bool,
+) {
     if !as_json {
         println!("{}", welcome(sample, console, objects, data));
+        for (name, address) in brokers {
+            println!("{name:<8} {address}");
+        }
         return;
     }
     let line = serde_json::json!({
         "console": console,
         "objects": objects,
+        "brokers": brokers.iter().map(|(name, a)| ((*name).to_owned(), a.to_string().into())).collect::<serde_json::Map<_, _>>(),
         "region": house.provider().region.to_string(),
         "tenants": sample.tenants,
         "operators": sample.operators,

@@ -1,6 +1,8 @@
 //! `bailee serve`, and what it shares with `bailee dev`.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,7 +15,8 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use super::on_runtime;
-use crate::config::{Addresses, Common, Listen, LogFormat};
+use crate::brokers;
+use crate::config::{Addresses, Brokers, Common, Listen, LogFormat};
 use crate::output::Stop;
 
 /// Serve portal, console, RPC, log and objects until Ctrl-C or SIGTERM.
@@ -27,12 +30,17 @@ pub(crate) fn run(common: &Common, c: Serve) -> Result<ExitCode, Stop> {
     logs(c.listen.log_format);
     let addresses = common.listen(&c.listen)?;
     let _lock = lock(common)?;
+    let brokers = common.brokers(&c.listen)?;
     let house = common.open_serving(&c.listen, c.listen.allow_local_issuers)?;
+    let data = common.data.clone();
     on_runtime(async move {
         house.take_over_if_embedded().await?;
-        let bound = Bound::bind(&addresses).await?;
+        let bound = Bound::bind(&addresses, (&brokers, data)).await?;
         eprintln!("console  {}", bound.console_url());
         eprintln!("objects  {}", bound.objects_url());
+        for (name, address) in bound.broker_addresses() {
+            eprintln!("{name:<8} {address}");
+        }
         bound.serve(house, addresses).await
     })?;
     Ok(ExitCode::SUCCESS)
@@ -78,12 +86,17 @@ pub(super) fn logs(format: LogFormat) {
 pub(super) struct Bound {
     console: TcpListener,
     objects: TcpListener,
+    brokers: brokers::Bound,
+    data: PathBuf,
     term: Signal,
     int: Signal,
 }
 
 impl Bound {
-    pub(super) async fn bind(addresses: &Addresses) -> Result<Self, Stop> {
+    pub(super) async fn bind(
+        addresses: &Addresses,
+        (brokers, data): (&Brokers, PathBuf),
+    ) -> Result<Self, Stop> {
         let bind = |addr: std::net::SocketAddr| async move {
             TcpListener::bind(addr).await.map_err(|e| {
                 Stop::unable(format!(
@@ -97,6 +110,8 @@ impl Bound {
             int: listen(SignalKind::interrupt())?,
             console: bind(addresses.console).await?,
             objects: bind(addresses.objects).await?,
+            brokers: brokers::Bound::bind(brokers).await?,
+            data,
         })
     }
 
@@ -108,6 +123,11 @@ impl Bound {
         url(&self.objects)
     }
 
+    /// The brokers that listen, by name.
+    pub(super) fn broker_addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.brokers.addresses().into_iter().filter_map(|(name, address)| Some((name, address?))).collect()
+    }
+
     pub(super) async fn serve(mut self, house: Arc<House>, addresses: Addresses) -> Result<(), Stop> {
         let (stop, stopped) = watch::channel(false);
         let mut addresses = addresses;
@@ -116,7 +136,13 @@ impl Bound {
         if let Err(e) = house.serve_at(&addresses.origins(&house.provider().host)) {
             tracing::warn!("{e}");
         }
-        let options = bailee_web::Options { hosts: addresses.hosts, secure: addresses.secure };
+        let [(_, ssh), (_, postgres)] = self.brokers.addresses();
+        let (ssh_host_key, mut brokers) = self.brokers.serve(&house, &self.data, &stopped)?;
+        let options = bailee_web::Options {
+            hosts: addresses.hosts,
+            secure: addresses.secure,
+            brokers: bailee_web::Brokers { ssh, postgres, ssh_host_key },
+        };
         let workers = tokio::spawn({
             let (house, stopped) = (Arc::clone(&house), stopped.clone());
             async move { house.run_workers(stopped).await }
@@ -131,6 +157,7 @@ impl Bound {
         let _ = stop.send(true);
         // The listeners end before the workers' last checkpoint could miss a record of theirs; both are bounded.
         let _ = server.await;
+        while brokers.join_next().await.is_some() {}
         last.write_access_logs().await;
         let _ = workers.await;
         Ok(())

@@ -92,7 +92,12 @@ fn use_it(visit: &Visit, r: &Request) -> maud::Markup {
             let prefix = percent_encoding::utf8_percent_encode(prefix, percent_encoding::NON_ALPHANUMERIC);
             html! { a.btn.slim href={ "/desk/tickets/" (r.ticket) "/data/" (bucket) "?prefix=" (prefix) } { (visit.lang.t("See the objects", "查看对象")) } }
         }
-        Scope::Target { .. } => html! {},
+        Scope::Target { target, limits } => html! {
+            form method="post" action={ "/desk/tickets/" (r.ticket) "/session" } {
+                (csrf(visit)) input type="hidden" name="target" value=(target); input type="hidden" name="family" value=(limits.family());
+                button.btn.slim { (visit.lang.t("Open a session", "打开会话")) }
+            }
+        },
     }
 }
 
@@ -106,7 +111,7 @@ fn open_button(visit: &Visit, ticket: &TicketId, bucket: &BucketName, key: &Obje
 }
 
 /// A ticket by its id that is neither solved nor closed; such and none look the same.
-async fn open_ticket(s: &Signed<Operator>, id: &str) -> Result<Ticket, Response> {
+pub(super) async fn open_ticket(s: &Signed<Operator>, id: &str) -> Result<Ticket, Response> {
     let Ok(id) = TicketId::parse(id) else { return Err(failure::missing(&s.visit)) };
     match s.visit.site.house.ticket(&id).await {
         Ok(ticket) if ticket.state().is_live() => Ok(ticket),
@@ -154,6 +159,7 @@ pub(super) async fn ticket(
             @if buckets.is_empty() { div.empty { p { (t("This tenant has no bucket.", "该租户没有存储桶。")) } } }
             @else { ul.rows { @for b in buckets { li { div { strong { a href={ "/desk/tickets/" (ticket.id) "/data/" (b.name) } { (b.name) } } p { (b.region) } } } } } }
         }
+        p { a.btn #ask-target href={ "/desk/tickets/" (ticket.id) "/ask-target" } { (t("Ask for a session with a system", "请求与系统建立会话")) } }
         (propose(&s.visit, &ticket, &s.who.place))
         }
         (super::desk_tickets::work(&s, &thread)) }

@@ -56,6 +56,7 @@ pub(super) enum Here {
     Overview,
     Trail,
     Consent,
+    Targets,
     Data,
     Keys,
     Places,
@@ -220,6 +221,7 @@ pub(super) fn inside(
                 @if desk {
                     h2 { (t("Your work", "您的工作")) }
                     (entry("/desk", Here::Desk, "home", t("Desk", "工作台")))
+                    (entry("/desk/sessions", Here::Targets, "eye", t("My sessions", "我的会话")))
                     (entry("/security", Here::Security, "key", t("My sign-in", "我的登录")))
                 } @else {
                     h2 { (t("Yours", "您的资源")) }
@@ -230,6 +232,7 @@ pub(super) fn inside(
                     h2 { (t("Our access to it", "平台对它的访问")) }
                     (entry("/console/trail", Here::Trail, "eye", t("Who touched my data", "谁动过我的数据")))
                     (entry("/console/consent", Here::Consent, "hand", t("Who wants to touch my data", "谁想动我的数据")))
+                    (entry("/console/targets", Here::Targets, "db", t("Systems and sessions", "系统与会话")))
                     (entry("/console/tickets", Here::Tickets, "ticket", t("Tickets", "工单")))
                     h2 { (t("Account", "账号")) }
                     (entry("/console/access", Here::Access, "user", t("People and keys", "人员与密钥")))

@@ -11,6 +11,7 @@ mod closing;
 mod consent;
 mod desk;
 mod desk_employee;
+mod desk_sessions;
 mod desk_tickets;
 mod destructions;
 mod failure;
@@ -26,9 +27,11 @@ mod places;
 mod portal;
 mod said;
 mod security;
+mod sessions;
 mod signin;
 mod sinks;
 mod sso;
+mod targets;
 mod ticket_view;
 mod tickets;
 mod trail;
@@ -54,6 +57,7 @@ pub(crate) use upload::Uploads;
 pub(crate) struct Site {
     pub(crate) house: Arc<House>,
     pub(crate) secure: bool,
+    pub(crate) brokers: crate::Brokers,
     pub(crate) objects_url: String,
     pub(crate) console_url: String,
     pub(crate) live: Live,
@@ -154,6 +158,16 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/tickets", get(tickets::list).post(tickets::open).layer(messages()))
         .route("/console/tickets/{id}", get(tickets::one))
         .route("/console/tickets/{id}/{what}", post(tickets::act).layer(messages()))
+        .route("/console/targets", get(targets::list).post(targets::put))
+        .route("/console/targets/{name}/delete", post(targets::delete))
+        .route("/console/sessions", get(sessions::list))
+        .route("/console/sessions/{id}", get(sessions::one))
+        .route("/console/sessions/{id}/cut", post(sessions::cut))
+        .route("/console/sessions/{id}/recording", post(sessions::recording))
+        .route("/desk/sessions", get(desk_sessions::list))
+        .route("/desk/sessions/{tenant}/{id}/end", post(desk_sessions::end))
+        .route("/desk/tickets/{id}/session", post(desk_sessions::open))
+        .route("/desk/tickets/{id}/ask-target", get(desk_sessions::form).post(desk_sessions::ask))
         .route("/desk", get(desk::overview))
         .route("/desk/employee", get(desk_employee::page).post(desk_employee::resolve))
         .route("/desk/tickets", get(desk_tickets::list))
