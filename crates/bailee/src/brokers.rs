@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use bailee_broker::seat::{ClusterRule, ServiceRule};
 use bailee_broker::{Door, Ended, Family, Frame, Hello, Refused, Seat, Side, Target};
 use bailee_rooms::broker::{self as room, Settings};
 use bailee_rooms::consent::Limits;
@@ -39,12 +40,14 @@ pub(crate) struct HouseSeat {
 pub(crate) struct Bound {
     ssh: Option<TcpListener>,
     postgres: Option<TcpListener>,
+    clusters: Option<TcpListener>,
+    services: Option<TcpListener>,
     networks: Vec<IpNet>,
 }
 
 impl HouseDoor {
     /// The first address of a name that brokers may reach.
-    async fn reach(&self, address: &str) -> Result<SocketAddr, Refused> {
+    async fn find(&self, address: &str) -> Result<SocketAddr, Refused> {
         let cannot = |why: &str| Refused(format!("the target's address cannot be reached: {why}"));
         let found: Vec<_> = tokio::net::lookup_host(address)
             .await
@@ -69,7 +72,7 @@ impl HouseDoor {
                 Settings::Host { address, host_keys, login },
                 Limits::Host { shell, exec, download, upload },
             ) => Ok(Target::Host {
-                address: self.reach(&address).await?.to_string(),
+                address: self.find(&address).await?.to_string(),
                 host_keys,
                 login,
                 authority: SecretBytes::new(seat.secret().ok_or_else(damaged)?.expose().to_vec()),
@@ -87,7 +90,7 @@ impl HouseDoor {
                     return Err(Refused(format!("the target does not hand out the role `{gone}` any more")));
                 }
                 Ok(Target::Database {
-                    address: self.reach(&address).await?.to_string(),
+                    address: self.find(&address).await?.to_string(),
                     database,
                     admin,
                     password: secret()?,
@@ -97,7 +100,33 @@ impl HouseDoor {
                     mask,
                 })
             }
-            _ => Err(Refused("there is no broker for this target yet".into())),
+            (Settings::Cluster { address, ca_pem }, Limits::Cluster { rules }) => Ok(Target::Cluster {
+                address,
+                ca_pem,
+                token: secret()?,
+                rules: rules
+                    .into_iter()
+                    .map(|r| ClusterRule {
+                        verbs: r.verbs,
+                        resources: r.resources,
+                        namespaces: r.namespaces,
+                        names: r.names,
+                    })
+                    .collect(),
+            }),
+            (Settings::Service { address, ca_pem, webhdfs }, Limits::Service { rules }) => {
+                Ok(Target::Service {
+                    address,
+                    ca_pem,
+                    authorization: seat.secret().map(|_| secret()).transpose()?,
+                    webhdfs,
+                    rules: rules
+                        .into_iter()
+                        .map(|r| ServiceRule { methods: r.methods, path: r.path, ops: r.ops })
+                        .collect(),
+                })
+            }
+            _ => Err(Refused("the target is of another family than the session".into())),
         }
     }
 }
@@ -123,6 +152,12 @@ impl Door for HouseDoor {
         })?;
         let target = self.target(&seat).await?;
         Ok(Arc::new(HouseSeat { seat, target }))
+    }
+
+    async fn reach(&self, host: &str, port: u16) -> Result<SocketAddr, Refused> {
+        // An address of IPv6 has colons of its own.
+        self.find(&if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+            .await
     }
 }
 
@@ -172,14 +207,21 @@ impl Bound {
         Ok(Self {
             ssh: bind(brokers.ssh, "--ssh-listen").await?,
             postgres: bind(brokers.postgres, "--postgres-listen").await?,
+            clusters: bind(brokers.clusters, "--kubernetes-listen").await?,
+            services: bind(brokers.services, "--service-listen").await?,
             networks: brokers.networks.clone(),
         })
     }
 
-    /// Where each of them listens, for people: `ssh`, `postgres`.
-    pub(crate) fn addresses(&self) -> [(&'static str, Option<SocketAddr>); 2] {
+    /// Where each of them listens, for people.
+    pub(crate) fn addresses(&self) -> [(&'static str, Option<SocketAddr>); 4] {
         let of = |l: &Option<TcpListener>| l.as_ref().and_then(|l| l.local_addr().ok());
-        [("ssh", of(&self.ssh)), ("postgres", of(&self.postgres))]
+        [
+            ("ssh", of(&self.ssh)),
+            ("postgres", of(&self.postgres)),
+            ("kubernetes", of(&self.clusters)),
+            ("service", of(&self.services)),
+        ]
     }
 
     /// Serves until `stop` turns true. Answers the SSH gateway's host key, and what to wait for at the end.
@@ -207,8 +249,14 @@ impl Bound {
             all.spawn(async move { gateway.serve(listener, stop).await });
         }
         if let Some(listener) = self.postgres {
-            let proxy = bailee_broker::pg::Proxy::new(door);
+            let proxy = bailee_broker::pg::Proxy::new(Arc::clone(&door));
             all.spawn(proxy.serve(listener, stopping()));
+        }
+        for (listener, family) in [(self.clusters, Family::Cluster), (self.services, Family::Service)] {
+            if let Some(listener) = listener {
+                let proxy = bailee_broker::http::Proxy::new(Arc::clone(&door), family);
+                all.spawn(proxy.serve(listener, stopping()));
+            }
         }
         Ok((host_key, all))
     }

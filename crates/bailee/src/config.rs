@@ -82,6 +82,12 @@ pub(crate) struct Listen {
     /// Where operators' PostgreSQL clients come in, to databases of tenants; without it there is no such broker.
     #[arg(long, env = "BAILEE_POSTGRES_LISTEN", value_name = "ADDR:PORT")]
     postgres_listen: Option<SocketAddr>,
+    /// Where operators' Kubernetes clients come in, to clusters of tenants; without it there is no such broker.
+    #[arg(long, env = "BAILEE_KUBERNETES_LISTEN", value_name = "ADDR:PORT")]
+    kubernetes_listen: Option<SocketAddr>,
+    /// Where operators' HTTP clients come in, to services of tenants (YARN, WebHDFS); without it there is no such broker.
+    #[arg(long, env = "BAILEE_SERVICE_LISTEN", value_name = "ADDR:PORT")]
+    service_listen: Option<SocketAddr>,
     /// A network of tenants' systems that brokers may reach, beside public addresses; several, with commas between them.
     #[arg(long, env = "BAILEE_BROKER_NETWORK", value_name = "CIDR", value_delimiter = ',')]
     broker_network: Vec<IpNet>,
@@ -123,6 +129,8 @@ struct File {
 struct BrokerFile {
     ssh_listen: Option<SocketAddr>,
     postgres_listen: Option<SocketAddr>,
+    kubernetes_listen: Option<SocketAddr>,
+    service_listen: Option<SocketAddr>,
     /// Networks of tenants' systems, beside public addresses.
     #[serde(default)]
     networks: Vec<String>,
@@ -329,6 +337,8 @@ impl Common {
         let found = Brokers {
             ssh: flags.ssh_listen.or(broker.ssh_listen),
             postgres: flags.postgres_listen.or(broker.postgres_listen),
+            clusters: flags.kubernetes_listen.or(broker.kubernetes_listen),
+            services: flags.service_listen.or(broker.service_listen),
             networks: if flags.broker_network.is_empty() {
                 let read = |text: &String| {
                     text.parse::<IpNet>().map_err(|_| {
@@ -342,10 +352,11 @@ impl Common {
                 flags.broker_network.clone()
             },
         };
-        // SSH is encrypted; here passwords of sessions come in clear.
-        if let Some(address) = found.postgres.filter(|a| !a.ip().is_loopback() && !secure) {
+        // SSH is encrypted; with the others secrets of sessions come in clear.
+        let clear = [found.postgres, found.clusters, found.services];
+        if let Some(address) = clear.into_iter().flatten().find(|a| !a.ip().is_loopback() && !secure) {
             return Err(Stop::unable(format!(
-                "--postgres-listen {address} can be reached by others and there is no TLS here: listen on 127.0.0.1, \
+                "the broker's address {address} can be reached by others and there is no TLS here: listen on 127.0.0.1, \
                  or put a TLS proxy before it and say --behind-tls-proxy"
             )));
         }
@@ -366,6 +377,8 @@ impl Common {
 pub(crate) struct Brokers {
     pub(crate) ssh: Option<SocketAddr>,
     pub(crate) postgres: Option<SocketAddr>,
+    pub(crate) clusters: Option<SocketAddr>,
+    pub(crate) services: Option<SocketAddr>,
     pub(crate) networks: Vec<IpNet>,
 }
 

@@ -8,6 +8,7 @@
 //! [`LEASE_MS`] that the grant lives.
 //! INVARIANT: what a broker does not know (a message, a channel, a subsystem, an extension) it refuses.
 
+pub mod http;
 pub mod pg;
 pub mod seat;
 pub mod ssh;

@@ -1,7 +1,7 @@
 //! What a broker asks of the house that it stands before: who may come in, until when, and where to write down what passes.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bailee_types::{SecretBytes, SecretText, Timestamp};
@@ -39,6 +39,10 @@ pub trait Door: Send + Sync + 'static {
     /// The seat of a client that showed a session's name and secret. A session may be entered several times while it lives, by
     /// several connections at once; all of them write into its one recording.
     fn enter(&self, hello: Hello<'_>) -> impl Future<Output = Result<Arc<Self::Seat>, Refused>> + Send;
+
+    /// The address at which a broker may reach a host of a tenant, looked up now: what is connected to is what was looked at.
+    /// For the brokers over HTTP, whose targets need a name for TLS and send clients on to further hosts.
+    fn reach(&self, host: &str, port: u16) -> impl Future<Output = Result<SocketAddr, Refused>> + Send;
 }
 
 /// One connection of a session: what it may reach, and where what passes is written down.

@@ -1,108 +1,28 @@
 //! The PostgreSQL broker between real clients and a real server, which `BAILEE_TEST_POSTGRES` names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::future::Future;
+mod table;
+
 use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bailee_broker::pg::Proxy;
-use bailee_broker::{Door, Ended, Family, Frame, Hello, Refused, Seat, Side, Target};
-use bailee_types::{Clock as _, SecretText, SystemClock, Timestamp, random_text};
+use bailee_broker::{Ended, Family, Side, Target};
+use bailee_types::{SecretText, random_text};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
-const SESSION: &str = "s-abcdefgh23456789";
-const SECRET: &str = "open sesame";
-
-/// A seat whose recording is a list.
-struct Table {
-    target: Target,
-    until: Timestamp,
-    frames: Mutex<Vec<(Side, u32, Vec<u8>)>>,
-    /// Record nothing more once a frame holds this text.
-    stops_at: Mutex<Option<&'static str>>,
-    full: AtomicBool,
-    end: watch::Sender<Option<Ended>>,
-}
-
-impl Seat for Table {
-    fn target(&self) -> &Target {
-        &self.target
-    }
-    fn session(&self) -> &str {
-        SESSION
-    }
-    fn grant(&self) -> &str {
-        "G-abcdefgh2345"
-    }
-    fn operator(&self) -> &str {
-        "emp-7"
-    }
-    fn until(&self) -> Timestamp {
-        self.until
-    }
-    async fn record(&self, frame: Frame<'_>) -> Result<(), Ended> {
-        let text = String::from_utf8_lossy(frame.bytes);
-        if self.stops_at.lock().is_some_and(|at| text.contains(at)) {
-            self.full.store(true, Ordering::SeqCst);
-        }
-        if self.full.load(Ordering::SeqCst) {
-            return Err(Ended("the recording is full".into()));
-        }
-        self.frames.lock().push((frame.side, frame.channel, frame.bytes.to_vec()));
-        Ok(())
-    }
-    async fn ended(&self) -> Ended {
-        let mut end = self.end.subscribe();
-        let ended = end.wait_for(Option::is_some).await.unwrap();
-        ended.clone().unwrap()
-    }
-}
-
-impl Table {
-    fn notes(&self, kind: &str) -> Vec<Value> {
-        let frames = self.frames.lock();
-        let notes = frames.iter().filter(|(side, ..)| *side == Side::Note);
-        notes
-            .map(|(_, channel, bytes)| {
-                let note: Value = serde_json::from_slice(bytes).unwrap();
-                assert_eq!(note["channel"], json!(channel));
-                note
-            })
-            .filter(|note| note["kind"] == kind)
-            .collect()
-    }
-
-    /// What passed on the first connection.
-    fn bytes(&self, side: Side) -> Vec<u8> {
-        let frames = self.frames.lock();
-        let of_first = frames.iter().filter(|(s, channel, _)| (*s, *channel) == (side, 1));
-        of_first.flat_map(|(.., bytes)| bytes.clone()).collect()
-    }
-}
-
-/// A door with one session behind it.
-struct OneDoor(Arc<Table>);
-
-impl Door for OneDoor {
-    type Seat = Table;
-    async fn enter(&self, hello: Hello<'_>) -> Result<Arc<Table>, Refused> {
-        if (hello.family, hello.name, hello.secret.expose()) == (Family::Database, SESSION, SECRET) {
-            return Ok(Arc::clone(&self.0));
-        }
-        Err(Refused("no such session".into()))
-    }
-}
+use table::{OneDoor, SECRET, SESSION, Table, contains, eventually, in_time};
 
 /// What passed between the broker and the database on one connection.
 #[derive(Default)]
@@ -258,18 +178,11 @@ impl Stage {
 
 impl Broker {
     async fn before(target: Target) -> Self {
-        let table = Arc::new(Table {
-            target,
-            until: SystemClock::default().now().plus_ms(600_000),
-            frames: Mutex::default(),
-            stops_at: Mutex::default(),
-            full: AtomicBool::new(false),
-            end: watch::channel(None).0,
-        });
+        let table = Table::new(target);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let proxy = Proxy::new(Arc::new(OneDoor(Arc::clone(&table))));
+        let proxy = Proxy::new(Arc::new(OneDoor(Arc::clone(&table), Family::Database)));
         let served = tokio::spawn(proxy.serve(listener, async move { drop(stopped.await) }));
         Self { table, address, stop: Some(stop), served }
     }
@@ -299,19 +212,6 @@ fn login_at(address: SocketAddr) -> Config {
     let mut config = Config::new();
     config.host("127.0.0.1").port(address.port()).user(SESSION).password(SECRET);
     config
-}
-
-/// Waits for what others bring about.
-async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < Duration::from_secs(10), "not in 10 s: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn in_time<T>(within: Duration, what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(within, what).await.expect("in time")
 }
 
 /// The SQLSTATE and text of a refusal.
@@ -412,10 +312,6 @@ fn logged_in(down: &[u8]) -> Vec<u8> {
     }
     shown.extend_from_slice(rest);
     shown
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|w| w == part)
 }
 
 #[tokio::test(flavor = "multi_thread")]

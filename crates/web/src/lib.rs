@@ -45,6 +45,10 @@ pub struct Brokers {
     pub ssh: Option<SocketAddr>,
     /// PostgreSQL.
     pub postgres: Option<SocketAddr>,
+    /// Kubernetes.
+    pub clusters: Option<SocketAddr>,
+    /// Other services over HTTP.
+    pub services: Option<SocketAddr>,
     /// The SSH gateway's host key, `ssh-ed25519 AAAA…`.
     pub ssh_host_key: Option<String>,
 }

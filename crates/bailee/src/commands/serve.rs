@@ -136,12 +136,12 @@ impl Bound {
         if let Err(e) = house.serve_at(&addresses.origins(&house.provider().host)) {
             tracing::warn!("{e}");
         }
-        let [(_, ssh), (_, postgres)] = self.brokers.addresses();
+        let [(_, ssh), (_, postgres), (_, clusters), (_, services)] = self.brokers.addresses();
         let (ssh_host_key, mut brokers) = self.brokers.serve(&house, &self.data, &stopped)?;
         let options = bailee_web::Options {
             hosts: addresses.hosts,
             secure: addresses.secure,
-            brokers: bailee_web::Brokers { ssh, postgres, ssh_host_key },
+            brokers: bailee_web::Brokers { ssh, postgres, clusters, services, ssh_host_key },
         };
         let workers = tokio::spawn({
             let (house, stopped) = (Arc::clone(&house), stopped.clone());

@@ -140,14 +140,6 @@ impl Settings {
         }
     }
 
-    /// Reads settings as JSON.
-    ///
-    /// # Errors
-    /// When they have another form.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
-        serde_json::from_str(text).map_err(|e| Failure::invalid("settings", format!("cannot be read: {e}")))
-    }
-
     fn check(&self) -> Result<(), Failure> {
         let wrong = |field: &'static str, why: &str| Err(Failure::invalid(field, why.to_owned()));
         let word = |w: &str, max: usize| {

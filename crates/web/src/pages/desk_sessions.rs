@@ -97,7 +97,20 @@ fn shown(s: &Signed<Operator>, target: &TargetName, opened: &Opened) -> Response
                     }
                     None => (off(&s.visit)),
                 } }
-                Limits::Cluster { .. } | Limits::Service { .. } => (off(&s.visit)),
+                Limits::Cluster { .. } => { @match brokers.clusters {
+                    Some(at) => {
+                        p { (t("As the token of a kubeconfig:", "作为 kubeconfig 的令牌：")) }
+                        pre { "server: http://" (at) "\ntoken: " (opened.id) "." (opened.secret.expose()) }
+                    }
+                    None => (off(&s.visit)),
+                } }
+                Limits::Service { .. } => { @match brokers.services {
+                    Some(at) => {
+                        p { (t("With your own HTTP client:", "使用您自己的 HTTP 客户端：")) }
+                        pre { "curl -u " (opened.id) " http://" (at) "/" }
+                    }
+                    None => (off(&s.visit)),
+                } }
             }
         }
     };

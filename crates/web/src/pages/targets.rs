@@ -36,6 +36,7 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
                 } } }
             }
             div.cols { (host_form(&s.visit)) (database_form(&s.visit)) }
+            (other_form(&s.visit))
         }
     };
     let title = t("Systems and sessions", "系统与会话");
@@ -99,6 +100,22 @@ fn database_form(visit: &Visit) -> Markup {
     }
 }
 
+fn other_form(visit: &Visit) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    html! {
+        form #add-other.card method="post" action="/console/targets" { div.pad.stack { (csrf(visit))
+            h2 { (t("A Kubernetes cluster, or a service over HTTP", "Kubernetes 集群或 HTTP 服务")) }
+            div.field { label for="o-name" { (t("Name", "名称")) } input.in #o-name name="name" minlength="2" maxlength="63" required; }
+            div.field { label for="o-family" { (t("What it is", "类型")) } select.in #o-family name="family" {
+                option value="cluster" { (family(visit.lang, "cluster")) } option value="service" { (family(visit.lang, "service")) } option value="webhdfs" { "WebHDFS" } } }
+            div.field { label for="o-address" { (t("Address (https://host:port)", "地址（https://host:port）")) } input.in #o-address name="address" maxlength="520" required; }
+            div.field { label for="o-ca" { (t("Certificates that it is believed by (PEM); empty: the public ones", "信任的证书（PEM）；留空：公共证书")) } textarea.in #o-ca name="ca_pem" rows="3" maxlength="16000" {} }
+            div.field { label for="o-secret" { (t("The broker’s token; of a service the header that it wants, Authorization: …", "代理令牌；服务则为其所需的头，Authorization: …")) } input.in #o-secret name="password" type="password" autocomplete="off" maxlength="8000"; }
+            button.btn.main-act { (t("Add or change", "添加或更改")) }
+        } }
+    }
+}
+
 pub(super) async fn put(p: Posted<Tenant>) -> Response {
     let visit = &p.signed.visit;
     let text = |name: &str| p.field(name).trim().to_owned();
@@ -120,10 +137,10 @@ pub(super) async fn put(p: Posted<Tenant>) -> Response {
             statement_ms: 60_000,
             mask: p.field("mask") == "yes",
         },
-        _ => match Settings::parse(p.field("settings")) {
-            Ok(settings) => settings,
-            Err(e) => return failure::page(visit, &e),
-        },
+        "cluster" => Settings::Cluster { address: text("address"), ca_pem: text("ca_pem") },
+        kind => {
+            Settings::Service { address: text("address"), ca_pem: text("ca_pem"), webhdfs: kind == "webhdfs" }
+        }
     };
     let secret = Some(p.field("password")).filter(|s| !s.is_empty()).map(|s| SecretText::new(s.to_owned()));
     let put = PutTarget { tenant: p.signed.who.id.clone(), name, settings, secret };
