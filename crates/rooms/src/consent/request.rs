@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ACTIONS, LAPSE_MS, rows};
 use crate::gate::{Asked, Class, Intent, Operation, Principal, Touches};
-use crate::{Failure, House, Thing, tickets};
+use crate::{Failure, House, Thing, notices, tickets};
 
 /// Asks a tenant for consent to act on one object, bound to a ticket.
 #[derive(Clone, Debug)]
@@ -100,6 +100,7 @@ impl Operation for RequestConsent {
                     return Err(Failure::not_found(Thing::Ticket, &ticket));
                 }
                 rows::insert(&mut tx, &row)?;
+                notices::emit(&mut tx, notices::Kind::Consent, row.id.as_str(), now)?;
                 Ok(row.id)
             })
             .await

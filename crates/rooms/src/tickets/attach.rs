@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use serde_json::{Value, json};
 
-use super::thread::{of_ticket, side_of};
+use super::thread::{of_ticket, side_of, tell};
 use super::{Step, number, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
@@ -102,7 +102,8 @@ impl Operation for AttachToTicket {
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
                 may(&mut tx, &self.ticket)?;
-                kept.keep(&mut tx)
+                kept.keep(&mut tx)?;
+                Ok(tell(&mut tx, side, number(&self.ticket), now)?)
             })
             .await;
         if let Err(why) = &done {

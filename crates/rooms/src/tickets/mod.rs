@@ -134,6 +134,7 @@ impl Operation for OpenTicket {
                 let number = rows::next_number(tx)?;
                 let tx = &mut tx.tenant(&self.tenant);
                 rows::insert(tx, number, &title, (self.category, self.priority), &side.1, now)?;
+                thread::tell(tx, side.0, number, now)?;
                 if text.is_some() {
                     let first = thread::Doing { step: Step::Message, side, assignee: None, text };
                     first.enter(tx, number, State::Open, now)?;

@@ -11,7 +11,7 @@ use crate::consent::parameters;
 use crate::gate::{Asked, Caller, Class, Intent, Operation};
 use crate::keys::TenantKey;
 use crate::vault::{Holder, Paper};
-use crate::{Failure, House, Thing};
+use crate::{Failure, House, Thing, notices};
 
 /// Characters of a message.
 pub const MESSAGE_MAX: usize = 20_000;
@@ -182,7 +182,25 @@ impl Doing {
             pauses: !matches!(state, State::Open | State::Waiting),
             sealed: self.text.map(|(key, text)| key.seal_trail(&purpose(of, seq), text.as_bytes())),
         };
-        Ok(rows::add_entry(tx, &entry)?)
+        rows::add_entry(tx, &entry)?;
+        if self.step == Step::Assign {
+            return Ok(());
+        }
+        Ok(tell(tx, self.side.0, of, now)?)
+    }
+}
+
+/// Tells the other side that a ticket has something new.
+pub(super) fn tell(
+    tx: &mut TenantTx<'_, '_>,
+    by: Side,
+    ticket: i64,
+    now: Timestamp,
+) -> Result<(), bailee_store::StoreError> {
+    let id = format!("T-{ticket}");
+    match by {
+        Side::Tenant => notices::emit_to_provider(tx, notices::Kind::Ticket, &id, now),
+        Side::Provider | Side::House => notices::emit(tx, notices::Kind::Ticket, &id, now),
     }
 }
 

@@ -20,6 +20,7 @@ mod key_stores;
 mod keys;
 mod login;
 mod markdown;
+mod notifications;
 mod objects;
 mod passkey;
 mod places;
@@ -155,6 +156,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/tickets/{id}", get(tickets::one))
         .route("/console/tickets/{id}/{what}", post(tickets::act).layer(messages()))
         .route("/console/tickets/{id}/documents/{sha256}/{what}", post(tickets::document))
+        .route("/console/notifications", get(notifications::show).post(notifications::set))
         .route("/desk", get(desk::overview))
         .route("/desk/employee", get(desk_employee::page).post(desk_employee::resolve))
         .route("/desk/tickets", get(desk_tickets::list))

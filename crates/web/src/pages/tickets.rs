@@ -37,7 +37,8 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
         Err(e) => return failure::page(&s.visit, &e),
     };
     let main = html! {
-        div.title { div { h1 { (t("Tickets", "工单")) } p { (t("An operator sees names and sizes only while one of your tickets is neither solved nor closed. Solving or closing it ends every grant that hangs on it.", "只有您的工单既未解决也未关闭时，运维人员才能看到名称与大小。解决或关闭工单即结束其下的所有授权。")) } } }
+        div.title { div { h1 { (t("Tickets", "工单")) } p { (t("An operator sees names and sizes only while one of your tickets is neither solved nor closed. Solving or closing it ends every grant that hangs on it.", "只有您的工单既未解决也未关闭时，运维人员才能看到名称与大小。解决或关闭工单即结束其下的所有授权。")) } }
+            div.acts { a.btn href="/console/notifications" { (t("Who gets notices", "通知设置")) } } }
         form #open-ticket.card method="post" enctype="multipart/form-data" { div.pad.stack { (csrf(&s.visit))
             div.field { label for="title" { (t("What is it about", "事由")) } input.in #title name="title" required minlength="3" maxlength="200"; }
             (view::choose("new-category", t("Category", "类别"), Category::Support.word(), &view::categories(lang)))
