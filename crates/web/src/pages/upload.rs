@@ -31,15 +31,15 @@ const FORMS_OF_ONE_MAX: usize = 2;
 /// A form that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Accounts whose forms with documents are arriving.
+/// Accounts whose documents are arriving, by forms or the API.
 #[derive(Clone, Default)]
 pub(crate) struct Uploads(Arc<Mutex<Vec<TenantId>>>);
 
 /// A place among [`Uploads`]; free again when dropped.
-struct Slot(Uploads, TenantId);
+pub(crate) struct Slot(Uploads, TenantId);
 
 impl Uploads {
-    fn enter(&self, tenant: &TenantId) -> Option<Slot> {
+    pub(crate) fn enter(&self, tenant: &TenantId) -> Option<Slot> {
         let mut all = self.0.lock();
         let own = all.iter().filter(|t| *t == tenant).count();
         if all.len() >= FORMS_MAX || own >= FORMS_OF_ONE_MAX {
