@@ -12,7 +12,7 @@ import tempfile
 import time
 
 import pytest
-from kit import Browser, House, Server
+from kit import BIN, VERIFY, Browser, House, Server, run
 from test_postgres import cluster  # noqa: F401
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -190,12 +190,16 @@ def test_an_operator_works_on_a_host_only_by_consent_and_all_of_it_is_recorded(h
         assert name in li.text and "op-lin" not in li.source
         frames = recording(li, name)
         assert b"a script\n" in bytes_of(frames, "client")
-        assert wanted.read_bytes() in bytes_of(frames, "target") or len(bytes_of(frames, "target")) > 300_000
+        assert len(bytes_of(frames, "target")) > len(wanted.read_bytes()), "sftp puts heads between"
         kinds = [f["note"]["kind"] for f in frames if f["side"] == "note"]
         assert {"connect", "login", "exec", "exit", "refused", "sftp"} <= set(kinds), kinds
         li.get("/console/trail")
-        for word in ["StartSession", "ReadRecording", "web-1"]:
+        for word in ["StartSession", "web-1"]:
             assert word in li.text, (word, li.text)
+        # Who trusts neither side replays it: each session lies under a grant that the tenant approved.
+        bundle = str(pathlib.Path(folder) / "acme.bundle")
+        run(BIN, "trail", "export", "--data", str(s.data), "--tenant", "acme", "-o", bundle)
+        run(VERIFY, bundle)
 
 
 def test_the_tenant_cuts_a_session_and_revoking_ends_it_too(host):

@@ -174,3 +174,68 @@ def test_lists_are_filtered_searched_and_shown_on_the_command_line():
             toml.write("\n[tickets]\nfirst_answer_hours = { normal = 87600 }\n")
         out = json.loads(run(BIN, "ticket", "show", mine, "--data", s.data, "--output", "json").stdout)
         assert out["firstAnswer"]["due"] > "2035"
+
+
+def digests(browser):
+    return re.findall(r"<code>([0-9a-f]{64})</code>", browser.source)
+
+
+def test_documents_go_both_ways_and_support_reads_them_on_record():
+    pdf = b"%PDF-1.7\n" + bytes(range(256)) * 900
+    with Server() as s:
+        li, lin, wang = Browser(s).login_tenant(s), Browser(s).login_operator(s), Browser(s).login_tenant(s, "globex")
+        mei = Browser(s).login_operator(s, "op-mei")
+        li.get("/console/tickets")
+        assert "Support reads what is attached here" in li.text and "支持人员会读取" in li.get("/console/tickets?lang=zh").text
+        li.get("/console/tickets?lang=en")
+        li.upload("/console/tickets", ("泵\r\nX-A: b.pdf".replace("\r\n", "%0D%0A"), pdf), title="Pumps stand still", message="see the *scan*")
+        assert li.status == 200, li.text
+        mine = re.search(r'href="/console/tickets/(T-\d+)">', li.source).group(1)
+        page, desk = f"/console/tickets/{mine}", f"/desk/tickets/{mine}"
+        [scan] = digests(li.get(page))
+        assert "<em>scan</em>" in li.source
+
+        # Message and document in one form; of a wrong one nothing is kept, the message neither.
+        lin.get(desk)
+        lin.upload(desk + "/reply", ("answer.txt", b"turn it off"), message="turn it " + "泵" * 19_000)
+        assert lin.status == 200 and len(digests(lin)) == 2 and state(lin) == "answered", lin.text
+        for wrong in (("a.pdf", b"<!doctype html><script>alert(1)</script>"), ("a.exe", b"MZ\x90\0"), ("big.pdf", pdf + b"\0" * (21 << 20)), ("scan.pdf", pdf)):
+            li.get(page)
+            li.upload(page + "/reply", wrong, message="not said")
+            assert li.status in (400, 409), (wrong[0], li.status)
+        li.get(page)
+        assert "not said" not in li.text and len(digests(li)) == 2
+
+        for browser, at in ((li, page), (lin, desk)):
+            browser.get(at)
+            browser.post(f"{at}/documents/{scan}/read")
+            assert (browser.status, browser.data) == (200, pdf)
+            assert browser.headers["Content-Disposition"].startswith("attachment; ") and browser.headers["X-Content-Type-Options"] == "nosniff"
+            assert "sandbox" in browser.headers["Content-Security-Policy"] and browser.headers["Content-Type"] == "application/octet-stream"
+        # Elsewhere, without the form's token, by another ticket or tenant, or on one that is not there: no.
+        mei.get(desk)
+        assert mei.post(f"{desk}/documents/{scan}/read").status == 403 and b"%PDF" not in mei.data
+        for browser, at in ((li, page), (lin, desk)):
+            assert browser.send("POST", f"{at}/documents/{scan}/read", {}).status == 403
+            assert browser.get(f"{at}/documents/{scan}/read").status == 405
+        wang.get("/console/tickets")
+        assert wang.post(f"{page}/documents/{scan}/read").status == 404
+        wang.get("/console/tickets")
+        assert wang.post(f"{page}/documents/{scan}/remove").status == 404
+        lin.get(desk)
+        assert lin.post(f"/desk/tickets/T-1/documents/{scan}/read").status == 404
+        # Solved: the tenant's alone.
+        lin.get(desk)
+        token = lin.token()
+        lin.post(desk + "/solve")
+        assert "Download" not in lin.text
+        assert lin.send("POST", f"{desk}/documents/{scan}/read", {"csrf": token}).status in (403, 404)
+        li.get(page)
+        assert li.post(f"{page}/documents/{scan}/read").data == pdf
+        li.get(page)
+        li.post(f"{page}/documents/{scan}/remove")
+        assert li.status == 200 and scan not in li.source
+        li.get("/console/trail?family=platform")
+        assert "GetTicketAttachment" in li.text, li.text
+        shown = json.loads(run(BIN, "ticket", "show", mine, "--data", s.data, "--output", "json").stdout)
+        assert [d["document"] for d in shown["documents"]] == ["answer.txt"], shown

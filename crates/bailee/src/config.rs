@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use bailee_rooms::keys::Unlock;
+use bailee_rooms::notices::MailAddress;
 use bailee_rooms::trail::WitnessPolicy;
-use bailee_rooms::{House, HouseConfig};
+use bailee_rooms::{House, HouseConfig, MailConfig};
 use bailee_store::DbConfig;
 use bailee_types::{SecretText, SystemClock};
 use clap::{Args, ValueEnum};
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::output::Stop;
+use crate::outside::mail::{Mailer, Protection, Server};
 use crate::outside::{self, Network};
 
 /// Options of every command.
@@ -121,6 +123,7 @@ struct File {
     root_pin_file: Option<PathBuf>,
     tickets: Option<Tickets>,
     broker: Option<BrokerFile>,
+    mail: Option<MailFile>,
 }
 
 /// Where brokers listen, and what they may reach.
@@ -134,6 +137,73 @@ struct BrokerFile {
     /// Networks of tenants' systems, beside public addresses.
     #[serde(default)]
     networks: Vec<String>,
+}
+
+/// The server that takes the provider's mail.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MailFile {
+    server: String,
+    port: Option<u16>,
+    tls: MailTls,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    from: String,
+    roots: Option<PathBuf>,
+    team: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum MailTls {
+    Implicit,
+    Starttls,
+    None,
+}
+
+impl MailFile {
+    fn wrong(name: &str, why: impl std::fmt::Display) -> Stop {
+        Stop::unable(format!("bailee.toml: mail.{name}: {why}"))
+    }
+
+    fn team(&self) -> Result<Option<MailAddress>, Stop> {
+        self.team.as_deref().map(MailAddress::parse).transpose().map_err(|e| Self::wrong("team", e))
+    }
+
+    fn mailer(self) -> Result<Mailer, Stop> {
+        let protection = match self.tls {
+            MailTls::Implicit => Protection::Implicit,
+            MailTls::Starttls => Protection::StartTls,
+            MailTls::None => Protection::None,
+        };
+        let local = self.server == "localhost"
+            || self.server.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        if protection == Protection::None && !local {
+            let why = "`none` is for a server on this machine only; say starttls or implicit";
+            return Err(Self::wrong("tls", why));
+        }
+        let login = match (self.user, &self.password_file) {
+            (Some(user), Some(file)) => Some((user, secret_line(file)?)),
+            (None, None) => None,
+            _ => return Err(Self::wrong("user", "goes with password_file, and the other way round")),
+        };
+        let port = match protection {
+            Protection::Implicit => 465,
+            Protection::StartTls => 587,
+            Protection::None => 25,
+        };
+        let roots =
+            self.roots.as_ref().map(std::fs::read).transpose().map_err(|e| Self::wrong("roots", e))?;
+        Mailer::new(Server {
+            host: self.server,
+            port: self.port.unwrap_or(port),
+            protection,
+            login,
+            from: MailAddress::parse(&self.from).map_err(|e| Self::wrong("from", e))?,
+            roots,
+        })
+        .map_err(|e| Self::wrong("server", e))
+    }
 }
 
 /// When tickets are to be answered and solved, in hours; what is left out keeps its default.
@@ -237,6 +307,9 @@ impl Common {
             tickets.first_answer_hours.over("first_answer_hours", &mut targets.first_answer_ms)?;
             tickets.solution_hours.over("solution_hours", &mut targets.solution_ms)?;
         }
+        if let Some(mail) = &file.mail {
+            config.mail = MailConfig { sends: true, team: mail.team()? };
+        }
         let secret = |flag: &Option<PathBuf>, kept: Option<PathBuf>| {
             flag.clone().or(kept).map(|path| secret_line(&path)).transpose()
         };
@@ -259,7 +332,7 @@ impl Common {
     /// The open house of a command that talks to an address of a tenant; `local`: it may be of this machine's networks.
     pub(crate) fn open_reaching(&self, local: bool) -> Result<Arc<House>, Stop> {
         let mut config = self.house()?;
-        config.outside = Arc::new(Network::new(local, None));
+        config.outside = Arc::new(Network::new(local, None).mailing(self.mailer()?));
         Ok(House::open(&config)?)
     }
 
@@ -275,12 +348,16 @@ impl Common {
                     .map_err(|e| Stop::unable(format!("--issuer-roots {}: {e}", path.display())))?,
             ),
         };
-        config.outside = Arc::new(Network::new(local_issuers, roots));
+        config.outside = Arc::new(Network::new(local_issuers, roots).mailing(self.mailer()?));
         let house = House::open(&config)?;
         if let Some(policy) = witnesses {
             house.witnessed_by(policy);
         }
         Ok(house)
+    }
+
+    fn mailer(&self) -> Result<Option<Mailer>, Stop> {
+        self.file()?.mail.map(MailFile::mailer).transpose()
     }
 
     fn witnesses(&self, flags: &Listen) -> Result<Option<WitnessPolicy>, Stop> {

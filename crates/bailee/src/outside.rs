@@ -4,15 +4,17 @@
 //! addresses that are not public are refused, unless the provider said that this house may use them (`dev` does).
 
 mod key_store;
+pub(crate) mod mail;
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bailee_rooms::notices::Mail;
 use bailee_rooms::outside::{
     ANSWER_BYTES_MAX, Answer, ExternalAnswer, ExternalAsk, ExternalFor, ExternalNo, KeyService, Outside,
     Post, TlsLines,
@@ -24,6 +26,8 @@ use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use self::mail::Mailer;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// For one batch to a syslog server, from the first byte to the last.
@@ -38,6 +42,7 @@ pub(crate) struct Network {
     provider: Reach,
     /// For tenants' services that name their own roots, by these.
     by_roots: Mutex<HashMap<String, Reach>>,
+    mailer: Option<Arc<Mailer>>,
 }
 
 /// How far a fetch may reach.
@@ -55,7 +60,13 @@ impl Network {
             tenants: Reach::new(local, roots.clone()),
             provider: Reach::new(true, roots),
             by_roots: Mutex::default(),
+            mailer: None,
         }
+    }
+
+    /// With a mail server.
+    pub(crate) fn mailing(self, mailer: Option<Mailer>) -> Self {
+        Self { mailer: mailer.map(Arc::new), ..self }
     }
 
     /// For an address that a tenant named together with the roots to trust.
@@ -176,6 +187,11 @@ impl Outside for Network {
     async fn send_frames(&self, to: TlsLines) -> Result<(), String> {
         let local = self.tenants.local;
         tokio::task::spawn_blocking(move || send_frames(&to, local)).await.map_err(|e| e.to_string())?
+    }
+
+    async fn mail(&self, mail: Mail) -> Result<(), String> {
+        let mailer = self.mailer.clone().ok_or("this process sends no mail")?;
+        tokio::task::spawn_blocking(move || mailer.send(&mail)).await.map_err(|e| e.to_string())?
     }
 
     async fn fetch_at(&self, address: &str, trusted: bool) -> Result<Vec<u8>, String> {

@@ -110,6 +110,8 @@ const POLICIES: &[SystemPolicy] = &[
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cms:*","Resource":"*"}]}"#),
     system("AliyunCloudMonitorReadOnlyAccess", "Reading of monitoring (CloudMonitor).",
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["cms:Describe*","cms:Get*","cms:List*","cms:Query*"],"Resource":"*"}]}"#),
+    system("BaileeTicketAuditorAccess", "Reading of tickets, their messages and their documents, for an auditor; no act on them.",
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["bailee:ListTickets","bailee:GetTicket","bailee:GetTicketAttachment"],"Resource":"acs:bailee:*:*:ticket/*"}]}"#),
     system("AliyunSupportFullAccess", "Support tickets: opening, answering, closing.",
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"support:*","Resource":"*"}]}"#),
     system("AliyunYundunCertFullAccess", "Every action of certificates.",

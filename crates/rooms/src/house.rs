@@ -12,6 +12,7 @@ use bailee_types::{Clock, LogId, RegionId, TenantAlias, TenantId, Timestamp};
 use crate::gate::InFlight;
 use crate::identity::IdentityState;
 use crate::keys::Keys;
+use crate::notices::MailAddress;
 use crate::outside::{NoOutside, Outside};
 use crate::tickets::Targets;
 use crate::trail::TrailState;
@@ -38,6 +39,17 @@ pub struct HouseConfig {
     pub unlock: Unlock,
     /// When a ticket is to be answered and solved.
     pub ticket_targets: Targets,
+    /// Mail.
+    pub mail: MailConfig,
+}
+
+/// What a house is told of mail.
+#[derive(Clone, Debug, Default)]
+pub struct MailConfig {
+    /// Whether `outside` sends any.
+    pub sends: bool,
+    /// Who of the provider hears of tickets.
+    pub team: Option<MailAddress>,
 }
 
 /// RAM users of a tenant, where nothing else is said.
@@ -56,6 +68,7 @@ impl HouseConfig {
             users_max: USERS_MAX,
             unlock: Unlock::default(),
             ticket_targets: Targets::default(),
+            mail: MailConfig::default(),
         }
     }
 
@@ -135,6 +148,9 @@ pub struct House {
     pub(crate) users_max: u64,
     pub(crate) ticket_targets: Targets,
     pub(crate) broker: crate::broker::BrokerState,
+    pub(crate) mail: MailConfig,
+    /// Where browsers have the console's pages.
+    served_at: std::sync::OnceLock<String>,
     provider: Provider,
     counters: Counters,
 }
@@ -241,6 +257,8 @@ impl House {
             users_max: config.users_max,
             ticket_targets: config.ticket_targets,
             broker: crate::broker::BrokerState::new(&config.data),
+            mail: config.mail.clone(),
+            served_at: std::sync::OnceLock::new(),
             provider,
             counters: Counters::default(),
         });
@@ -273,10 +291,11 @@ impl House {
         let tickets = tokio::spawn(crate::tickets::keep(Arc::clone(self), stop.clone()));
         let leases = tokio::spawn(crate::broker::watch_leases(Arc::clone(self), stop.clone()));
         let sessions = tokio::spawn(crate::broker::keep(Arc::clone(self), stop.clone()));
+        let notices = tokio::spawn(crate::notices::say(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
             replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper, summariser, alerts,
-            delivery, retention, cleaner, lifecycle, tickets, leases, sessions,
+            delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");
@@ -321,6 +340,9 @@ impl House {
     /// # Errors
     /// When an address is not one that browsers allow passkeys on.
     pub fn serve_at(&self, origins: &[String]) -> Result<(), Failure> {
+        if let Some(first) = origins.first() {
+            let _ = self.served_at.set(first.trim_end_matches('/').to_owned());
+        }
         let host =
             origins.first().and_then(|o| o.split_once("://")).map(|(_, rest)| rest).unwrap_or_default();
         let domain = host.rsplit_once(':').map_or(host, |(domain, _)| domain);
@@ -328,6 +350,11 @@ impl House {
             .map_err(|e| Failure::Conflict(format!("passkeys cannot be offered: {e}")))?;
         let _ = self.relying_party.set(party);
         Ok(())
+    }
+
+    /// Where browsers have the console's pages, without a slash behind it.
+    pub(crate) fn address(&self) -> String {
+        self.served_at.get().cloned().unwrap_or_else(|| format!("https://{}", self.provider.host))
     }
 
     /// Who runs this house.

@@ -12,6 +12,7 @@ pub mod gate;
 mod house;
 pub mod identity;
 pub mod keys;
+pub mod notices;
 pub mod outside;
 pub mod rekey;
 pub mod residency;
@@ -20,7 +21,7 @@ pub mod trail;
 pub mod vault;
 
 pub use failure::{Failure, Fault, SignInProblem, Thing};
-pub use house::{Counters, House, HouseConfig, Provider, USERS_MAX};
+pub use house::{Counters, House, HouseConfig, MailConfig, Provider, USERS_MAX};
 
 use bailee_store::Migration;
 
@@ -64,5 +65,6 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
     Migration { number: 36, name: "tickets", sql: include_str!("migrations/0036_tickets.sql") },
     Migration { number: 37, name: "scope", sql: include_str!("migrations/0037_scope.sql") },
+    Migration { number: 38, name: "notices", sql: include_str!("migrations/0038_notices.sql") },
     Migration { number: 39, name: "broker", sql: include_str!("migrations/0039_broker.sql") },
 ];

@@ -4,6 +4,8 @@
 use async_trait::async_trait;
 use bailee_types::{SecretBytes, SecretText};
 
+use crate::notices::Mail;
+
 /// Bytes of an answer, at most.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
@@ -44,6 +46,14 @@ pub trait Outside: Send + Sync {
     /// Why they were not all handed over, for people.
     async fn send_frames(&self, _to: TlsLines) -> Result<(), String> {
         Err(NOWHERE.into())
+    }
+
+    /// Hands a mail to the provider's mail server.
+    ///
+    /// # Errors
+    /// Why it was not taken, for people.
+    async fn mail(&self, _mail: Mail) -> Result<(), String> {
+        Err("this process sends no mail".into())
     }
 
     /// As [`Outside::get`], with `trusted` as in [`Post`].

@@ -35,6 +35,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("head_checkpoint", "", "the newest few, from the end of the index"),
     ("trail", "", "the worker of deliveries: each that is on is due"),
     ("trail_sink", "", "the same"),
+    ("notice_target", "", "a tenant's eleven"),
     ("trail_retention", "", "the worker of retention: tenants that set a period"),
     ("trail_log", "", "the worker of summaries: one row a tenant"),
     ("tenant", "", "one row a tenant"),

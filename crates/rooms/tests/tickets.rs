@@ -5,13 +5,16 @@ use bailee_rooms::Failure;
 use bailee_rooms::consent::{Decision, NoCoverage};
 use bailee_rooms::gate::{Caller, RefusalKind};
 use bailee_rooms::tickets::{
-    AssignTicket, Assigned, Category, CloseTicket, Entry, Filter, GetTicket, ListTickets, MESSAGE_MAX,
-    OpenTicket, PAGE_MAX, Page, Priority, REOPEN_MS, ReopenTicket, ReplyTicket, SEARCH_MAX, Side,
-    SolveTicket, Stands, State, Step, Targets, Thread,
+    AssignTicket, Assigned, AttachToTicket, Category, CloseTicket, Entry, Filter, GetTicket, ListTickets,
+    MESSAGE_MAX, OpenTicket, PAGE_MAX, Page, Priority, REOPEN_MS, ReadAttachment, RemoveAttachment,
+    ReopenTicket, ReplyTicket, SEARCH_MAX, Side, SolveTicket, Stands, State, Step, Targets, Thread,
 };
 use bailee_rooms::trail::{ActFilter, ListActs};
+use bailee_rooms::vault::{NewPaper, PAPERS_MAX};
 use bailee_testkit::{Engine, TestHouse, TestTenant, on_each_engine};
 use bailee_types::{OperatorId, TicketId};
+use bytes::Bytes;
+use futures_util::TryStreamExt;
 
 const HOUR_MS: i64 = 3_600_000;
 const OBJECT: (&str, &str) = ("acme-invoices", "1.pdf");
@@ -438,5 +441,151 @@ fn a_search_says_where_it_ended() {
             }
         }
         assert_eq!(written, SEARCH_MAX);
+    });
+}
+
+fn paper(name: &str, content: impl AsRef<[u8]>) -> NewPaper {
+    NewPaper::parse(name, Bytes::from([b"%PDF-1.7\n", content.as_ref()].concat())).unwrap()
+}
+
+impl On<'_> {
+    async fn attach(&self, who: &Caller, documents: &[NewPaper]) -> Result<(), Failure> {
+        let (tenant, ticket) = (self.of.id.clone(), self.ticket.clone());
+        let op = AttachToTicket { tenant, ticket, documents: documents.to_vec() };
+        self.t.house.perform(who.clone(), op).await
+    }
+
+    async fn document(&self, who: &Caller, sha256: &str) -> Result<Vec<u8>, Failure> {
+        let (tenant, ticket) = (self.of.id.clone(), self.ticket.clone());
+        let op = ReadAttachment { tenant, ticket, sha256: sha256.to_owned() };
+        let (_, bytes) = self.t.house.perform(who.clone(), op).await?;
+        bytes.try_collect::<Vec<_>>().await.map(|all| all.concat())
+    }
+
+    async fn remove(&self, who: &Caller, sha256: &str) -> Result<(), Failure> {
+        let (tenant, ticket) = (self.of.id.clone(), self.ticket.clone());
+        let op = RemoveAttachment { tenant, ticket, sha256: sha256.to_owned() };
+        self.t.house.perform(who.clone(), op).await
+    }
+}
+
+#[test]
+fn support_reads_documents_of_an_open_ticket_where_they_lie_and_each_reading_is_recorded_first() {
+    on_each_engine(async |t| {
+        let (acme, globex) = (t.tenant("acme").await, t.tenant("globex").await);
+        let lin = t.operator("op-lin", "support", "CN").await;
+        let mei = t.operator("op-mei", "support", "SG").await;
+        let wei = t.operator("op-wei", "stability", "CN").await;
+        let web = t.operator("op-web", "portal-editor", "CN").await;
+        let on = opened(&t, &acme, None).await;
+        // The first is several segments long.
+        let (log, scan) = (paper("pumps.pdf", vec![7; 150_000]), paper("scan.pdf", b"of the valve"));
+        on.attach(&acme.root, &[log.clone(), scan.clone()]).await.unwrap();
+        let answer = paper("answer.pdf", b"turn it");
+        on.attach(&lin, std::slice::from_ref(&answer)).await.unwrap();
+        assert!(!stands_in_clear(&t, "scan.pdf"), "names lie sealed");
+
+        let bytes = |p: &NewPaper| p.size() as usize;
+        for (who, document) in [(&acme.root, &log), (&acme.root, &answer), (&lin, &log), (&lin, &answer)] {
+            assert_eq!(on.document(who, document.sha256()).await.unwrap().len(), bytes(document));
+        }
+        let seen = on.get(&acme.root).await.unwrap().attachments;
+        let by: Vec<_> = seen.iter().map(|d| (d.name.as_str(), d.attached_by.clone())).collect();
+        let pseudonym = t.house.pseudonym(&acme.id, &OperatorId::parse("op-lin").unwrap()).to_string();
+        assert_eq!(
+            by,
+            [("pumps.pdf", "root".into()), ("scan.pdf", "root".into()), ("answer.pdf", pseudonym.clone())]
+        );
+        assert_eq!(on.get(&lin).await.unwrap().attachments[2].attached_by, "op-lin");
+
+        let refused = async |who: &Caller, on: &On<'_>| match on.document(who, scan.sha256()).await {
+            Err(Failure::Refused(r)) => r.kind().clone(),
+            other => panic!("{:?}", other.map(|_| ())),
+        };
+        assert!(matches!(refused(&wei, &on).await, RefusalKind::OperatorRole { .. }));
+        assert!(matches!(refused(&web, &on).await, RefusalKind::OperatorRole { .. }));
+        let (place, jurisdiction) = ("SG".into(), "CN".into());
+        assert_eq!(refused(&mei, &on).await, RefusalKind::Residency { place, jurisdiction });
+        assert!(on.attach(&web, std::slice::from_ref(&scan)).await.is_err());
+
+        // By another ticket there is no such document, and another tenant has neither.
+        let other = opened(&t, &acme, None).await;
+        assert!(matches!(other.document(&lin, scan.sha256()).await, Err(Failure::NotFound { .. })));
+        assert_eq!(refused(&globex.root, &on).await, RefusalKind::NotYours);
+        let theirs = On { t: &t, of: &globex, ticket: on.ticket.clone() };
+        assert!(matches!(theirs.document(&globex.root, scan.sha256()).await, Err(Failure::NotFound { .. })));
+        assert_eq!(refused(&lin, &theirs).await, RefusalKind::NoTicket);
+        assert!(matches!(
+            theirs.attach(&globex.root, std::slice::from_ref(&scan)).await,
+            Err(Failure::NotFound { .. })
+        ));
+        for wrong in ["", "x", &scan.sha256().to_uppercase(), &"0".repeat(64), &"9".repeat(9_000)] {
+            assert!(matches!(on.document(&lin, wrong).await, Err(Failure::NotFound { .. })));
+            assert!(matches!(on.remove(&acme.root, wrong).await, Err(Failure::NotFound { .. })));
+        }
+        let system = t.house.system_caller("bailee ticket show");
+        assert!(matches!(on.document(&system, scan.sha256()).await, Err(Failure::Conflict(_))));
+        assert!(on.attach(&system, std::slice::from_ref(&paper("x.pdf", b"x"))).await.is_err());
+        assert!(matches!(
+            on.attach(&acme.root, std::slice::from_ref(&scan)).await,
+            Err(Failure::Exists { .. })
+        ));
+        assert!(on.remove(&lin, scan.sha256()).await.is_err());
+
+        // Solved or closed it opens for the tenant alone.
+        on.step(&acme.root, Step::Solve).await.unwrap();
+        assert_eq!(refused(&lin, &on).await, RefusalKind::NoTicket);
+        on.document(&acme.root, scan.sha256()).await.unwrap();
+        for who in [&acme.root, &lin] {
+            assert!(matches!(on.attach(who, &[paper("late.pdf", b"l")]).await, Err(Failure::Conflict(_))));
+        }
+        on.step(&acme.root, Step::Reopen).await.unwrap();
+        on.document(&lin, scan.sha256()).await.unwrap();
+        on.step(&acme.root, Step::Close).await.unwrap();
+        assert_eq!(refused(&lin, &on).await, RefusalKind::NoTicket);
+        on.document(&acme.root, scan.sha256()).await.unwrap();
+        on.remove(&acme.root, scan.sha256()).await.unwrap();
+        assert!(matches!(on.document(&acme.root, scan.sha256()).await, Err(Failure::NotFound { .. })));
+
+        // The tenant's log has each reading of an operator as an act of his that opened something, with its ticket.
+        let all = t.house.acts(&acme.id, &ActFilter::default(), None, 1000).await.unwrap().acts;
+        let read: Vec<_> = all
+            .iter()
+            .filter(|a| a.event_name == "GetTicketAttachment" && a.who == pseudonym && a.result() == "done")
+            .collect();
+        assert_eq!(read.len(), 3);
+        for act in read {
+            assert!(act.level == "WARNING" && act.event.contains("\"ticket\":\"T-1\""), "{}", act.event);
+            assert!(
+                act.event.contains(log.sha256())
+                    || act.event.contains(answer.sha256())
+                    || act.event.contains(scan.sha256())
+            );
+        }
+        assert!(all.iter().any(|a| a.event_name == "AttachToTicket" && a.event.contains(scan.sha256())));
+    });
+}
+
+#[test]
+fn a_ticket_takes_so_many_documents_and_all_of_them_or_none() {
+    on_each_engine(async |t| {
+        let acme = t.tenant("acme").await;
+        let lin = t.operator("op-lin", "support", "CN").await;
+        let on = opened(&t, &acme, None).await;
+        let some = |from: usize, to: usize| -> Vec<_> {
+            (from..to).map(|n| paper(&format!("{n}.pdf"), n.to_string())).collect()
+        };
+        on.attach(&acme.root, &some(0, PAPERS_MAX - 2)).await.unwrap();
+        let limit = on.attach(&lin, &some(100, 103)).await;
+        assert!(matches!(limit, Err(Failure::Limit { .. })), "{limit:?}");
+        let twice = [paper("a.pdf", b"a"), paper("b.pdf", b"a")];
+        assert!(matches!(on.attach(&acme.root, &twice).await, Err(Failure::Exists { .. })));
+        assert!(matches!(on.attach(&acme.root, &[]).await, Err(Failure::Invalid { .. })));
+        assert_eq!(on.get(&acme.root).await.unwrap().attachments.len(), PAPERS_MAX - 2);
+        // Two at once for the last two places: one of them has no room.
+        let (one, two) = (some(200, 202), some(300, 302));
+        let (a, b) = tokio::join!(on.attach(&acme.root, &one), on.attach(&lin, &two));
+        assert!(a.is_ok() != b.is_ok(), "{a:?} {b:?}");
+        assert_eq!(on.get(&acme.root).await.unwrap().attachments.len(), PAPERS_MAX);
     });
 }

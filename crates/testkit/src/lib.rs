@@ -17,7 +17,7 @@ use bailee_rooms::tickets::OpenTicket;
 use bailee_rooms::vault::{
     Choice, Content, CreateBucket, GetObject, ObjectMeta, PutObject, ReadObject, WholeBody, Window,
 };
-use bailee_rooms::{Failure, House, HouseConfig, Provider};
+use bailee_rooms::{Failure, House, HouseConfig, MailConfig, Provider};
 use bailee_store::DbConfig;
 use bailee_types::{
     BucketName, Clock, GrantId, ManualClock, ObjectKey, OperatorId, RegionId, RequestId, TenantAlias,
@@ -106,11 +106,16 @@ impl TestHouse {
 
     /// As [`TestHouse::new`], with a network of the test's own.
     pub fn with_outside(engine: Engine, outside: Arc<dyn Outside>) -> Self {
+        Self::mailing(engine, outside, MailConfig::default())
+    }
+
+    /// As [`TestHouse::with_outside`], of a provider that is told of mail.
+    pub fn mailing(engine: Engine, outside: Arc<dyn Outside>, mail: MailConfig) -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut config = HouseConfig::embedded(folder.path(), Arc::clone(&clock) as Arc<dyn Clock>);
         config.db = database(engine, folder.path());
-        config.outside = outside;
+        (config.outside, config.mail) = (outside, mail);
         (config.operator_cost, config.user_cost) = (Cost::LEAST, Cost::LEAST);
         let provider = Provider {
             name: "Kestrel Cloud".into(),

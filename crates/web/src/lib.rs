@@ -1,10 +1,11 @@
 //! The front: two listeners over one house.
 //!
-//! The console listener serves the portal, the console, the RPC protocol, the log's tiles and health; the object
+//! The console listener serves the portal, the console, the RPC protocol, the JSON API, the log's tiles and health; the object
 //! listener serves OSS and S3. Both turn bytes into an operation and an answer, and decide nothing: every act goes
 //! through the gate of `bailee-rooms`.
 //! INVARIANT: no address, header or body of a request reaches a log; secrets travel in all three.
 
+mod api;
 mod collect;
 mod log;
 mod objects;

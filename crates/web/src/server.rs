@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
+use crate::api::Api;
 use crate::socket::{Socket, Unreadable};
 use crate::traffic::Traffic;
 use crate::{collect as collectors, log, ops, pages, rpc};
@@ -94,17 +95,20 @@ pub(crate) struct Front {
     log: Router,
     ops: Router,
     rpc: Arc<rpc::RpcState>,
+    api: Api,
     traffic: Arc<Traffic>,
 }
 
 impl Front {
     pub(crate) fn new(house: Arc<House>, site: pages::Site, traffic: Arc<Traffic>) -> Self {
         let secure = site.secure;
+        let api = Api { house: Arc::clone(&house), uploads: site.uploads.clone(), secure };
         Self {
             pages: pages::router(Arc::new(site)),
             log: log::router(Arc::clone(&house)),
             ops: ops::router(Arc::clone(&house), Arc::clone(&traffic)),
             rpc: Arc::new(rpc::RpcState { house, traffic: Arc::clone(&traffic), secure }),
+            api,
             traffic,
         }
     }
@@ -127,15 +131,20 @@ impl Front {
             let answer = match collectors::admit(&self.rpc.house, &parts).await {
                 Err(refused) => refused,
                 Ok(known) => {
-                    let body = collect(incoming, collectors::BODY_BYTES_MAX).await;
+                    let body = collect(incoming, collectors::BODY_BYTES_MAX, BODY_TIMEOUT).await;
                     collectors::answer(&self.rpc.house, known, body).await
                 }
             };
             self.traffic.count_rpc(answer.status().as_u16());
             return answer.map(Body::from);
         }
+        if parts.uri.path().starts_with("/api/") {
+            let answer = self.api.answer(parts, incoming, peer).await;
+            self.traffic.count_rpc(answer.status().as_u16());
+            return answer;
+        }
         if rpc::is_rpc(&parts) {
-            let body = collect(incoming, RPC_BODY_BYTES_MAX).await;
+            let body = collect(incoming, RPC_BODY_BYTES_MAX, BODY_TIMEOUT).await;
             return match body {
                 Some(body) => rpc::answer(&self.rpc, parts, body, peer).await.map(Body::from),
                 None => rpc::refuse_body(&self.rpc).map(Body::from),
@@ -171,7 +180,7 @@ enum Part {
 }
 
 /// Reads a body whole; none when it is longer than `max`, breaks, or takes too long.
-async fn collect(mut incoming: Incoming, max: usize) -> Option<Bytes> {
+pub(crate) async fn collect(mut incoming: Incoming, max: usize, patience: Duration) -> Option<Bytes> {
     let whole = async {
         let mut out = BytesMut::new();
         while let Some(frame) = incoming.frame().await {
@@ -184,7 +193,7 @@ async fn collect(mut incoming: Incoming, max: usize) -> Option<Bytes> {
         }
         Some(out.freeze())
     };
-    tokio::time::timeout(BODY_TIMEOUT, whole).await.ok().flatten()
+    tokio::time::timeout(patience, whole).await.ok().flatten()
 }
 
 fn is_of_a_log(path: &str) -> bool {

@@ -140,6 +140,11 @@ async fn show(
         if let Some(out) = out.as_object_mut() {
             out.insert("entries".into(), thread.entries.iter().map(entry).collect());
             out.insert("more".into(), thread.more.into());
+            let documents = thread.attachments.iter().map(|d| {
+                json!({ "document": d.name, "mime": d.media.mime(), "bytes": d.size, "sha256": d.sha256,
+                        "attached": d.attached_at.iso(), "attachedBy": d.attached_by })
+            });
+            out.insert("documents".into(), documents.collect());
         }
         println!("{out}");
         return Ok(());
@@ -148,6 +153,9 @@ async fn show(
     println!("{}  {}\n{}, {}, {}", k.id, k.title, k.state().word(), k.priority.word(), k.category.word());
     println!("of {}, opened {} by {}", k.alias, k.opened_at.iso(), k.opened_by);
     println!("assigned to {}; due {}", k.assigned.as_deref().unwrap_or("nobody"), due(house, k));
+    for d in &thread.attachments {
+        println!("document `{}`, {} bytes, SHA-256 {}, by {}", d.name, d.size, d.sha256, d.attached_by);
+    }
     for e in &thread.entries {
         let to = e.assignee.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
         println!("\n[{}] {} {} {}: {}{to}", e.seq, e.at.iso(), e.side.word(), e.writer, e.step.word());

@@ -19,7 +19,7 @@ use crate::consent::parameters;
 use crate::gate::{Asked, Caller, Class, Intent, Operation, Principal, Touches};
 use crate::keys::{Resealed, TenantKey};
 use crate::vault::{DeleteBucket, DestroyObjects, DestroyPapers, ListBuckets};
-use crate::{Failure, House, Thing, identity, keys, trail};
+use crate::{Failure, House, Thing, identity, keys, notices, trail};
 
 /// Days that a closure waits at most.
 pub const WAIT_DAYS_MAX: u32 = 90;
@@ -234,6 +234,7 @@ impl Operation for EraseAccount {
                 }
                 rows::set(&mut own, ClosureState::Ending, due, None)?;
                 trail::forget_targets(&mut own)?;
+                notices::forget(&mut own)?;
                 people(tx, &of).map_err(Failure::from)
             })
             .await?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{LAPSE_MS, Scope, rows};
 use crate::gate::{Asked, Class, Intent, Operation, Principal, Touches};
-use crate::{Failure, House, Thing, tickets};
+use crate::{Failure, House, Thing, notices, tickets};
 
 /// Asks a tenant for consent to read objects or to open sessions with a system, bound to a ticket.
 #[derive(Clone, Debug)]
@@ -96,6 +96,7 @@ impl Operation for RequestConsent {
                     crate::broker::fits(&mut tx, target, limits)?;
                 }
                 rows::insert(&mut tx, &row)?;
+                notices::emit(&mut tx, notices::Kind::Consent, row.id.as_str(), now)?;
                 Ok(row.id)
             })
             .await

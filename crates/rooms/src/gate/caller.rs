@@ -303,6 +303,14 @@ impl Caller {
         }
     }
 
+    /// Where an operator works.
+    pub(crate) fn place(&self) -> Option<&str> {
+        match &self.principal {
+            Principal::Operator { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+
     pub(crate) fn nonce(&self) -> Option<&Nonce> {
         self.nonce.as_ref()
     }
@@ -327,9 +335,10 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         "bailee:ListTickets" | "bailee:GetTicket" | "bailee:ReadRequests" => {
             !is("portal-editor") || roles.len() > 1
         }
-        "bailee:ReplyTicket" | "bailee:SolveTicket" | "bailee:AssignTicket" => {
+        "bailee:ReplyTicket" | "bailee:SolveTicket" | "bailee:AssignTicket" | "bailee:AttachToTicket" => {
             is("support") || is("stability")
         }
+        "bailee:GetTicketAttachment" => is("support"),
         "bailee:RequestConsent"
         | "bailee:WithdrawRequest"
         | "bailee:RequestTransfer"

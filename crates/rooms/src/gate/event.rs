@@ -193,7 +193,8 @@ fn platform(
         (None, None, _) => String::new(),
     };
     // What the tenant's own rule ordered is no reason to warn him.
-    let opens = asked.touches == Touches::Content && caller.replicates().is_none();
+    let opens =
+        matches!(asked.touches, Touches::Content | Touches::Attachment) && caller.replicates().is_none();
     let warns = opens || kind == PENALTY || legal_reference(asked).is_some();
     json!({
         "EventID": RequestId::random().as_str(),
@@ -225,7 +226,7 @@ fn event_type(caller: &Caller, asked: &Asked, grant: Option<&Coverage>) -> &'sta
     if legal_reference(asked).is_some() {
         return if asked.ticket.is_some() { SUPPORT } else { PENALTY };
     }
-    let support = asked.touches == Touches::Content || asked.touches == Touches::Nothing || grant.is_some();
+    let support = asked.touches != Touches::Metadata || grant.is_some();
     if caller.is_operator() && support { SUPPORT } else { SERVICE }
 }
 

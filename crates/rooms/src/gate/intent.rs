@@ -179,8 +179,9 @@ impl Intent {
     /// Leave to use the data key of a paper that is attached to what this intent is about.
     ///
     /// # Errors
-    /// When the intent is about something else, or is not recorded. An operator has no way to a paper at all, and who works at
-    /// the machine can seal one, not open it.
+    /// When the intent is about something else, or is not recorded. An operator has a way to papers of a ticket alone: one act
+    /// seals them, another, which the gate let through for the open ticket, opens them. Who works at the machine can seal a paper,
+    /// not open it.
     pub(crate) fn release_paper<'i>(
         &'i self,
         holder: &'i str,
@@ -192,13 +193,18 @@ impl Intent {
         let is_new = asked.resource == Arn::own(&asked.tenant, &format!("{kind}/*"));
         let own = self.caller.tenant() == Some(&asked.tenant);
         let system = matches!(self.caller.principal(), Principal::System { .. });
-        if self.record.is_none() || !(is_it || is_new) || !(own || system) {
+        let on_ticket = self.caller.is_operator() && is_it && kind == "ticket";
+        let (files, reads) = (
+            on_ticket && asked.action == "bailee:AttachToTicket",
+            on_ticket && asked.action == "bailee:GetTicketAttachment" && asked.touches == Touches::Attachment,
+        );
+        if self.record.is_none() || !(is_it || is_new) || !(own || system || files || reads) {
             return Err(Failure::Bug(format!(
                 "the key refused: `{}` has no way to a document of `{holder}`",
                 self.caller.name()
             )));
         }
-        let opens = own && is_it && asked.touches == Touches::Content;
+        let opens = reads || own && is_it && matches!(asked.touches, Touches::Content | Touches::Attachment);
         Ok(PaperRelease { intent: self, seals_only: !opens, holder, id })
     }
 

@@ -65,6 +65,8 @@ pub enum Touches {
     Nothing,
     /// Names, sizes, settings: needs an open ticket of the tenant.
     Metadata,
+    /// A document that lies on the ticket for the provider to read: needs that ticket, open, and no grant.
+    Attachment,
     /// Content: needs a live grant that covers action and object.
     Content,
 }
@@ -262,7 +264,7 @@ impl House {
         if !open {
             return Err(self.refuse(&caller, &asked, None, RefusalKind::NoTicket).await);
         }
-        if asked.touches == Touches::Metadata {
+        if matches!(asked.touches, Touches::Metadata | Touches::Attachment) {
             return Ok(Cleared { caller, asked, shared, grant: None });
         }
         let now = self.now();
@@ -321,6 +323,13 @@ impl House {
                             Some(covered.map_err(RefusalKind::NoConsent))
                         }
                     }
+                }
+                (Principal::Operator { .. }, Touches::Attachment) => {
+                    let open = match &what.ticket {
+                        Some(ticket) => tickets::is_open(&mut tx.tenant(&what.tenant), ticket)?,
+                        None => false,
+                    };
+                    (!open).then_some(Err(RefusalKind::NoTicket))
                 }
                 _ => None,
             };

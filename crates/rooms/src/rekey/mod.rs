@@ -1,7 +1,7 @@
 //! New versions of tenants' keys: made, everything that lies under an older one sealed anew, an old one destroyed.
 //!
 //! A new version seals after 15 seconds, when every server knows it. Then a worker seals anew what lies under older ones: wraps of
-//! data keys, metadata, keys of KMS, secrets, the log's keys, certificates, messages of tickets, secrets of targets, keys of recordings. Content is not touched and no data key leaves the
+//! data keys, metadata, keys of KMS, secrets, the log's keys, certificates, messages of tickets, secrets of targets, keys of recordings, addresses of notices. Content is not touched and no data key leaves the
 //! keys room, so it needs no consent; each pass is an act in the tenant's log.
 //! INVARIANT: a version is destroyed only when a whole pass found nothing that lies under it.
 
@@ -17,7 +17,7 @@ use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::keys::{self, TenantKey, TenantKeyVersion};
 use crate::vault::{RewrapDone, Rewrapping, under_version};
-use crate::{Failure, House, broker, closure, tickets, trail};
+use crate::{Failure, House, broker, closure, notices, tickets, trail};
 
 /// A version is destroyed this long (ms) after the newest began to seal at the earliest: what long requests sealed with the
 /// old one is there by then.
@@ -230,6 +230,7 @@ impl House {
             let few = self.db.write(move |tx| {
                 let mut few = trail::reseal(tx, &tenant, &key)?;
                 few.add(closure::reseal(&mut tx.tenant(&tenant), &key)?);
+                few.add(notices::reseal(&mut tx.tenant(&tenant), &key)?);
                 Ok::<_, Failure>(few)
             });
             done.note(few.await?);

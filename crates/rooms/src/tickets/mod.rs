@@ -6,7 +6,9 @@
 //! INVARIANT: an operator's act on a tenant names an open ticket of that tenant; a solved or closed one opens nothing, and
 //! one that was reopened does not bring back a grant.
 //! INVARIANT: a tenant sees operators by their pseudonyms only.
+//! INVARIANT: a document on a ticket opens for an operator while that ticket is open, and no longer.
 
+mod attach;
 mod keep;
 mod list;
 mod rows;
@@ -19,6 +21,7 @@ use bailee_store::{StoreError, TenantTx};
 use bailee_types::{Arn, TenantAlias, TenantId, TicketId, Timestamp};
 use serde_json::json;
 
+pub use attach::{AttachToTicket, ReadAttachment, RemoveAttachment};
 pub(crate) use keep::{keep, reseal};
 pub use list::{Assigned, Filter, ListTickets, Page, SEARCH_MAX, Stands, TEXT_MAX, TICKETS_MAX};
 pub use state::{Category, Clock, Clocks, Priority, REOPEN_MS, Side, State, Step, Targets};
@@ -131,6 +134,7 @@ impl Operation for OpenTicket {
                 let number = rows::next_number(tx)?;
                 let tx = &mut tx.tenant(&self.tenant);
                 rows::insert(tx, number, &title, (self.category, self.priority), &side.1, now)?;
+                thread::tell(tx, side.0, number, now)?;
                 if text.is_some() {
                     let first = thread::Doing { step: Step::Message, side, assignee: None, text };
                     first.enter(tx, number, State::Open, now)?;

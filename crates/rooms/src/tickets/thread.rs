@@ -10,7 +10,8 @@ use super::{Side, State, Step, Ticket, asked, number, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Caller, Class, Intent, Operation};
 use crate::keys::TenantKey;
-use crate::{Failure, House, Thing};
+use crate::vault::{Holder, Paper};
+use crate::{Failure, House, Thing, notices};
 
 /// Characters of a message.
 pub const MESSAGE_MAX: usize = 20_000;
@@ -90,6 +91,8 @@ pub struct Thread {
     pub entries: Vec<Entry>,
     /// Whether there are older ones.
     pub more: bool,
+    /// The documents on it, in the order in which they came.
+    pub attachments: Vec<Paper>,
 }
 
 /// Something that happened on a ticket.
@@ -179,7 +182,25 @@ impl Doing {
             pauses: !matches!(state, State::Open | State::Waiting),
             sealed: self.text.map(|(key, text)| key.seal_trail(&purpose(of, seq), text.as_bytes())),
         };
-        Ok(rows::add_entry(tx, &entry)?)
+        rows::add_entry(tx, &entry)?;
+        if self.step == Step::Assign {
+            return Ok(());
+        }
+        Ok(tell(tx, self.side.0, of, now)?)
+    }
+}
+
+/// Tells the other side that a ticket has something new.
+pub(super) fn tell(
+    tx: &mut TenantTx<'_, '_>,
+    by: Side,
+    ticket: i64,
+    now: Timestamp,
+) -> Result<(), bailee_store::StoreError> {
+    let id = format!("T-{ticket}");
+    match by {
+        Side::Tenant => notices::emit_to_provider(tx, notices::Kind::Ticket, &id, now),
+        Side::Provider | Side::House => notices::emit(tx, notices::Kind::Ticket, &id, now),
     }
 }
 
@@ -212,7 +233,7 @@ pub(super) fn opened(key: &TenantKey, row: &rows::EntryRow) -> Result<Option<Str
         .map_err(|_| Failure::Damaged(format!("message {}/{} is no text", row.number, row.seq)))
 }
 
-fn of_ticket(tenant: &TenantId, ticket: &TicketId, action: &'static str) -> Asked {
+pub(super) fn of_ticket(tenant: &TenantId, ticket: &TicketId, action: &'static str) -> Asked {
     let detail = json!({ "ticket": ticket.as_str() });
     asked(tenant, action, &format!("ticket/{ticket}"), detail)
 }
@@ -318,6 +339,7 @@ impl Operation for GetTicket {
             })
             .await?;
         let mut ticket = ticket.ok_or_else(|| Failure::not_found(Thing::Ticket, &self.ticket))?;
+        let mut attachments = house.papers(&self.tenant, Holder::ticket(&self.ticket)).await?;
         let more = found.len() > PAGE_MAX as usize;
         found.truncate(PAGE_MAX as usize);
         let mut entries = Vec::with_capacity(found.len());
@@ -340,8 +362,11 @@ impl Operation for GetTicket {
                 }
                 entry.assignee = entry.assignee.take().map(|a| house.veiled(&self.tenant, &a));
             }
+            for paper in attachments.iter_mut().filter(|p| p.by_operator) {
+                paper.attached_by = house.veiled(&self.tenant, &paper.attached_by);
+            }
         }
-        Ok(Thread { ticket, entries, more })
+        Ok(Thread { ticket, entries, more, attachments })
     }
 }
 

@@ -4,13 +4,14 @@
 //! synced before the row that names it; name, type and digest sealed under the tenant's key. A paper is known by its SHA-256.
 //! Whose paper it is and whether it may be attached, read or removed says the room of the thing: these are its functions.
 //!
-//! INVARIANT: only the tenant's own people open a paper ([`Intent::release_paper`]): there is no consent to ask for, yet.
+//! INVARIANT: only the tenant's own people open a paper ([`Intent::release_paper`]), and of those on an open ticket an operator of
+//! support where they lie, on record: they were put there for him. There is no consent to ask for any other.
 
 use std::sync::Arc;
 
 use bailee_crypto::envelope::{Context, Sealer, Suite};
 use bailee_store::TenantTx;
-use bailee_types::{Arn, TenantId, Timestamp};
+use bailee_types::{Arn, TenantId, TicketId, Timestamp};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -46,6 +47,11 @@ impl Holder {
         Self { kind: "transfer", id: id.to_owned() }
     }
 
+    /// A ticket.
+    pub(crate) fn ticket(id: &TicketId) -> Self {
+        Self { kind: "ticket", id: id.to_string() }
+    }
+
     /// As its ARN ends. No bucket's name has a slash, so no object's key opens a paper and the reverse.
     fn relative(&self) -> String {
         format!("{}/{}", self.kind, self.id)
@@ -67,6 +73,8 @@ pub struct Paper {
     pub attached_at: Timestamp,
     /// By whom.
     pub attached_by: String,
+    /// Whether that is an operator.
+    pub by_operator: bool,
 }
 
 /// What is sealed in the row.
@@ -76,6 +84,8 @@ struct Meta {
     media: Media,
     sha256: String,
     by: String,
+    #[serde(default)]
+    operator: bool,
 }
 
 /// Papers whose blobs are durable and that no row names yet.
@@ -130,8 +140,9 @@ fn open_meta(key: &TenantKey, holder: &Holder, row: &rows::PaperRow) -> Result<P
     let plain = key.open_paper(&holder.relative(), &row.version, &row.sealed_meta)?;
     let meta: Meta = serde_json::from_slice(plain.expose())
         .map_err(|e| Failure::Damaged(format!("what is said of a document cannot be read: {e}")))?;
-    let Meta { name, media, sha256, by } = meta;
-    Ok(Paper { name, media, sha256, size: row.size, attached_at: row.attached_at, attached_by: by })
+    let Meta { name, media, sha256, by, operator } = meta;
+    let (size, attached_at) = (row.size, row.attached_at);
+    Ok(Paper { name, media, sha256, size, attached_at, attached_by: by, by_operator: operator })
 }
 
 /// Papers of a thing, in the order in which they came.
@@ -186,6 +197,7 @@ impl House {
             media: paper.media,
             sha256: paper.sha256.clone(),
             by: intent.caller().name().to_owned(),
+            operator: intent.caller().is_operator(),
         };
         let meta = serde_json::to_vec(&meta).map_err(|e| Failure::Bug(e.to_string()))?;
         Ok(rows::PaperRow {
@@ -220,6 +232,12 @@ impl House {
         let (of, wanted, t) = (holder.clone(), digest.to_owned(), tenant.clone());
         let found = self.db.read(move |tx| find(&mut tx.tenant(&t), &key, &of, &wanted)).await?;
         let (row, paper) = found.ok_or_else(|| Failure::not_found(Thing::Document, digest))?;
+        if let Some(place) = intent.caller().place() {
+            let lies = self.jurisdiction_of(&self.region_of_blob(&row.version));
+            if place != lies {
+                return Err(self.refuse_to_leave(intent, place.to_owned(), lies).await);
+            }
+        }
         let place = holder.relative();
         let release = intent.release_paper(&place, &row.version)?;
         let data_key = self.open_paper_key(&release, row.key_version, &row.wrapped_key).await?;

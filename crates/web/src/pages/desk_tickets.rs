@@ -2,16 +2,22 @@
 
 use std::collections::HashMap;
 
+use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::tickets::{AssignTicket, ListTickets, ReplyTicket, SolveTicket, State, Thread};
+use bailee_rooms::tickets::{
+    AssignTicket, AttachToTicket, ListTickets, ReadAttachment, ReplyTicket, SolveTicket, State, Thread,
+};
+use bailee_rooms::vault::NewPaper;
 use bailee_types::{OperatorId, TicketId};
 use http::StatusCode;
 use maud::{Markup, html};
 
 use super::failure;
 use super::frame::{Here, csrf, inside};
+use super::objects::attachment;
 use super::ticket_view as view;
+use super::upload::WithPapers;
 use super::visit::{Operator, Posted, Signed};
 
 const HERE: &str = "/desk/tickets";
@@ -61,6 +67,8 @@ pub(super) fn work(s: &Signed<Operator>, thread: &Thread) -> Markup {
     let (k, base) = (&thread.ticket, format!("{HERE}/{}", thread.ticket.id));
     html! {
         (view::facts(&s.visit, k))
+        @let may = [("read", t("Download", "下载"))];
+        (view::attachments(&s.visit, &base, thread, if k.state().is_live() { &may } else { &[] }))
         (view::thread(&s.visit, &base, thread))
         @if k.state().is_live() {
             (view::reply(&s.visit, &format!("{base}/reply")))
@@ -72,19 +80,34 @@ pub(super) fn work(s: &Signed<Operator>, thread: &Thread) -> Markup {
     }
 }
 
-pub(super) async fn reply(Path(id): Path<String>, p: Posted<Operator>) -> Response {
-    act(&id, "reply", &p).await
+pub(super) async fn reply(Path(id): Path<String>, with: WithPapers<Operator>) -> Response {
+    act(&id, "reply", &with.posted, &with.papers).await
+}
+
+pub(super) async fn read(Path((id, sha256)): Path<(String, String)>, p: Posted<Operator>) -> Response {
+    let s = &p.signed;
+    let house = &s.visit.site.house;
+    let Ok(ticket) = TicketId::parse(&id) else { return failure::missing(&s.visit) };
+    let tenant = match house.ticket(&ticket).await {
+        Ok(k) if k.state() == State::Closed => return failure::missing(&s.visit),
+        Ok(k) => k.tenant,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    match house.perform(s.caller.clone(), ReadAttachment { tenant, ticket, sha256 }).await {
+        Ok((paper, bytes)) => attachment(Body::from_stream(bytes), &paper.name, paper.size),
+        Err(e) => failure::page(&s.visit, &e),
+    }
 }
 
 pub(super) async fn assign(Path(id): Path<String>, p: Posted<Operator>) -> Response {
-    act(&id, "assign", &p).await
+    act(&id, "assign", &p, &[]).await
 }
 
 pub(super) async fn solve(Path(id): Path<String>, p: Posted<Operator>) -> Response {
-    act(&id, "solve", &p).await
+    act(&id, "solve", &p, &[]).await
 }
 
-async fn act(id: &str, what: &str, p: &Posted<Operator>) -> Response {
+async fn act(id: &str, what: &str, p: &Posted<Operator>, papers: &[NewPaper]) -> Response {
     let s = &p.signed;
     let (house, caller) = (&s.visit.site.house, s.caller.clone());
     let Ok(ticket) = TicketId::parse(id) else { return failure::missing(&s.visit) };
@@ -97,7 +120,17 @@ async fn act(id: &str, what: &str, p: &Posted<Operator>) -> Response {
     let page = format!("{HERE}/{ticket}");
     let done = match what {
         "reply" => {
+            if !papers.is_empty() {
+                let (tenant, ticket) = (tenant.clone(), ticket.clone());
+                let attach = AttachToTicket { tenant, ticket, documents: papers.to_vec() };
+                if let Err(e) = house.perform(caller.clone(), attach).await {
+                    return failure::page(&s.visit, &e);
+                }
+            }
             let text = p.field("message").to_owned();
+            if text.trim().is_empty() && !papers.is_empty() {
+                return Redirect::to(&page).into_response();
+            }
             house.perform(caller, ReplyTicket { tenant, ticket, text }).await.map(drop)
         }
         "assign" => {

@@ -21,6 +21,7 @@ mod key_stores;
 mod keys;
 mod login;
 mod markdown;
+mod notifications;
 mod objects;
 mod passkey;
 mod places;
@@ -50,6 +51,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use bailee_rooms::House;
 
+pub(crate) use objects::attachment;
 pub(crate) use trail_live::Live;
 pub(crate) use upload::Uploads;
 
@@ -168,11 +170,14 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/desk/sessions/{tenant}/{id}/end", post(desk_sessions::end))
         .route("/desk/tickets/{id}/session", post(desk_sessions::open))
         .route("/desk/tickets/{id}/ask-target", get(desk_sessions::form).post(desk_sessions::ask))
+        .route("/console/tickets/{id}/documents/{sha256}/{what}", post(tickets::document))
+        .route("/console/notifications", get(notifications::show).post(notifications::set))
         .route("/desk", get(desk::overview))
         .route("/desk/employee", get(desk_employee::page).post(desk_employee::resolve))
         .route("/desk/tickets", get(desk_tickets::list))
         .route("/desk/tickets/{id}", get(desk::ticket))
         .route("/desk/tickets/{id}/reply", post(desk_tickets::reply).layer(messages()))
+        .route("/desk/tickets/{id}/documents/{sha256}/read", post(desk_tickets::read))
         .route("/desk/tickets/{id}/assign", post(desk_tickets::assign))
         .route("/desk/tickets/{id}/solve", post(desk_tickets::solve))
         .route("/desk/tickets/{id}/data/{bucket}", get(desk::objects))

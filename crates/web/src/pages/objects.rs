@@ -251,7 +251,7 @@ pub(super) async fn delete(Path(bucket): Path<String>, p: Posted<Tenant>) -> Res
 }
 
 /// Content as a download: never shown as a page of ours, whatever it is.
-pub(super) fn attachment(body: Body, key: &str, len: u64) -> Response {
+pub(crate) fn attachment(body: Body, key: &str, len: u64) -> Response {
     let name = key.rsplit('/').find(|p| !p.is_empty()).unwrap_or("object");
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();

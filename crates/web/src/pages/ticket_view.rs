@@ -9,7 +9,7 @@ use bailee_rooms::tickets::{
 use bailee_types::OperatorId;
 use maud::{Markup, html};
 
-use super::frame::{csrf, enc, icon, time};
+use super::frame::{csrf, enc, icon, size, time};
 use super::markdown::markdown;
 use super::visit::{Lang, Visit};
 
@@ -220,12 +220,39 @@ fn entry(lang: Lang, e: &Entry) -> Markup {
     }
 }
 
-/// The form of a message.
+/// The documents on a ticket; `may`: what the visitor may do with one, and how it is called.
+pub(super) fn attachments(visit: &Visit, base: &str, thread: &Thread, may: &[(&str, &str)]) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    html! {
+        @if !thread.attachments.is_empty() { section.card #documents { div.head { h2 { (t("Documents", "文件")) } p { (t("Sealed under the tenant's key. Support may read them while the ticket is open; each reading stands in the tenant's log.", "以租户的密钥密封保存。工单打开期间支持人员可以读取；每次读取都记入租户的日志。")) } }
+            table.tbl { thead { tr { th { (t("Document", "文件")) } th { "SHA-256" } th { (t("Attached", "附加")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
+                @for d in &thread.attachments { tr {
+                    th scope="row" { (d.name) span.sub { (d.media.mime()) " · " (size(d.size)) } }
+                    td data-l="SHA-256" { code { (d.sha256) } }
+                    td data-l=(t("Attached", "附加")) { span { (time(d.attached_at)) small { (d.attached_by) } } }
+                    td.act { @for (what, label) in may {
+                        form method="post" action={ (base) "/documents/" (d.sha256) "/" (what) } { (csrf(visit)) button.btn.slim { (label) } }
+                    } }
+                } }
+            } }
+        } }
+    }
+}
+
+/// The form of a message, with documents.
 pub(super) fn reply(visit: &Visit, to: &str) -> Markup {
     let t = |en, zh| visit.lang.t(en, zh);
     html! {
-        form #reply.card method="post" action=(to) { div.pad.stack { (csrf(visit)) (message(visit)) p { button.btn.main-act { (t("Send", "发送")) } } } }
+        form #reply.card method="post" action=(to) enctype="multipart/form-data" { div.pad.stack { (csrf(visit)) (message(visit)) (files(visit)) p { button.btn.main-act { (t("Send", "发送")) } } } }
     }
+}
+
+/// The field of documents. It stands behind the form's token.
+pub(super) fn files(visit: &Visit) -> Markup {
+    let t = |en, zh| visit.lang.t(en, zh);
+    html! { div.field { label for="files" { (t("Documents", "文件")) } input.in #files type="file" name="files" multiple;
+        p.hint { (t("Support reads what is attached here, while the ticket is open; each reading stands in the tenant's log. PDF, PNG, JPEG, DOCX, XLSX or plain text, 20 MiB each, 40 MiB at a time.", "工单打开期间，支持人员会读取此处附加的内容；每次读取都记入租户的日志。PDF、PNG、JPEG、DOCX、XLSX 或纯文本，每个最大 20 MiB，每次最多 40 MiB。")) }
+    } }
 }
 
 /// The field of a message.

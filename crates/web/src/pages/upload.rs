@@ -23,21 +23,23 @@ use super::{FORM_BYTES_MAX, Site, failure};
 /// Bytes of a form with its documents.
 const WHOLE_BYTES_MAX: u64 = 41 * 1024 * 1024;
 const FIELDS_MAX: usize = 100;
+/// Bytes of its other fields: a message may be among them, each character of it four bytes.
+const FIELDS_BYTES_MAX: usize = FORM_BYTES_MAX + 4 * bailee_rooms::tickets::MESSAGE_MAX;
 /// Forms with documents that arrive at the same time, in all and of one account.
 const FORMS_MAX: usize = 8;
 const FORMS_OF_ONE_MAX: usize = 2;
 /// A form that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Accounts whose forms with documents are arriving.
+/// Accounts whose documents are arriving, by forms or the API.
 #[derive(Clone, Default)]
 pub(crate) struct Uploads(Arc<Mutex<Vec<TenantId>>>);
 
 /// A place among [`Uploads`]; free again when dropped.
-struct Slot(Uploads, TenantId);
+pub(crate) struct Slot(Uploads, TenantId);
 
 impl Uploads {
-    fn enter(&self, tenant: &TenantId) -> Option<Slot> {
+    pub(crate) fn enter(&self, tenant: &TenantId) -> Option<Slot> {
         let mut all = self.0.lock();
         let own = all.iter().filter(|t| *t == tenant).count();
         if all.len() >= FORMS_MAX || own >= FORMS_OF_ONE_MAX {
@@ -116,7 +118,7 @@ async fn read(
     multipart: &mut Multipart<'_>,
     visit: &Visit,
 ) -> Result<(HashMap<String, String>, Vec<NewPaper>), No> {
-    let (mut form, mut papers, mut room) = (HashMap::new(), Vec::new(), FORM_BYTES_MAX);
+    let (mut form, mut papers, mut room) = (HashMap::new(), Vec::new(), FIELDS_BYTES_MAX);
     let mut wrong = None;
     while let Some(mut field) = multipart.next_field().await? {
         let Some(file) = field.file_name().map(str::to_owned) else {

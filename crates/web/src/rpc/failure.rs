@@ -5,7 +5,7 @@ use bailee_rooms::identity::AuthError;
 use bailee_rooms::{Failure, House, Thing};
 use bailee_wire::rpc::{Denied, RpcError};
 
-pub(super) fn of_auth(error: AuthError<RpcError>) -> RpcError {
+pub(crate) fn of_auth(error: AuthError<RpcError>) -> RpcError {
     match error {
         AuthError::UnknownKey => {
             RpcError::new(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
@@ -37,7 +37,7 @@ pub(super) fn of_auth(error: AuthError<RpcError>) -> RpcError {
 }
 
 /// With the caller, for the detail of a refusal.
-pub(super) fn of(failure: Failure, house: &House, caller: &Caller) -> RpcError {
+pub(crate) fn of(failure: Failure, house: &House, caller: &Caller) -> RpcError {
     let Failure::Refused(refusal) = &failure else { return of_room(failure) };
     let text = sentence(&failure.to_string());
     let (explicit, phase) = match refusal.kind() {
@@ -178,6 +178,8 @@ fn entity(thing: Thing) -> &'static str {
         Thing::SecretVersion => "SecretVersion",
         Thing::KeyStore => "KeyStore",
         Thing::Region => "Region",
+        Thing::Ticket => "Ticket",
+        Thing::Document => "Document",
         _ => "Entity",
     }
 }

@@ -3,7 +3,7 @@
 //! INVARIANT: every answer is JSON with a request id, errors included; an SDK shows nothing of any other.
 
 mod actiontrail;
-mod failure;
+pub(crate) mod failure;
 mod federated;
 mod kms;
 mod ram;

@@ -1,14 +1,17 @@
 //! Who signed a request, and whether the signature holds: V1 (HMAC-SHA1), V3 (SHA-256, SM3), V4 (contract §2).
 
+use std::collections::BTreeMap;
+
 use bailee_types::{SecretText, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
+use http::request::Parts;
 use sm3::{Digest as _, Sm3};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::SKEW_MS_MAX;
 use super::error::RpcError;
-use super::request::RpcRequest;
+use super::request::{RpcRequest, header};
 use crate::object::encode::{hmac_sha1, hmac_sha256, percent_encode, sha256};
 
 /// Headers that a V3 or V4 signature must cover.
@@ -45,17 +48,17 @@ impl Scheme {
 
 /// A parsed signature, not yet believed.
 pub struct Signed {
-    scheme: Scheme,
-    access_key_id: String,
-    nonce: String,
-    date: Timestamp,
-    string_to_sign: String,
-    scope: Option<Scope>,
-    signature: Vec<u8>,
-    token: Option<SecretText>,
+    pub(super) scheme: Scheme,
+    pub(super) access_key_id: String,
+    pub(super) nonce: String,
+    pub(super) date: Timestamp,
+    pub(super) string_to_sign: String,
+    pub(super) scope: Option<Scope>,
+    pub(super) signature: Vec<u8>,
+    pub(super) token: Option<SecretText>,
 }
 
-struct Scope {
+pub(super) struct Scope {
     date: String,
     region: String,
     product: String,
@@ -95,13 +98,7 @@ impl RpcRequest<'_> {
                 return Err(RpcError::new(400, "IncompleteSignature", "The request is not signed."));
             }
         };
-        if (now.ms() - signed.date.ms()).abs() > SKEW_MS_MAX {
-            return Err(RpcError::new(
-                400,
-                "InvalidTimeStamp.Expired",
-                format!("Specified time stamp or date value is expired. The server's time is {}.", now.iso()),
-            ));
-        }
+        signed.is_of(now)?;
         Ok(Signed { token, ..signed })
     }
 
@@ -142,46 +139,8 @@ impl RpcRequest<'_> {
     }
 
     fn modern(&self, value: &str) -> Result<Signed, RpcError> {
-        let malformed =
-            |why: &str| RpcError::new(400, "IncompleteSignature", format!("The authorization header {why}."));
-        let (algorithm, rest) = value.split_once(' ').ok_or_else(|| malformed("has no parameters"))?;
-        let scheme = match algorithm {
-            "ACS3-HMAC-SHA256" => Scheme::V3,
-            "ACS3-HMAC-SM3" => Scheme::V3Sm3,
-            "ACS4-HMAC-SHA256" => Scheme::V4,
-            _ => {
-                return Err(unsupported(
-                    "The signature algorithm must be ACS3-HMAC-SHA256, ACS3-HMAC-SM3 or ACS4-HMAC-SHA256.",
-                ));
-            }
-        };
-        let (mut credential, mut names, mut signature) = (None, None, None);
-        for part in rest.split(',') {
-            let (name, value) = part.trim().split_once('=').ok_or_else(|| malformed("is malformed"))?;
-            let slot = match name {
-                "Credential" => &mut credential,
-                "SignedHeaders" => &mut names,
-                "Signature" => &mut signature,
-                _ => return Err(malformed("holds an unknown part")),
-            };
-            if slot.replace(value).is_some() {
-                return Err(malformed("holds a part twice"));
-            }
-        }
-        let (Some(credential), Some(names), Some(signature)) = (credential, names, signature) else {
-            return Err(malformed("must hold Credential, SignedHeaders and Signature"));
-        };
-        let names: Vec<&str> = names.split(';').collect();
-        for needed in SIGNED_ALWAYS {
-            if !names.contains(needed) {
-                return Err(malformed(&format!("does not sign {needed}")));
-            }
-        }
-        for sent in SIGNED_WHEN_SENT {
-            if self.parts.headers.contains_key(*sent) && !names.contains(sent) {
-                return Err(malformed(&format!("does not sign {sent}")));
-            }
-        }
+        let Shown { scheme, algorithm, credential, names, signature } = shown(value)?;
+        covers(&names, SIGNED_ALWAYS, self.parts)?;
         let (id, scope) = if scheme == Scheme::V4 { self.scope(credential)? } else { (credential, None) };
         if let Some(other) = self.header("x-acs-accesskey-id")?.filter(|other| *other != id) {
             return Err(malformed(&format!(
@@ -240,36 +199,116 @@ impl RpcRequest<'_> {
                  x-acs-content-sha256 is not that of the body",
             ));
         }
-        let mut canonical = Vec::with_capacity(1024);
-        canonical.extend_from_slice(self.parts.method.as_str().as_bytes());
-        canonical.extend_from_slice(b"\n/\n");
-        for (i, (name, value)) in self.query.iter().enumerate() {
-            if i > 0 {
-                canonical.push(b'&');
-            }
-            percent_encode(&mut canonical, name.as_bytes(), false);
-            canonical.push(b'=');
-            percent_encode(&mut canonical, value.as_bytes(), false);
-        }
-        canonical.push(b'\n');
-        for name in names {
-            let value = self.header(name)?.ok_or_else(|| {
-                let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-                RpcError::new(400, "IncompleteSignature", format!("The signed header {name} was not sent."))
-            })?;
-            canonical.extend_from_slice(format!("{name}:{value}\n").as_bytes());
-        }
-        canonical.extend_from_slice(format!("\n{}\n{body_hash}", names.join(";")).as_bytes());
-        let hash = if scheme == Scheme::V3Sm3 {
-            hex::encode(Sm3::digest(&canonical))
-        } else {
-            hex::encode(sha256(&canonical))
-        };
-        Ok(format!("{algorithm}\n{hash}"))
+        string_to_sign(self.parts, ("/", &self.query), (scheme, algorithm), names, &body_hash)
     }
 }
 
+/// An authorization header, taken apart.
+pub(super) struct Shown<'v> {
+    pub(super) scheme: Scheme,
+    pub(super) algorithm: &'v str,
+    pub(super) credential: &'v str,
+    pub(super) names: Vec<&'v str>,
+    pub(super) signature: &'v str,
+}
+
+pub(super) fn malformed(why: &str) -> RpcError {
+    RpcError::new(400, "IncompleteSignature", format!("The authorization header {why}."))
+}
+
+pub(super) fn shown(value: &str) -> Result<Shown<'_>, RpcError> {
+    let (algorithm, rest) = value.split_once(' ').ok_or_else(|| malformed("has no parameters"))?;
+    let scheme = match algorithm {
+        "ACS3-HMAC-SHA256" => Scheme::V3,
+        "ACS3-HMAC-SM3" => Scheme::V3Sm3,
+        "ACS4-HMAC-SHA256" => Scheme::V4,
+        _ => {
+            return Err(unsupported(
+                "The signature algorithm must be ACS3-HMAC-SHA256, ACS3-HMAC-SM3 or ACS4-HMAC-SHA256.",
+            ));
+        }
+    };
+    let (mut credential, mut names, mut signature) = (None, None, None);
+    for part in rest.split(',') {
+        let (name, value) = part.trim().split_once('=').ok_or_else(|| malformed("is malformed"))?;
+        let slot = match name {
+            "Credential" => &mut credential,
+            "SignedHeaders" => &mut names,
+            "Signature" => &mut signature,
+            _ => return Err(malformed("holds an unknown part")),
+        };
+        if slot.replace(value).is_some() {
+            return Err(malformed("holds a part twice"));
+        }
+    }
+    let (Some(credential), Some(names), Some(signature)) = (credential, names, signature) else {
+        return Err(malformed("must hold Credential, SignedHeaders and Signature"));
+    };
+    Ok(Shown { scheme, algorithm, credential, names: names.split(';').collect(), signature })
+}
+
+/// Whether a signature covers what it must.
+pub(super) fn covers(names: &[&str], always: &[&str], parts: &Parts) -> Result<(), RpcError> {
+    for needed in always {
+        if !names.contains(needed) {
+            return Err(malformed(&format!("does not sign {needed}")));
+        }
+    }
+    for sent in SIGNED_WHEN_SENT {
+        if parts.headers.contains_key(*sent) && !names.contains(sent) {
+            return Err(malformed(&format!("does not sign {sent}")));
+        }
+    }
+    Ok(())
+}
+
+/// What a V3 or V4 signature is over.
+pub(super) fn string_to_sign(
+    parts: &Parts,
+    (path, query): (&str, &BTreeMap<String, String>),
+    (scheme, algorithm): (Scheme, &str),
+    names: &[&str],
+    body_hash: &str,
+) -> Result<String, RpcError> {
+    let mut canonical = Vec::with_capacity(1024);
+    canonical.extend_from_slice(format!("{}\n{path}\n", parts.method).as_bytes());
+    for (i, (name, value)) in query.iter().enumerate() {
+        if i > 0 {
+            canonical.push(b'&');
+        }
+        percent_encode(&mut canonical, name.as_bytes(), false);
+        canonical.push(b'=');
+        percent_encode(&mut canonical, value.as_bytes(), false);
+    }
+    canonical.push(b'\n');
+    for name in names {
+        let value = header(parts, name)?.ok_or_else(|| {
+            let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+            RpcError::new(400, "IncompleteSignature", format!("The signed header {name} was not sent."))
+        })?;
+        canonical.extend_from_slice(format!("{name}:{value}\n").as_bytes());
+    }
+    canonical.extend_from_slice(format!("\n{}\n{body_hash}", names.join(";")).as_bytes());
+    let hash = if scheme == Scheme::V3Sm3 {
+        hex::encode(Sm3::digest(&canonical))
+    } else {
+        hex::encode(sha256(&canonical))
+    };
+    Ok(format!("{algorithm}\n{hash}"))
+}
+
 impl Signed {
+    pub(super) fn is_of(&self, now: Timestamp) -> Result<(), RpcError> {
+        if (now.ms() - self.date.ms()).abs() <= SKEW_MS_MAX {
+            return Ok(());
+        }
+        Err(RpcError::new(
+            400,
+            "InvalidTimeStamp.Expired",
+            format!("Specified time stamp or date value is expired. The server's time is {}.", now.iso()),
+        ))
+    }
+
     /// The scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
@@ -337,7 +376,7 @@ impl std::fmt::Debug for Signed {
     }
 }
 
-fn key_id(text: &str) -> Result<String, RpcError> {
+pub(super) fn key_id(text: &str) -> Result<String, RpcError> {
     if (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(text.to_owned())
     } else {
@@ -345,7 +384,7 @@ fn key_id(text: &str) -> Result<String, RpcError> {
     }
 }
 
-fn nonce(text: &str) -> Result<String, RpcError> {
+pub(super) fn nonce(text: &str) -> Result<String, RpcError> {
     if (1..=NONCE_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(text.to_owned())
     } else {
@@ -356,11 +395,11 @@ fn nonce(text: &str) -> Result<String, RpcError> {
     }
 }
 
-fn illegal_time() -> RpcError {
+pub(super) fn illegal_time() -> RpcError {
     RpcError::new(400, "IllegalTimestamp", "The time of the request must look like 2026-01-02T03:04:05Z.")
 }
 
-fn unsupported(text: &str) -> RpcError {
+pub(super) fn unsupported(text: &str) -> RpcError {
     RpcError::new(400, "UnsupportedSignatureMethod", text)
 }
 

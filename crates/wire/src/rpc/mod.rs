@@ -13,11 +13,13 @@ mod auth;
 mod error;
 pub mod reply;
 mod request;
+mod rest;
 mod table;
 
 pub use auth::{Scheme, Signed};
 pub use error::{Denied, RpcError};
 pub use request::{PARAMETERS_MAX, RpcRequest, looks_like_rpc};
+pub use rest::{RestRequest, RestSigned};
 pub use table::{Operation, Product, operations};
 
 /// How far a signing date may lie from now, either way (contract §2).

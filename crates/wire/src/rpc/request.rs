@@ -116,16 +116,20 @@ impl<'a> RpcRequest<'a> {
     }
 
     pub(super) fn header(&self, name: &str) -> Result<Option<&'a str>, RpcError> {
-        let mut all = self.parts.headers.get_all(name).iter();
-        match (all.next(), all.next()) {
-            (None, _) => Ok(None),
-            (Some(v), None) => v
-                .to_str()
-                .map(|t| Some(t.trim()))
-                .map_err(|_| RpcError::new(400, "InvalidHeader", format!("The header {name} is not text."))),
-            (Some(_), Some(_)) => {
-                Err(RpcError::new(400, "InvalidHeader", format!("The header {name} is given twice.")))
-            }
+        header(self.parts, name)
+    }
+}
+
+pub(super) fn header<'a>(parts: &'a Parts, name: &str) -> Result<Option<&'a str>, RpcError> {
+    let mut all = parts.headers.get_all(name).iter();
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(v), None) => v
+            .to_str()
+            .map(|t| Some(t.trim()))
+            .map_err(|_| RpcError::new(400, "InvalidHeader", format!("The header {name} is not text."))),
+        (Some(_), Some(_)) => {
+            Err(RpcError::new(400, "InvalidHeader", format!("The header {name} is given twice.")))
         }
     }
 }
@@ -138,7 +142,7 @@ fn is_form(parts: &Parts) -> bool {
         .is_some_and(|t| t.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM))
 }
 
-fn pairs(text: &str) -> Result<BTreeMap<String, String>, RpcError> {
+pub(super) fn pairs(text: &str) -> Result<BTreeMap<String, String>, RpcError> {
     let mut out = BTreeMap::new();
     for pair in text.split('&').filter(|p| !p.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -9,13 +9,14 @@ mod rows;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bailee_store::{StoreError, TenantTx};
 use bailee_types::{TenantId, Timestamp};
 use tokio::sync::watch;
 
 pub use acts::{AcknowledgeAlerts, AlertPage, AlertSettings, ListAlerts, SetAlerts};
 
 use super::{Act, ActFilter, Family, TailItem};
-use crate::{Failure, House};
+use crate::{Failure, House, notices};
 
 /// How often logs are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -107,6 +108,14 @@ pub(crate) async fn raise(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Tells who wants to hear of alerts, when some were raised.
+fn tell(tx: &mut TenantTx<'_, '_>, raised: u64, now: Timestamp) -> Result<u64, StoreError> {
+    if raised > 0 {
+        notices::emit(tx, notices::Kind::Alert, "alerts", now)?;
+    }
+    Ok(raised)
+}
+
 impl House {
     /// One round over all logs that grew; answers how many alerts were raised.
     ///
@@ -132,7 +141,8 @@ impl House {
                 for (tenant, size) in rows::behind(tx, before)? {
                     let mut tx = tx.tenant(&tenant);
                     if !rows::muted(&mut tx)?.contains(&AlertKind::Behind) {
-                        raised += rows::raise(&mut tx, AlertKind::Behind, size, now)?;
+                        let new = rows::raise(&mut tx, AlertKind::Behind, size, now)?;
+                        raised += tell(&mut tx, new, now)?;
                     }
                 }
                 Ok::<_, Failure>(raised)
@@ -176,7 +186,7 @@ impl House {
                     for (kind, record) in found.into_iter().filter(|(kind, _)| !muted.contains(kind)) {
                         raised += rows::raise(&mut tx, kind, record, now)?;
                     }
-                    Ok::<_, Failure>(raised)
+                    tell(&mut tx, raised, now).map_err(Failure::from)
                 })
                 .await?;
             if page.next <= next || page.next >= page.records {

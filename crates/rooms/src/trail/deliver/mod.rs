@@ -22,7 +22,9 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tokio::sync::watch;
 
+pub(crate) use push::signed_post;
 pub use shapes::{CLOUDEVENTS_VERSION, OCSF_VERSION, cloud_event, ocsf};
+pub(crate) use sinks::is_webhook;
 pub(super) use sinks::reseal;
 pub use sinks::{
     CreateSink, DeleteSink, ListSinks, Made, ReplayFrom, ReplaySink, SINKS_MAX, Sink, SinkFormat, SinkKind,
@@ -279,7 +281,7 @@ impl House {
 
 /// When to try again after so many failures in a row: twice as long each time, with a part by chance so that many targets
 /// of one receiver do not come at once.
-fn pause_ms(failures: u64) -> i64 {
+pub(crate) fn pause_ms(failures: u64) -> i64 {
     let whole = 1_000_i64.checked_shl(u32::try_from(failures.min(12)).unwrap_or(12)).unwrap_or(PAUSE_MS_MAX);
     let whole = whole.min(PAUSE_MS_MAX);
     let [byte] = bailee_types::random_bytes::<1>();
@@ -287,7 +289,7 @@ fn pause_ms(failures: u64) -> i64 {
 }
 
 /// The beginning of a text for a row: what somebody else's server says is not kept whole.
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 

@@ -51,14 +51,25 @@ async fn post(
     let key = house.tenant_key(tenant).await.map_err(|e| e.to_string())?;
     let secret = key.open_trail(&super::sinks::purpose(&sink.name), &sink.sealed_secret);
     let secret = secret.map_err(|e| e.to_string())?;
+    signed_post(house, &sink.address, secret.expose(), (id, kind), body).await
+}
+
+/// Posts a body to an address of a tenant, signed.
+pub(crate) async fn signed_post(
+    house: &House,
+    address: &str,
+    secret: &[u8],
+    (id, kind): (&str, &str),
+    body: Vec<u8>,
+) -> Result<(), String> {
     let timestamp = house.now().ms() / 1000;
     let post = Post {
-        address: sink.address.clone(),
+        address: address.to_owned(),
         headers: vec![
             ("content-type", kind.to_owned()),
             ("bailee-delivery", id.to_owned()),
             ("bailee-timestamp", timestamp.to_string()),
-            ("bailee-signature", format!("v1={}", signature(secret.expose(), timestamp, &body))),
+            ("bailee-signature", format!("v1={}", signature(secret, timestamp, &body))),
         ],
         body,
         trusted: false,

@@ -183,28 +183,33 @@ fn asked(tenant: &TenantId, action: &'static str, write: bool, detail: Value) ->
     trail_asked(tenant, action, class, parameters(detail))
 }
 
+/// Whether a text without a name or password in it can be an address on one line.
+fn is_plain(address: &str) -> bool {
+    address.len() <= ADDRESS_BYTES_MAX
+        && address.is_ascii()
+        && !address.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'@')
+}
+
+/// Whether it can be the address of a webhook; whether one may go there the network says.
+pub(crate) fn is_webhook(address: &str) -> bool {
+    let http = address.starts_with("https://") || address.starts_with("http://");
+    http && address.len() > 8 && is_plain(address)
+}
+
 impl CreateSink {
     fn check(&self) -> Result<(), Failure> {
         let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if self.name.is_empty() || self.name.len() > 40 || !self.name.bytes().all(ok) {
             return Err(Failure::invalid("name", "must have 1 to 40 lower-case letters, digits or hyphens"));
         }
-        let plain = |a: &str| {
-            a.len() <= ADDRESS_BYTES_MAX
-                && a.is_ascii()
-                && !a.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'@')
-        };
         let fits = match self.kind {
-            SinkKind::Webhook => {
-                let http = self.address.starts_with("https://") || self.address.starts_with("http://");
-                http && self.address.len() > 8
-            }
+            SinkKind::Webhook => is_webhook(&self.address),
             SinkKind::Syslog => {
                 let port = self.address.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok());
                 port.is_some_and(|p| p > 0) && !self.address.contains('/')
             }
         };
-        if !fits || !plain(&self.address) {
+        if !fits || !is_plain(&self.address) {
             let wanted = match self.kind {
                 SinkKind::Webhook => "must be an https:// address without a name or password in it",
                 SinkKind::Syslog => "must be host:port",
