@@ -226,6 +226,16 @@ pub(super) fn end_sessions_of(
     .map(drop)
 }
 
+/// The account is closed: its sessions end, its targets are forgotten.
+pub(crate) fn end_all(tx: &mut TenantTx<'_, '_>, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE broker_session SET ended_at_ms = $2, ended_why = 'the account is closed' \
+         WHERE tenant_id = $1 AND ended_at_ms IS NULL",
+        &[now.ms().into()],
+    )?;
+    tx.execute("DELETE FROM target WHERE tenant_id = $1", &[]).map(drop)
+}
+
 pub(super) fn next_part(tx: &mut TenantTx<'_, '_>, session: &str) -> Result<i64, StoreError> {
     let sql =
         "SELECT coalesce(max(part), 0) + 1 FROM recording_part WHERE tenant_id = $1 AND session_id = $2";

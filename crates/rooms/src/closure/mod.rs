@@ -225,6 +225,7 @@ impl Operation for EraseAccount {
         // First nobody comes in any more; a closure that was called back in this moment is not begun.
         let of = tenant.clone();
         let (due, people) = (before.due_at, identity::erase_people);
+        let now = house.now();
         let gone = house
             .db
             .write(move |tx| {
@@ -233,6 +234,7 @@ impl Operation for EraseAccount {
                     return Err(Failure::Conflict("the closure was called back".into()));
                 }
                 rows::set(&mut own, ClosureState::Ending, due, None)?;
+                crate::broker::end_all(&mut own, now)?;
                 trail::forget_targets(&mut own)?;
                 notices::forget(&mut own)?;
                 people(tx, &of).map_err(Failure::from)
