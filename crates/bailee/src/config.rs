@@ -104,6 +104,7 @@ struct File {
     root_passphrase_file: Option<PathBuf>,
     root_pin_file: Option<PathBuf>,
     tickets: Option<Tickets>,
+    second_eye: Option<bool>,
 }
 
 /// When tickets are to be answered and solved, in hours; what is left out keeps its default.
@@ -202,6 +203,7 @@ impl Common {
             config.users_max = users;
         }
         let file = self.file()?;
+        config.second_eye = file.second_eye.unwrap_or(false);
         if let Some(tickets) = &file.tickets {
             let targets = &mut config.ticket_targets;
             tickets.first_answer_hours.over("first_answer_hours", &mut targets.first_answer_ms)?;

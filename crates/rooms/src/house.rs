@@ -38,6 +38,8 @@ pub struct HouseConfig {
     pub unlock: Unlock,
     /// When a ticket is to be answered and solved.
     pub ticket_targets: Targets,
+    /// Whether another of the provider's people must confirm each request for consent.
+    pub second_eye: bool,
 }
 
 /// RAM users of a tenant, where nothing else is said.
@@ -56,6 +58,7 @@ impl HouseConfig {
             users_max: USERS_MAX,
             unlock: Unlock::default(),
             ticket_targets: Targets::default(),
+            second_eye: false,
         }
     }
 
@@ -134,6 +137,7 @@ pub struct House {
     pub(crate) instance: String,
     pub(crate) users_max: u64,
     pub(crate) ticket_targets: Targets,
+    pub(crate) second_eye: bool,
     provider: Provider,
     counters: Counters,
 }
@@ -239,6 +243,7 @@ impl House {
             instance: bailee_types::random_text(b"abcdefghjkmnpqrstuvwxyz23456789", 16),
             users_max: config.users_max,
             ticket_targets: config.ticket_targets,
+            second_eye: config.second_eye,
             provider,
             counters: Counters::default(),
         });

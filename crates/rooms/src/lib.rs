@@ -63,4 +63,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
     Migration { number: 36, name: "tickets", sql: include_str!("migrations/0036_tickets.sql") },
     Migration { number: 37, name: "scope", sql: include_str!("migrations/0037_scope.sql") },
+    Migration { number: 40, name: "consent", sql: include_str!("migrations/0040_consent.sql") },
 ];

@@ -6,6 +6,7 @@ mod alerts;
 mod api;
 mod collect;
 mod collector;
+mod consent;
 mod credentials;
 mod dev;
 mod doctor;
@@ -94,6 +95,8 @@ pub(crate) enum Command {
     Root(root::Root),
     #[command(subcommand)]
     Ticket(ticket::Ticket),
+    #[command(subcommand)]
+    Consent(consent::Consent),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -127,6 +130,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Residency(c) => residency::run(&common, c),
         Command::Root(c) => root::run(&common, c),
         Command::Ticket(c) => ticket::run(&common, c),
+        Command::Consent(c) => consent::run(&common, c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -333,6 +333,8 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         "bailee:RequestConsent" | "bailee:WithdrawRequest" | "bailee:RequestTransfer" | "oss:GetObject" => {
             is("support")
         }
+        "bailee:ConfirmRequest" => is("approver"),
+        "bailee:CommentRequest" => is("support") || is("approver"),
         "bailee:ResolveEmployee" | "bailee:NoteResolveEmployee" => is("compliance"),
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,
