@@ -15,6 +15,8 @@ use serde_json::Value;
 pub(crate) struct Replay {
     grants: HashMap<String, Grant>,
     deciding: BTreeSet<u64>,
+    /// Operators who give a grant back; they can end one and nothing else.
+    returning: BTreeSet<u64>,
 }
 
 /// What an intent of the platform is to consent.
@@ -51,14 +53,15 @@ impl Replay {
 
     /// An outcome: a decision that was done takes effect here.
     pub(crate) fn outcome(&mut self, intent: u64, done: bool, event: &EventView<'_>) -> Result<(), String> {
-        if !self.deciding.remove(&intent) || !done {
+        let (decides, returns) = (self.deciding.remove(&intent), self.returning.remove(&intent));
+        if !(decides || returns) || !done {
             return Ok(());
         }
         let detail = object(event.detail)?;
         let Some(consent) = detail.get("consent") else { return Ok(()) };
         let text = |name: &str| consent.get(name).and_then(Value::as_str).map(str::to_owned);
         match (text("grant"), text("act").as_deref()) {
-            (Some(grant), Some("approve")) => {
+            (Some(grant), Some("approve")) if decides => {
                 let until = consent.get("untilMs").and_then(Value::as_u64);
                 let covers =
                     text("object").map(Covers::Object).or_else(|| text("prefix").map(Covers::Prefix));
@@ -77,7 +80,7 @@ impl Replay {
                     });
                 }
             }
-            (Some(grant), Some("revoke")) => {
+            (Some(grant), Some("revoke" | "return")) => {
                 if let Some(grant) = self.grants.get_mut(&grant) {
                     grant.revoked = true;
                 }
@@ -88,8 +91,11 @@ impl Replay {
     }
 
     /// An intent of the platform: whether it is a read of content, which then must be covered.
-    pub(crate) fn intent(&mut self, time_ms: u64, event: &EventView<'_>) -> Result<Said, String> {
+    pub(crate) fn intent(&mut self, index: u64, time_ms: u64, event: &EventView<'_>) -> Result<Said, String> {
         let name = text(event.event_name)?;
+        if name == "WithdrawRequest" {
+            self.returning.insert(index);
+        }
         if !matches!(&*name, "GetObject" | "StartSession") {
             return Ok(Said::Nothing);
         }
@@ -115,7 +121,7 @@ impl Replay {
             return no(format!("is by another operator than grant {id} names"));
         }
         if grant.revoked {
-            return no(format!("comes after grant {id} was revoked"));
+            return no(format!("comes after grant {id} was revoked or given back"));
         }
         if time_ms >= grant.until_ms {
             return no(format!("comes after grant {id} had expired"));

@@ -222,6 +222,24 @@ fn a_read_of_content_without_a_live_grant_is_found() {
         json!({ "intent": 2, "result": "done", "detail": { "consent": { "grant": GRANT, "act": "revoke" } } }),
     ));
     assert!(read_after(revoked, read(Some(GRANT), "emp-a")).contains("was revoked"));
+    let back = |act: &str| {
+        let by = json!({ "eventName": "WithdrawRequest", "platform": { "EmployeeID": "emp-a" } });
+        let mut detail = approved(0, T0 + 60_000).1["detail"]["consent"].clone();
+        detail["act"] = act.into();
+        (by, json!({ "intent": 0, "result": "done", "detail": { "consent": detail } }))
+    };
+    let mut returned = granted();
+    let (by_operator, mut outcome) = back("return");
+    outcome["intent"] = 2.into();
+    returned.extend([(Kind::Intent, by_operator), (Kind::Outcome, outcome)]);
+    assert!(read_after(returned, read(Some(GRANT), "emp-a")).contains("given back"));
+    // Who takes a request back gives himself nothing by it, and a part of the needed approvals is no grant.
+    let (by_operator, outcome) = back("approve");
+    let own = vec![(Kind::Intent, by_operator), (Kind::Outcome, outcome)];
+    assert!(read_after(own, read(Some(GRANT), "emp-a")).contains("which no record of the tenant approves"));
+    let mut part = granted();
+    part[1].1["detail"]["consent"]["act"] = "approve-part".into();
+    assert!(read_after(part, read(Some(GRANT), "emp-a")).contains("which no record of the tenant approves"));
     let mut hidden = granted();
     hidden.push((Kind::Management, json!({ "eventName": "Revoke{C}onsent", "management": {} })));
     hidden.push((

@@ -313,7 +313,7 @@ impl Operation for SetConsentPolicy {
                     return Err(Failure::invalid(
                         "approvers",
                         format!(
-                            "are {} persons, and {} must approve: nobody could be let in",
+                            "name {} of the {} persons who must approve: nobody could be let in",
                             persons.len(),
                             policy.approvals
                         ),
