@@ -466,6 +466,7 @@ fn a_request_says_why_and_both_sides_write_on_it() {
             assert_eq!(invalid(write(&lin, bad).await), "comment");
         }
         assert!(write(&globex.root, "hello").await.is_err());
+        assert!(write(&mei, "hello").await.is_err(), "another's request");
         let deny = Decide {
             note: "use the copy".into(),
             ..Decide::new(acme.id.clone(), grant.clone(), Decision::Deny)

@@ -223,7 +223,8 @@ impl<'a> Order<'a> {
         let consent = |why: String| violation("consent", place(), why);
         match (entry.kind, opened.closes) {
             (_, Some(closes)) => {
-                self.consent.outcome(closes.intent, closes.result == Ended::Done, view).map_err(consent)?;
+                let closed = (closes.intent, closes.result == Ended::Done);
+                self.consent.outcome(closed, entry.time_ms, view).map_err(consent)?;
             }
             (Kind::Management, _) => self.consent.management(position, view).map_err(consent)?,
             (Kind::Intent, _) => match self.consent.intent(position, entry.time_ms, view).map_err(consent)? {

@@ -265,6 +265,39 @@ fn a_read_of_content_without_a_live_grant_is_found() {
 }
 
 #[test]
+fn an_approval_of_more_than_was_asked_is_found() {
+    let asked = |scope: Value, minutes: u64, uses: u64| {
+        let mut told = json!({ "action": "oss:GetObject", "minutes": minutes, "usesMax": uses });
+        told.as_object_mut().unwrap().extend(scope.as_object().unwrap().clone());
+        let platform = json!({ "EmployeeID": "emp-a", "EventAdditionalDetail": told.to_string() });
+        let outcome = json!({ "grant": GRANT, "act": "request" });
+        let event = json!({ "eventName": "RequestConsent", "platform": platform });
+        let done = json!({ "intent": 0, "result": "done", "detail": { "consent": outcome } });
+        let mut approval = approved(2, T0 + 60_000);
+        approval.1["detail"]["consent"]["usesMax"] = 3.into();
+        vec![(Kind::Intent, event), (Kind::Outcome, done), approve(), approval, read(Some(GRANT), "emp-a")]
+    };
+    for scope in [json!({ "object": "invoices/1.pdf" }), json!({ "prefix": "invoices/" })] {
+        let records = log(&asked(scope, 1, 3));
+        assert_eq!(check(&bundle(&records, &records)).unwrap().counts.content_reads, 1);
+    }
+    let more = format!("record 3: the approval of {GRANT} gives more than was asked for");
+    let same = || json!({ "object": "invoices/1.pdf" });
+    let mut other = asked(same(), 1, 3);
+    other[0].1["platform"]["EmployeeID"] = "emp-b".into();
+    for wider in [
+        asked(json!({ "object": "invoices/2.pdf" }), 1, 3),
+        asked(json!({ "prefix": "invoices/2" }), 1, 3),
+        asked(json!({ "target": "web", "limits": {} }), 1, 3),
+        asked(same(), 0, 3),
+        asked(same(), 1, 2),
+        other,
+    ] {
+        assert_eq!(why(&wider), more);
+    }
+}
+
+#[test]
 fn a_head_from_elsewhere_must_be_continued() {
     let all = log(&honest());
     let good = bundle(&all, &all);

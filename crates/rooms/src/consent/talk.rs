@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::policy::consent_arn;
 use super::request::parameters;
 use super::{COMMENTS_MAX, Step, rows};
-use crate::gate::{Asked, Caller, Class, Intent, Operation, Touches};
+use crate::gate::{Asked, Caller, Class, Intent, Operation, Principal, Touches};
 use crate::{Failure, House, Thing};
 
 /// A comment.
@@ -152,11 +152,20 @@ impl Operation for CommentRequest {
         }
         let text = written(&self.text)?.ok_or_else(|| Failure::invalid("comment", "must say something"))?;
         let ((side, writer), now) = (side(house, &self.tenant, caller), house.now());
+        // Of the provider's people who asked, and who may confirm.
+        let reader = match caller.principal() {
+            Principal::Operator { id, roles, .. } if !roles.iter().any(|r| r == "approver") => {
+                Some(id.clone())
+            }
+            _ => None,
+        };
         house
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
-                rows::one(&mut tx, &self.id)?.ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
+                rows::one(&mut tx, &self.id)?
+                    .filter(|r| reader.as_ref().is_none_or(|id| r.operator == *id))
+                    .ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
                 keep(&mut tx, &self.id, (side, &writer), &text, now)
             })
             .await
