@@ -37,7 +37,7 @@ use self::rows::Approved;
 use crate::gate::Asked;
 use crate::{Failure, House, Thing};
 
-/// Comments on one request, at most.
+/// Comments of one side on one request, at most.
 const COMMENTS_MAX: i64 = 100;
 
 /// A grant that covers an act at this moment.

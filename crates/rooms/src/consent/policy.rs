@@ -218,6 +218,7 @@ impl Person {
     ) -> bool {
         let asked = (tenant, "bailee:ApproveConsent", &consent_arn(tenant, grant));
         policy.names(self)
+            && (then.mfa || !policy.mfa)
             && match self {
                 Self::Root => true,
                 Self::Session => policy.approvals == 1,

@@ -196,7 +196,7 @@ pub(super) fn confirm(
     .map(drop)
 }
 
-/// Adds a comment; false when there are too many.
+/// Adds a comment; false when its side has written as many as fit. The other side's do not count: nobody is talked down.
 pub(super) fn comment(
     tx: &mut TenantTx<'_, '_>,
     id: &GrantId,
@@ -204,11 +204,16 @@ pub(super) fn comment(
     text: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let newest = "SELECT coalesce(max(seq), 0) FROM consent_comment WHERE tenant_id = $1 AND grant_id = $2";
-    let seq = tx.query_opt(newest, &[id.as_str().into()])?.map_or(Ok(0), |r| r.int(0))? + 1;
-    if seq > COMMENTS_MAX {
+    let there = "SELECT count(*), coalesce(sum(CASE WHEN side = $3 THEN 1 ELSE 0 END), 0) FROM consent_comment \
+                 WHERE tenant_id = $1 AND grant_id = $2";
+    let (all, own) = match tx.query_opt(there, &[id.as_str().into(), side.into()])? {
+        Some(r) => (r.int(0)?, r.int(1)?),
+        None => (0, 0),
+    };
+    if own >= COMMENTS_MAX {
         return Ok(false);
     }
+    let seq = all + 1;
     tx.execute(
         "INSERT INTO consent_comment (tenant_id, grant_id, seq, side, writer, written_at_ms, text) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",

@@ -69,7 +69,7 @@ pub(super) fn keep(
     if rows::comment(tx, id, by, text, now)? {
         return Ok(());
     }
-    Err(Failure::Conflict(format!("request `{id}` has {COMMENTS_MAX} comments, and no more fit")))
+    Err(Failure::Conflict(format!("request `{id}` has {COMMENTS_MAX} comments of yours, and no more fit")))
 }
 
 /// The side somebody writes for, and the name that the tenant sees.

@@ -31,6 +31,9 @@ ALTER TABLE consent_decision ADD COLUMN limits TEXT;
 -- Of the row that ends a grant: whether its operator gave it back.
 ALTER TABLE consent_decision ADD COLUMN given_back BIGINT NOT NULL DEFAULT 0 CHECK (given_back IN (0, 1));
 
+-- Who may act now is asked of the grants that have not run out.
+CREATE INDEX consent_decision_until ON consent_decision (tenant_id, until_ms) WHERE until_ms IS NOT NULL;
+
 -- One row an approval, append-only; a decision `approve` stands when enough of them count.
 CREATE TABLE consent_approval (
   tenant_id TEXT NOT NULL,
