@@ -124,6 +124,7 @@ struct File {
     tickets: Option<Tickets>,
     broker: Option<BrokerFile>,
     mail: Option<MailFile>,
+    second_eye: Option<bool>,
 }
 
 /// Where brokers listen, and what they may reach.
@@ -302,6 +303,7 @@ impl Common {
             config.users_max = users;
         }
         let file = self.file()?;
+        config.second_eye = file.second_eye.unwrap_or(false);
         if let Some(tickets) = &file.tickets {
             let targets = &mut config.ticket_targets;
             tickets.first_answer_hours.over("first_answer_hours", &mut targets.first_answer_ms)?;

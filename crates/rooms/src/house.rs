@@ -41,6 +41,8 @@ pub struct HouseConfig {
     pub ticket_targets: Targets,
     /// Mail.
     pub mail: MailConfig,
+    /// Whether another of the provider's people must confirm each request for consent.
+    pub second_eye: bool,
 }
 
 /// What a house is told of mail.
@@ -69,6 +71,7 @@ impl HouseConfig {
             unlock: Unlock::default(),
             ticket_targets: Targets::default(),
             mail: MailConfig::default(),
+            second_eye: false,
         }
     }
 
@@ -151,6 +154,7 @@ pub struct House {
     pub(crate) mail: MailConfig,
     /// Where browsers have the console's pages.
     served_at: std::sync::OnceLock<String>,
+    pub(crate) second_eye: bool,
     provider: Provider,
     counters: Counters,
 }
@@ -259,6 +263,7 @@ impl House {
             broker: crate::broker::BrokerState::new(&config.data),
             mail: config.mail.clone(),
             served_at: std::sync::OnceLock::new(),
+            second_eye: config.second_eye,
             provider,
             counters: Counters::default(),
         });

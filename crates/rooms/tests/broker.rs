@@ -8,7 +8,7 @@ use bailee_rooms::broker::{
     CutSession, DeleteTarget, ListSessions, ListTargets, OpenSession, Opened, PutTarget, ReadRecording,
     ReturnSession, Seat, Settings, Side,
 };
-use bailee_rooms::consent::{Decision, Limits, NoCoverage, RequestConsent, Scope};
+use bailee_rooms::consent::{Because, Decision, Limits, NoCoverage, RequestConsent, Scope};
 use bailee_rooms::gate::{Caller, RefusalKind};
 use bailee_rooms::tickets::SolveTicket;
 use bailee_rooms::{Failure, Thing};
@@ -58,6 +58,7 @@ impl Scene {
             minutes: 30,
             uses_max: 3,
             reason: "nginx does not start".into(),
+            because: Because::default(),
         };
         t.house.perform(self.lin.clone(), ask).await
     }

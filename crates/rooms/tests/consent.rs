@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bailee_rooms::Failure;
-use bailee_rooms::consent::{Decision, NoCoverage, RequestConsent, Scope};
+use bailee_rooms::consent::{Because, Decision, NoCoverage, RequestConsent, Scope};
 use bailee_rooms::gate::RefusalKind;
 use bailee_rooms::identity::SetOperatorState;
 use bailee_rooms::tickets::CloseTicket;
@@ -51,6 +51,7 @@ fn a_grant_for_a_beginning_of_keys_covers_what_begins_so_and_nothing_else() {
             minutes: 30,
             uses_max: 3,
             reason: "they open blank".into(),
+            because: Because::default(),
         };
         let climbing = Scope::Prefix { bucket: bucket(OBJECT.0), prefix: "../".into() };
         let refused = t.house.perform(lin.clone(), RequestConsent { scope: climbing, ..ask.clone() }).await;

@@ -147,11 +147,10 @@ fn a_bucket_in_custody_opens_for_an_operator_with_a_signed_grant_only_and_shows_
             assert!(matches!(bare, Err(Failure::Invalid { field: "statement", .. })));
             let now = t.house.now();
             let asked = t.house.consent_request(&acme.id, &grant).await.unwrap().statement(now);
+            let yes = Decision::Approve { minutes: 1, uses_max: 1 };
             let decide = |note: String| Decide {
-                tenant: acme.id.clone(),
-                id: grant.clone(),
-                decision: Decision::Approve { minutes: 1, uses_max: 1 },
                 statement: Some(note),
+                ..Decide::new(acme.id.clone(), grant.clone(), yes)
             };
             let stranger = Signer::from_seed("alice@acme", &[8; 32]).unwrap();
             for (said, signer) in [

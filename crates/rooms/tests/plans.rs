@@ -41,6 +41,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("tenant", "", "one row a tenant"),
     ("tenant_quota", "", "the same"),
     ("trail_witnessing", "", "one row a tenant"),
+    ("consent_policy", "", "the same"),
     ("trail_checkpoint", "LIMIT 1", "the newest, from the end of the index"),
     ("trail_record", "max(record_index)", "the newest, from the end of the index"),
     ("trail_key_change", "", "a log's changes of key, a few"),

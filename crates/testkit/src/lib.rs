@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bailee_crypto::password::Cost;
-use bailee_rooms::consent::{Decide, Decision, RequestConsent, Scope};
+use bailee_rooms::consent::{Because, Decide, Decision, RequestConsent, Scope};
 use bailee_rooms::gate::{Caller, Origin};
 use bailee_rooms::identity::{CreateOperator, CreateTenant, SignIn};
 use bailee_rooms::outside::{NoOutside, Outside};
@@ -131,6 +131,12 @@ impl TestHouse {
     /// Another process on the same data, with another limit on users.
     pub fn second_with_users(&self, users_max: u64) -> Self {
         let config = HouseConfig { users_max, ..self.config.clone() };
+        self.opened(config)
+    }
+
+    /// Another process on the same data, where another operator must confirm each request for consent.
+    pub fn second_with_second_eye(&self) -> Self {
+        let config = HouseConfig { second_eye: true, ..self.config.clone() };
         self.opened(config)
     }
 
@@ -287,13 +293,14 @@ impl TestTenant {
             minutes,
             uses_max,
             reason: "it opens blank".into(),
+            because: Because::default(),
         };
         t.house.perform(operator.clone(), ask).await
     }
 
     /// Root decides.
     pub async fn decide(&self, t: &TestHouse, id: &GrantId, decision: Decision) -> Result<(), Failure> {
-        let decide = Decide { tenant: self.id.clone(), id: id.clone(), decision, statement: None };
+        let decide = Decide::new(self.id.clone(), id.clone(), decision);
         t.house.perform(self.root.clone(), decide).await.map(drop)
     }
 

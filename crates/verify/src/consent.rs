@@ -15,6 +15,20 @@ use serde_json::Value;
 pub(crate) struct Replay {
     grants: HashMap<String, Grant>,
     deciding: BTreeSet<u64>,
+    /// Operators who give a grant back; they can end one and nothing else.
+    returning: BTreeSet<u64>,
+    /// What operators ask for, until the outcome names the request.
+    asking: HashMap<u64, Asked>,
+    /// What was asked for, by request.
+    asked: HashMap<String, Asked>,
+}
+
+/// What an operator asked for: an approval may give less and never more.
+struct Asked {
+    covers: Covers,
+    operator: String,
+    minutes: u64,
+    uses_max: u64,
 }
 
 /// What an intent of the platform is to consent.
@@ -50,22 +64,43 @@ impl Replay {
     }
 
     /// An outcome: a decision that was done takes effect here.
-    pub(crate) fn outcome(&mut self, intent: u64, done: bool, event: &EventView<'_>) -> Result<(), String> {
-        if !self.deciding.remove(&intent) || !done {
+    pub(crate) fn outcome(
+        &mut self,
+        (intent, done): (u64, bool),
+        time_ms: u64,
+        event: &EventView<'_>,
+    ) -> Result<(), String> {
+        if let Some(asked) = self.asking.remove(&intent).filter(|_| done) {
+            let detail = object(event.detail)?;
+            if let Some(grant) = detail.pointer("/consent/grant").and_then(Value::as_str) {
+                self.asked.insert(grant.to_owned(), asked);
+            }
+            return Ok(());
+        }
+        let (decides, returns) = (self.deciding.remove(&intent), self.returning.remove(&intent));
+        if !(decides || returns) || !done {
             return Ok(());
         }
         let detail = object(event.detail)?;
         let Some(consent) = detail.get("consent") else { return Ok(()) };
         let text = |name: &str| consent.get(name).and_then(Value::as_str).map(str::to_owned);
         match (text("grant"), text("act").as_deref()) {
-            (Some(grant), Some("approve")) => {
+            (Some(grant), Some("approve")) if decides => {
                 let until = consent.get("untilMs").and_then(Value::as_u64);
-                let covers =
-                    text("object").map(Covers::Object).or_else(|| text("prefix").map(Covers::Prefix));
-                let covers = covers
-                    .or_else(|| text("target").map(|name| Covers::Target { name, limits: String::new() }));
-                let parts = (covers, text("action"), text("operator"), until);
+                let parts = (covers(consent), text("action"), text("operator"), until);
                 if let (Some(covers), Some(action), Some(operator), Some(until_ms)) = parts {
+                    // A request whose text was erased is not there to compare with.
+                    if let Some(asked) = self.asked.get(&grant) {
+                        let uses = consent.get("usesMax").and_then(Value::as_u64).unwrap_or(u64::MAX);
+                        let latest = time_ms.saturating_add(asked.minutes.saturating_mul(60_000));
+                        if !is_within(&covers, &asked.covers)
+                            || uses > asked.uses_max
+                            || until_ms > latest
+                            || operator != asked.operator
+                        {
+                            return Err(format!("the approval of {grant} gives more than was asked for"));
+                        }
+                    }
                     self.grants.entry(grant).or_insert(Grant {
                         covers,
                         action,
@@ -77,7 +112,7 @@ impl Replay {
                     });
                 }
             }
-            (Some(grant), Some("revoke")) => {
+            (Some(grant), Some("revoke" | "return")) => {
                 if let Some(grant) = self.grants.get_mut(&grant) {
                     grant.revoked = true;
                 }
@@ -88,8 +123,14 @@ impl Replay {
     }
 
     /// An intent of the platform: whether it is a read of content, which then must be covered.
-    pub(crate) fn intent(&mut self, time_ms: u64, event: &EventView<'_>) -> Result<Said, String> {
+    pub(crate) fn intent(&mut self, index: u64, time_ms: u64, event: &EventView<'_>) -> Result<Said, String> {
         let name = text(event.event_name)?;
+        if name == "WithdrawRequest" {
+            self.returning.insert(index);
+        }
+        if name == "RequestConsent" {
+            self.asking.extend(asked(event)?.map(|asked| (index, asked)));
+        }
         if !matches!(&*name, "GetObject" | "StartSession") {
             return Ok(Said::Nothing);
         }
@@ -115,7 +156,7 @@ impl Replay {
             return no(format!("is by another operator than grant {id} names"));
         }
         if grant.revoked {
-            return no(format!("comes after grant {id} was revoked"));
+            return no(format!("comes after grant {id} was revoked or given back"));
         }
         if time_ms >= grant.until_ms {
             return no(format!("comes after grant {id} had expired"));
@@ -129,6 +170,39 @@ impl Replay {
         }
         Ok(Said::Covered)
     }
+}
+
+/// What a record says of a scope.
+fn covers(of: &Value) -> Option<Covers> {
+    let text = |name: &str| of.get(name).and_then(Value::as_str).map(str::to_owned);
+    text("object").map(Covers::Object).or_else(|| text("prefix").map(Covers::Prefix)).or_else(|| {
+        let limits = of.get("limits").map(Value::to_string).unwrap_or_default();
+        text("target").map(|name| Covers::Target { name, limits })
+    })
+}
+
+/// Whether a scope covers nothing that `wider` does not, as far as their names say.
+fn is_within(scope: &Covers, wider: &Covers) -> bool {
+    match (scope, wider) {
+        (Covers::Object(name) | Covers::Prefix(name), Covers::Prefix(_)) => wider.covers(name),
+        (Covers::Object(name), Covers::Object(asked)) => name == asked,
+        (Covers::Target { name, .. }, Covers::Target { name: asked, .. }) => name == asked,
+        _ => false,
+    }
+}
+
+/// What an operator's request asks for; none when its record does not say.
+fn asked(event: &EventView<'_>) -> Result<Option<Asked>, String> {
+    let platform = object(event.platform)?;
+    let text = |name: &str| platform.get(name).and_then(Value::as_str);
+    let Some(detail) = text("EventAdditionalDetail").and_then(|d| serde_json::from_str::<Value>(d).ok())
+    else {
+        return Ok(None);
+    };
+    let number = |name: &str| detail.get(name).and_then(Value::as_u64);
+    let parts = (covers(&detail), text("EmployeeID"), number("minutes"), number("usesMax"));
+    let (Some(covers), Some(operator), Some(minutes), Some(uses_max)) = parts else { return Ok(None) };
+    Ok(Some(Asked { covers, operator: operator.to_owned(), minutes, uses_max }))
 }
 
 /// A string member as it was meant, however it is escaped; empty when there is none.

@@ -223,10 +223,11 @@ impl<'a> Order<'a> {
         let consent = |why: String| violation("consent", place(), why);
         match (entry.kind, opened.closes) {
             (_, Some(closes)) => {
-                self.consent.outcome(closes.intent, closes.result == Ended::Done, view).map_err(consent)?;
+                let closed = (closes.intent, closes.result == Ended::Done);
+                self.consent.outcome(closed, entry.time_ms, view).map_err(consent)?;
             }
             (Kind::Management, _) => self.consent.management(position, view).map_err(consent)?,
-            (Kind::Intent, _) => match self.consent.intent(entry.time_ms, view).map_err(consent)? {
+            (Kind::Intent, _) => match self.consent.intent(position, entry.time_ms, view).map_err(consent)? {
                 Said::Nothing => {}
                 Said::Covered => self.counts.content_reads += 1,
                 // The approval may be among what was erased; then nothing shows that it was there.

@@ -222,6 +222,24 @@ fn a_read_of_content_without_a_live_grant_is_found() {
         json!({ "intent": 2, "result": "done", "detail": { "consent": { "grant": GRANT, "act": "revoke" } } }),
     ));
     assert!(read_after(revoked, read(Some(GRANT), "emp-a")).contains("was revoked"));
+    let back = |act: &str| {
+        let by = json!({ "eventName": "WithdrawRequest", "platform": { "EmployeeID": "emp-a" } });
+        let mut detail = approved(0, T0 + 60_000).1["detail"]["consent"].clone();
+        detail["act"] = act.into();
+        (by, json!({ "intent": 0, "result": "done", "detail": { "consent": detail } }))
+    };
+    let mut returned = granted();
+    let (by_operator, mut outcome) = back("return");
+    outcome["intent"] = 2.into();
+    returned.extend([(Kind::Intent, by_operator), (Kind::Outcome, outcome)]);
+    assert!(read_after(returned, read(Some(GRANT), "emp-a")).contains("given back"));
+    // Who takes a request back gives himself nothing by it, and a part of the needed approvals is no grant.
+    let (by_operator, outcome) = back("approve");
+    let own = vec![(Kind::Intent, by_operator), (Kind::Outcome, outcome)];
+    assert!(read_after(own, read(Some(GRANT), "emp-a")).contains("which no record of the tenant approves"));
+    let mut part = granted();
+    part[1].1["detail"]["consent"]["act"] = "approve-part".into();
+    assert!(read_after(part, read(Some(GRANT), "emp-a")).contains("which no record of the tenant approves"));
     let mut hidden = granted();
     hidden.push((Kind::Management, json!({ "eventName": "Revoke{C}onsent", "management": {} })));
     hidden.push((
@@ -244,6 +262,39 @@ fn a_read_of_content_without_a_live_grant_is_found() {
     assert!(
         read_after(forged, read(Some(GRANT), "emp-a")).contains("which no record of the tenant approves")
     );
+}
+
+#[test]
+fn an_approval_of_more_than_was_asked_is_found() {
+    let asked = |scope: Value, minutes: u64, uses: u64| {
+        let mut told = json!({ "action": "oss:GetObject", "minutes": minutes, "usesMax": uses });
+        told.as_object_mut().unwrap().extend(scope.as_object().unwrap().clone());
+        let platform = json!({ "EmployeeID": "emp-a", "EventAdditionalDetail": told.to_string() });
+        let outcome = json!({ "grant": GRANT, "act": "request" });
+        let event = json!({ "eventName": "RequestConsent", "platform": platform });
+        let done = json!({ "intent": 0, "result": "done", "detail": { "consent": outcome } });
+        let mut approval = approved(2, T0 + 60_000);
+        approval.1["detail"]["consent"]["usesMax"] = 3.into();
+        vec![(Kind::Intent, event), (Kind::Outcome, done), approve(), approval, read(Some(GRANT), "emp-a")]
+    };
+    for scope in [json!({ "object": "invoices/1.pdf" }), json!({ "prefix": "invoices/" })] {
+        let records = log(&asked(scope, 1, 3));
+        assert_eq!(check(&bundle(&records, &records)).unwrap().counts.content_reads, 1);
+    }
+    let more = format!("record 3: the approval of {GRANT} gives more than was asked for");
+    let same = || json!({ "object": "invoices/1.pdf" });
+    let mut other = asked(same(), 1, 3);
+    other[0].1["platform"]["EmployeeID"] = "emp-b".into();
+    for wider in [
+        asked(json!({ "object": "invoices/2.pdf" }), 1, 3),
+        asked(json!({ "prefix": "invoices/2" }), 1, 3),
+        asked(json!({ "target": "web", "limits": {} }), 1, 3),
+        asked(same(), 0, 3),
+        asked(same(), 1, 2),
+        other,
+    ] {
+        assert_eq!(why(&wider), more);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod alerts;
 mod api;
 mod collect;
 mod collector;
+mod consent;
 mod credentials;
 mod dev;
 mod doctor;
@@ -97,6 +98,8 @@ pub(crate) enum Command {
     Ticket(ticket::Ticket),
     #[command(subcommand)]
     Notify(notify::Notify),
+    #[command(subcommand)]
+    Consent(consent::Consent),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -131,6 +134,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Root(c) => root::run(&common, c),
         Command::Ticket(c) => ticket::run(&common, c),
         Command::Notify(c) => notify::run(&common, c),
+        Command::Consent(c) => consent::run(&common, c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use bailee_proof::grant::{GrantError, GrantStatement};
 use bailee_proof::note::VerifierKey;
 use bailee_store::TenantTx;
-use bailee_types::{Arn, GrantId, Pseudonym, TenantId, Timestamp};
+use bailee_types::{GrantId, Pseudonym, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::life::Approval;
+use super::policy::{Circumstances, Person, consent_arn};
 use super::request::parameters;
-use super::{Scope, State, rows};
-use crate::gate::{Asked, Class, Intent, Operation, Touches};
+use super::rows::Approved;
+use super::{Request, Scope, Step, counting, rows, talk};
+use crate::gate::{Asked, Caller, Class, Intent, Operation, Touches};
 use crate::{Failure, House, Thing};
 
 /// What the tenant decides.
@@ -41,6 +44,17 @@ pub struct Decide {
     /// An approval as the tenant's approver signed it with a key of his own ([`GrantStatement`]): then it says until when and
     /// how many reads.
     pub statement: Option<String>,
+    /// An approval for less than was asked for.
+    pub scope: Option<Scope>,
+    /// What the other side reads of it, at most 1,000 characters; may be empty.
+    pub note: String,
+}
+
+impl Decide {
+    /// A decision about all that was asked for.
+    pub fn new(tenant: TenantId, id: GrantId, decision: Decision) -> Self {
+        Self { tenant, id, decision, statement: None, scope: None, note: String::new() }
+    }
 }
 
 /// A decision as the outcome record tells it: everything that an outsider needs to replay consent from the log.
@@ -58,6 +72,17 @@ pub struct Decided {
     pub until: Option<Timestamp>,
     /// Who signed the statement, when there is one.
     pub signed_by: Vec<String>,
+    /// Of an approval: whose approvals count now.
+    pub approved_by: Vec<String>,
+    /// Of an approval: how many persons must approve. While there are fewer it opens nothing.
+    pub needed: u32,
+}
+
+impl Decided {
+    /// Whether an approval waits for further persons.
+    pub fn waits(&self) -> bool {
+        matches!(self.decision, Decision::Approve { .. }) && self.until.is_none()
+    }
 }
 
 /// A signed statement, and whose signatures hold. Where the tenant named approvers, one of them must have signed.
@@ -88,20 +113,22 @@ impl Operation for Decide {
         let (action, detail) = match self.decision {
             Decision::Approve { minutes, uses_max } => (
                 "bailee:ApproveConsent",
-                json!({ "grant": self.id.as_str(), "minutes": minutes, "usesMax": uses_max }),
+                json!({ "grant": self.id.as_str(), "minutes": minutes, "usesMax": uses_max, "narrowedTo": self.scope.as_ref().map(Scope::told) }),
             ),
             Decision::Deny => ("bailee:DenyConsent", json!({ "grant": self.id.as_str() })),
             Decision::Revoke => ("bailee:RevokeConsent", json!({ "grant": self.id.as_str() })),
         };
+        let mut detail = parameters(detail);
+        detail.insert("note".into(), self.note.chars().take(1_000).collect::<String>().into());
         Asked {
             tenant: self.tenant.clone(),
             action,
-            resource: Arn::own(&self.tenant, &format!("consent/{}", self.id)),
+            resource: consent_arn(&self.tenant, &self.id),
             resource_type: "ACS::Bailee::Consent",
             class: Class::Management { write: true },
             touches: Touches::Nothing,
             ticket: None,
-            parameters: parameters(detail),
+            parameters: detail,
             continues: None,
             also: Vec::new(),
             conditions: Vec::new(),
@@ -117,92 +144,29 @@ impl Operation for Decide {
         if matches!(self.decision, Decision::Approve { .. }) {
             house.need_fresh_if_bound(intent.caller()).await?;
         }
-        let by = intent.caller().name().to_owned();
-        let now = house.now();
-        let inner = Arc::clone(house);
+        let note = talk::written(&self.note)?;
+        let (caller, inner) = (intent.caller().clone(), Arc::clone(house));
         house
             .db
             .write(move |tx| {
+                let (by, now) = (caller.name(), inner.now());
                 let mut tx = tx.tenant(&self.tenant);
                 let request = rows::one(&mut tx, &self.id)?
                     .ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
-                let mut approved_until = None;
-                let (statement, signed_by) = match &self.statement {
-                    Some(note) => {
-                        let (read, by) = signed(&inner, &mut tx, note)?;
-                        (Some(read), by)
-                    }
-                    None => (None, Vec::new()),
-                };
-                let mut decision = self.decision;
-                match (self.decision, request.state(now)) {
-                    (Decision::Approve { .. }, State::Pending) if statement.is_some() => {
-                        let said = statement.as_ref().ok_or_else(|| Failure::Bug("no statement".into()))?;
-                        let until = request.accepts(said, now)?;
-                        decision = Decision::Approve { minutes: request.minutes, uses_max: said.reads };
-                        approved_until = Some(until);
-                        rows::decide(&mut tx, &self.id, 1, "approve", &by, now, Some((until, said.reads)))?;
-                        let note = self.statement.as_deref().unwrap_or_default();
-                        rows::keep_statement(&mut tx, &self.id, note)?;
-                    }
-                    (Decision::Approve { minutes, uses_max }, State::Pending) => {
-                        let custody = match request.scope.bucket() {
-                            Some(bucket) => crate::vault::is_in_custody(&mut tx, bucket)?,
-                            None => false,
-                        };
-                        if custody {
-                            return Err(Failure::invalid(
-                                "statement",
-                                "is missing: the bucket's key lies with you; sign the statement with an approver's key \
-                                 (`bailee keyhouse approve`) and give it here",
-                            ));
-                        }
-                        if minutes < 1 || minutes > request.minutes {
-                            return Err(Failure::invalid(
-                                "minutes",
-                                format!("must be 1 to {}", request.minutes),
-                            ));
-                        }
-                        if uses_max < 1 || uses_max > request.uses_max_asked {
-                            return Err(Failure::invalid(
-                                "uses",
-                                format!("must be 1 to {}", request.uses_max_asked),
-                            ));
-                        }
-                        let until = now.plus_ms(i64::from(minutes) * 60_000);
-                        approved_until = Some(until);
-                        rows::decide(&mut tx, &self.id, 1, "approve", &by, now, Some((until, uses_max)))?;
-                    }
-                    (Decision::Deny, State::Pending) => {
-                        rows::decide(&mut tx, &self.id, 1, "deny", &by, now, None)?;
-                    }
-                    (
-                        Decision::Revoke,
-                        State::Live | State::Exhausted | State::TicketClosed | State::OperatorDisabled,
-                    ) if request.approved.is_some() => {
-                        rows::decide(&mut tx, &self.id, 2, "revoke", &by, now, None)?;
-                    }
-                    (_, state) => {
-                        return Err(Failure::Conflict(format!(
-                            "request `{}` is {state:?} now; nothing was changed",
-                            self.id
-                        )));
-                    }
+                let seen = crate::trail::last_time(&mut tx)?;
+                let done = self.decide(&inner, &mut tx, (&caller, &request), (now, seen))?;
+                if let Some(text) = note {
+                    talk::keep(&mut tx, &self.id, ("tenant", by), &text, now)?;
                 }
-                Ok(Decided {
-                    id: self.id,
-                    decision,
-                    scope: request.scope,
-                    operator: request.pseudonym,
-                    until: approved_until,
-                    signed_by,
-                })
+                Ok(done)
             })
             .await
     }
 
     fn outcome_detail(done: &Decided) -> Map<String, Value> {
         let (act, uses_max) = match done.decision {
+            // It opens nothing yet: who replays the log takes `approve` alone for a grant.
+            Decision::Approve { .. } if done.waits() => ("approve-part", None),
             Decision::Approve { uses_max, .. } => ("approve", Some(uses_max)),
             Decision::Deny => ("deny", None),
             Decision::Revoke => ("revoke", None),
@@ -216,7 +180,143 @@ impl Operation for Decide {
             "untilMs": done.until.map(Timestamp::ms),
             "usesMax": uses_max,
             "signedBy": done.signed_by,
+            "approvedBy": done.approved_by,
+            "approvalsNeeded": done.needed,
         })));
         parameters(json!({ "consent": told }))
+    }
+}
+
+impl Decide {
+    /// The decision, in one transaction with the policy and the approvals that it is judged by.
+    fn decide(
+        &self,
+        house: &House,
+        tx: &mut TenantTx<'_, '_>,
+        (caller, request): (&Caller, &Request),
+        (now, seen): (Timestamp, Timestamp),
+    ) -> Result<Decided, Failure> {
+        let moment = request.moment(now, seen);
+        let (seq, act, step) = match self.decision {
+            Decision::Approve { minutes, uses_max } => {
+                return self.approve(house, tx, (caller, request), (minutes, uses_max), (now, seen));
+            }
+            Decision::Deny => (1, "deny", Step::Deny),
+            Decision::Revoke => (2, "revoke", Step::Revoke),
+        };
+        request.step(step, moment)?;
+        let by = caller.name();
+        let decision = rows::Decision { seq, act, by, at: now, seen, given: None, given_back: false };
+        rows::decide(tx, &self.id, &decision)?;
+        Ok(Decided {
+            id: self.id.clone(),
+            decision: self.decision,
+            scope: request.scope.clone(),
+            operator: request.pseudonym.clone(),
+            until: None,
+            signed_by: Vec::new(),
+            approved_by: Vec::new(),
+            needed: 0,
+        })
+    }
+
+    /// One person's yes. Enough of them open what the strictest of them allows.
+    fn approve(
+        &self,
+        house: &House,
+        tx: &mut TenantTx<'_, '_>,
+        (caller, request): (&Caller, &Request),
+        (minutes, uses_max): (u32, u32),
+        (now, seen): (Timestamp, Timestamp),
+    ) -> Result<Decided, Failure> {
+        let moment = request.moment(now, seen);
+        let policy = rows::policy(tx)?.policy;
+        let person = Person::of(tx, caller)?;
+        policy.admit(caller, &person, now)?;
+        let origin = caller.origin();
+        let then = Circumstances {
+            source_ip: origin.source_ip.clone(),
+            secure: origin.secure,
+            mfa: caller.mfa_present(),
+            at: now,
+        };
+        if !person.counts(&policy, (&self.tenant, &self.id), &then) {
+            return Err(Failure::Conflict(format!(
+                "`{}` may not approve any more; nothing was changed",
+                caller.name()
+            )));
+        }
+        let minutes_max = request.minutes.min(policy.minutes_max);
+        let mut approval = Approval {
+            person: person.id().to_owned(),
+            minutes,
+            until: None,
+            uses_max,
+            scope: self.scope.clone().unwrap_or_else(|| request.scope_asked.clone()),
+        };
+        let mut signed_by = Vec::new();
+        if let Some(note) = &self.statement {
+            if self.scope.is_some() {
+                return Err(Failure::invalid(
+                    "statement",
+                    "is about all that was asked for: sign it, or narrow it",
+                ));
+            }
+            let (said, by) = signed(house, tx, note)?;
+            let until = request.accepts(&said, now)?;
+            (approval.minutes, approval.uses_max, approval.until) = (minutes_max, said.reads, Some(until));
+            signed_by = by;
+        } else {
+            let custody = match request.scope.bucket() {
+                Some(bucket) => crate::vault::is_in_custody(tx, bucket)?,
+                None => false,
+            };
+            if custody {
+                return Err(Failure::invalid(
+                    "statement",
+                    "is missing: the bucket's key lies with you; sign the statement with an approver's key \
+                     (`bailee keyhouse approve`) and give it here",
+                ));
+            }
+        }
+        if !(1..=minutes_max).contains(&approval.minutes) {
+            return Err(Failure::invalid("minutes", format!("must be 1 to {minutes_max}")));
+        }
+        if !(1..=request.uses_max_asked).contains(&approval.uses_max) {
+            return Err(Failure::invalid("uses", format!("must be 1 to {}", request.uses_max_asked)));
+        }
+        let mut life = request.life();
+        let before = counting(tx, request, &policy, now)?;
+        life.approvals = before.iter().map(|a| a.approval.clone()).collect();
+        let next = life
+            .next(Step::Approve(approval.clone(), policy.approvals), moment)
+            .map_err(|stop| request.stopped(stop))?;
+        let (by, statement) = (caller.name().to_owned(), self.statement.clone());
+        let approved = Approved { approval, by, then, statement };
+        rows::approve(tx, &self.id, &approved)?;
+        let all: Vec<&Approved> = before.iter().chain([&approved]).collect();
+        if let Some(given) = &next.given {
+            let by = caller.name();
+            let (given, given_back) = (Some(given), false);
+            let decision = rows::Decision { seq: 1, act: "approve", by, at: now, seen, given, given_back };
+            rows::decide(tx, &self.id, &decision)?;
+            if let Some(note) = all.iter().rev().find_map(|a| a.statement.as_deref()) {
+                rows::keep_statement(tx, &self.id, note)?;
+            }
+        }
+        let given = next.given;
+        Ok(Decided {
+            id: self.id.clone(),
+            decision: Decision::Approve {
+                minutes: approved.approval.minutes,
+                uses_max: given.as_ref().map_or(approved.approval.uses_max, |g| g.uses_max),
+            },
+            scope: given.as_ref().map_or(approved.approval.scope, |g| g.scope.clone()),
+            operator: request.pseudonym.clone(),
+            until: given.map(|g| g.until),
+            signed_by,
+            approved_by: before.iter().map(|a| a.by.clone()).chain([caller.name().to_owned()]).collect(),
+            needed: policy.approvals,
+        })
     }
 }

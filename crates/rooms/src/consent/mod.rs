@@ -4,30 +4,41 @@
 //! INVARIANT: a request row is never edited; what was decided is a row of its own, so an auditor can see what
 //! was allowed at any past moment.
 //! INVARIANT: scope only narrows from request to grant; doing nothing means no (a request lapses).
+//! INVARIANT: who asks neither confirms nor approves; approvals are counted by persons, as they stand at the decision.
 //! INVARIANT: whether a grant is live is computed from rows and the present instant, never stored.
 
+mod code;
 mod decide;
+mod life;
 mod look;
+mod policy;
 mod request;
 mod rows;
 mod scope;
+mod talk;
 
 use bailee_proof::grant::GrantStatement;
-use bailee_store::{StoreError, Tx};
+use bailee_store::{StoreError, TenantTx, Tx};
 use bailee_types::{GrantId, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
 
+pub use code::{Because, Code};
 pub use decide::{Decide, Decided, Decision};
+pub use life::State;
 pub use look::{GetConsent, ListConsents};
+pub use policy::{Approver, ConsentPolicy, Hours, SetConsentPolicy, SetPolicy, ShowConsentPolicy};
 pub(crate) use request::parameters;
 pub use request::{RequestConsent, WithdrawRequest};
 pub use scope::{ClusterRule, Limits, Scope, ServiceRule};
 pub(crate) use scope::{session_action, target_arn};
+pub use talk::{Comment, CommentRequest, ConfirmRequest};
 
+use self::life::{Given, Life, Over, Step, Stop};
+use self::rows::Approved;
 use crate::gate::Asked;
 use crate::{Failure, House, Thing};
 
-/// A request waits this long for the tenant's answer; then it lapses, which is a no.
-pub const LAPSE_MS: i64 = 72 * 3_600_000;
+/// Comments of one side on one request, at most.
+const COMMENTS_MAX: i64 = 100;
 
 /// A grant that covers an act at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +78,14 @@ pub enum NoCoverage {
     Exhausted,
     /// The ticket is closed.
     TicketClosed,
-    /// The operator is disabled.
+    /// The operator is disabled, or was since.
     OperatorDisabled,
+    /// Another of the provider's people declined the request.
+    Declined,
+    /// The operator gave the grant back.
+    Returned,
+    /// The tenant lets grants be used within its hours only.
+    OutsideHours,
 }
 
 impl std::fmt::Display for NoCoverage {
@@ -83,33 +100,11 @@ impl std::fmt::Display for NoCoverage {
             Self::Exhausted => "all reads of the grant are used",
             Self::TicketClosed => "the ticket is closed",
             Self::OperatorDisabled => "the operator is disabled",
+            Self::Declined => "another of the provider's people declined it",
+            Self::Returned => "the operator gave the grant back",
+            Self::OutsideHours => "the tenant lets grants be used within its hours only",
         })
     }
-}
-
-/// Where a request or grant stands at a given moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Waits for the tenant.
-    Pending,
-    /// Live: the operator may act.
-    Live,
-    /// Denied by the tenant.
-    Denied,
-    /// Taken back by the operator.
-    Withdrawn,
-    /// Not answered in time.
-    Lapsed,
-    /// Its time is over.
-    Expired,
-    /// Taken back by the tenant.
-    Revoked,
-    /// All reads are used.
-    Exhausted,
-    /// Its ticket was closed.
-    TicketClosed,
-    /// Its operator was disabled.
-    OperatorDisabled,
 }
 
 /// A request with what was decided and used, as both sides see it.
@@ -129,10 +124,18 @@ pub struct Request {
     pub place: String,
     /// The action asked for, `oss:GetObject`.
     pub action: String,
-    /// On what.
+    /// On what: as approved, and before that as asked.
     pub scope: Scope,
-    /// Why.
+    /// On what, as it was asked.
+    pub scope_asked: Scope,
+    /// Why, in words.
     pub reason: String,
+    /// Why, as a code.
+    pub code: Code,
+    /// Of a legal request: its reference.
+    pub reference: String,
+    /// The request that it follows.
+    pub renews: Option<GrantId>,
     /// Minutes asked for, counted from the approval.
     pub minutes: u32,
     /// Reads asked for.
@@ -141,6 +144,10 @@ pub struct Request {
     pub asked_at: Timestamp,
     /// When it lapses without an answer.
     pub lapses_at: Timestamp,
+    /// Whether another of the provider's people must confirm it first.
+    pub second_eye: bool,
+    /// What he said.
+    pub confirmed: Option<Confirmed>,
     /// Who decided, when.
     pub decided: Option<(String, Timestamp)>,
     /// Until when and how many reads the tenant approved.
@@ -149,10 +156,29 @@ pub struct Request {
     pub revoked: Option<(String, Timestamp)>,
     /// Reads so far.
     pub uses: u32,
+    /// While it waits: whose approvals count, since when.
+    pub approvals: Vec<(String, Timestamp)>,
+    /// How many persons must approve.
+    pub approvals_needed: u32,
+    /// What both sides wrote; of one request only, not in lists.
+    pub comments: Vec<Comment>,
     ticket_open: bool,
     operator_active: bool,
     denied: bool,
     withdrawn: bool,
+    given_back: bool,
+    seen: Timestamp,
+}
+
+/// What the provider's second pair of eyes said.
+#[derive(Clone, Debug)]
+pub struct Confirmed {
+    /// Whether the tenant may be asked.
+    pub yes: bool,
+    /// Who, as the tenant sees him.
+    pub pseudonym: Pseudonym,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl Request {
@@ -191,36 +217,87 @@ impl Request {
         Ok(Timestamp::from_ms(i64::try_from(said.until_ms).unwrap_or(0)))
     }
 
-    /// Where it stands at `now`. Time that goes back never revives what ended by a row.
-    pub fn state(&self, now: Timestamp) -> State {
-        if self.denied {
-            return State::Denied;
-        }
-        if self.withdrawn {
-            return State::Withdrawn;
-        }
-        let Some((until, uses_max)) = self.approved else {
-            return match (self.ticket_open, self.operator_active) {
-                (false, _) => State::TicketClosed,
-                (_, false) => State::OperatorDisabled,
-                _ if now >= self.lapses_at => State::Lapsed,
-                _ => State::Pending,
-            };
-        };
-        if self.revoked.is_some() {
-            State::Revoked
-        } else if now >= until {
-            State::Expired
-        } else if self.uses >= uses_max {
-            State::Exhausted
-        } else if !self.ticket_open {
-            State::TicketClosed
-        } else if !self.operator_active {
-            State::OperatorDisabled
-        } else {
-            State::Live
+    /// What decides where it stands; approvals that count are the caller's to add.
+    fn life(&self) -> Life {
+        Life {
+            scope: self.scope_asked.clone(),
+            minutes: self.minutes,
+            uses_max: self.uses_max_asked,
+            lapses_at: self.lapses_at,
+            unconfirmed: self.second_eye && self.confirmed.is_none(),
+            over: match (self.denied, self.withdrawn, &self.confirmed) {
+                (true, ..) => Some(Over::Denied),
+                (_, true, _) => Some(Over::Withdrawn),
+                (.., Some(Confirmed { yes: false, .. })) => Some(Over::Declined),
+                _ => None,
+            },
+            approvals: Vec::new(),
+            given: self.approved.map(|(until, uses_max)| Given {
+                until,
+                uses_max,
+                scope: self.scope.clone(),
+            }),
+            taken_back: self.revoked.as_ref().map(|_| match self.given_back {
+                true => State::Returned,
+                false => State::Revoked,
+            }),
+            uses: self.uses,
+            ticket_open: self.ticket_open,
+            operator_active: self.operator_active,
         }
     }
+
+    /// Where it stands at `now`.
+    pub fn state(&self, now: Timestamp) -> State {
+        self.life().state(now)
+    }
+
+    /// What a step makes of it at a moment; a step that is not taken changes nothing.
+    fn step(&self, step: Step, moment: Timestamp) -> Result<Life, Failure> {
+        self.life().next(step, moment).map_err(|stop| self.stopped(stop))
+    }
+
+    fn stopped(&self, stop: Stop) -> Failure {
+        Failure::Conflict(format!("request `{}` {stop}; nothing was changed", self.id))
+    }
+
+    /// Fills in whose approvals count.
+    fn count(
+        &mut self,
+        tx: &mut TenantTx<'_, '_>,
+        policy: &ConsentPolicy,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        self.approvals_needed = policy.approvals;
+        self.approvals = counting(tx, self, policy, now)?.into_iter().map(|a| (a.by, a.then.at)).collect();
+        Ok(())
+    }
+
+    /// The moment by which it is judged. Where the tenant's log (`last` is its newest time) has gone on since it was asked or
+    /// approved, a clock that went back does not bring back what ended.
+    fn moment(&self, now: Timestamp, last: Timestamp) -> Timestamp {
+        if last > self.seen { now.max(last) } else { now }
+    }
+}
+
+/// Approvals of a request that count now: each by a person who is still there, may still approve, and signed for later than now.
+fn counting(
+    tx: &mut TenantTx<'_, '_>,
+    request: &Request,
+    policy: &ConsentPolicy,
+    now: Timestamp,
+) -> Result<Vec<Approved>, Failure> {
+    let mut counting: Vec<Approved> = Vec::new();
+    for approved in rows::approvals(tx, &request.id)? {
+        let a = &approved.approval;
+        let person = policy::Person::by_id(tx, &a.person)?;
+        let counts = person.is_some_and(|p| p.counts(policy, (&request.tenant, &request.id), &approved.then))
+            && a.until.is_none_or(|until| now < until);
+        if counts && !counting.iter().any(|c| c.approval.person == a.person) {
+            counting.push(approved);
+        }
+    }
+    Ok(counting)
 }
 
 /// The grant that covers `asked` for `operator` at `now`, or why there is none. Runs inside the caller's
@@ -232,15 +309,26 @@ pub(crate) fn coverage(
     now: Timestamp,
 ) -> Result<Result<Coverage, NoCoverage>, StoreError> {
     let Some(ticket) = &asked.ticket else { return Ok(Err(NoCoverage::NotAsked)) };
-    let found = rows::about(&mut tx.tenant(&asked.tenant), operator, ticket, asked.action, &asked.resource)?;
+    let tx = &mut tx.tenant(&asked.tenant);
+    let found = rows::about(tx, operator, ticket, asked.action, &asked.resource)?;
+    if found.is_empty() {
+        return Ok(Err(NoCoverage::NotAsked));
+    }
+    let last = crate::trail::last_time(tx)?;
+    let hours = rows::policy(tx)?.policy.hours.filter(|h| h.uses);
     let mut nearest = NoCoverage::NotAsked;
     for request in found.iter().filter(|r| r.scope.covers(&asked.resource)) {
-        let state = request.state(now);
+        let moment = request.moment(now, last);
+        let state = request.state(moment);
         let continues = asked.continues.as_ref() == Some(&request.id);
         // The windows of one long read are one use: its last use may exhaust the count and still be finished.
         let live = state == State::Live || (continues && state == State::Exhausted);
         match (live, request.approved) {
-            (true, Some((until, uses_max))) if asked.continues.is_none() || continues => {
+            (true, Some((mut until, uses_max))) if asked.continues.is_none() || continues => {
+                if let Some(hours) = &hours {
+                    let Some(end) = hours.end(moment) else { return Ok(Err(NoCoverage::OutsideHours)) };
+                    until = until.min(end);
+                }
                 return Ok(Ok(Coverage {
                     grant: request.id.clone(),
                     tenant: asked.tenant.clone(),
@@ -267,7 +355,12 @@ pub(crate) fn lives(
     now: Timestamp,
 ) -> Result<Result<(), NoCoverage>, StoreError> {
     let Some(request) = rows::one(tx, grant)? else { return Ok(Err(NoCoverage::NotAsked)) };
-    Ok(match request.state(now) {
+    let moment = request.moment(now, crate::trail::last_time(tx)?);
+    let hours = rows::policy(tx)?.policy.hours.filter(|h| h.uses);
+    if hours.is_some_and(|h| h.end(moment).is_none()) {
+        return Ok(Err(NoCoverage::OutsideHours));
+    }
+    Ok(match request.state(moment) {
         State::Live => Ok(()),
         State::Exhausted if request.ticket_open && request.operator_active => Ok(()),
         State::Exhausted if !request.ticket_open => Err(NoCoverage::TicketClosed),
@@ -294,7 +387,9 @@ pub(crate) fn live_for(
 
 fn why(state: State) -> NoCoverage {
     match state {
-        State::Pending => NoCoverage::Waiting,
+        State::Confirming | State::Pending => NoCoverage::Waiting,
+        State::Declined => NoCoverage::Declined,
+        State::Returned => NoCoverage::Returned,
         State::Denied => NoCoverage::Denied,
         State::Withdrawn | State::Lapsed => NoCoverage::Lapsed,
         State::Expired => NoCoverage::Expired,
@@ -312,8 +407,17 @@ impl House {
     /// # Errors
     /// When the database cannot be read.
     pub async fn consent_requests(&self, tenant: &TenantId, limit: u32) -> Result<Vec<Request>, Failure> {
-        let tenant = tenant.clone();
-        self.db.read(move |tx| rows::of_tenant(&mut tx.tenant(&tenant), limit).map_err(Failure::from)).await
+        let (tenant, now) = (tenant.clone(), self.now());
+        self.db
+            .read(move |tx| {
+                let tx = &mut tx.tenant(&tenant);
+                let (mut all, policy) = (rows::of_tenant(tx, limit)?, rows::policy(tx)?.policy);
+                for request in all.iter_mut().filter(|r| r.state(now) == State::Pending) {
+                    request.count(tx, &policy, now)?;
+                }
+                Ok(all)
+            })
+            .await
     }
 
     /// One request to a tenant.
@@ -321,9 +425,18 @@ impl House {
     /// # Errors
     /// When the tenant has none of this id.
     pub async fn consent_request(&self, tenant: &TenantId, id: &GrantId) -> Result<Request, Failure> {
-        let (tenant, wanted) = (tenant.clone(), id.clone());
+        let (tenant, wanted, now) = (tenant.clone(), id.clone(), self.now());
         self.db
-            .read(move |tx| rows::one(&mut tx.tenant(&tenant), &wanted).map_err(Failure::from))
+            .read(move |tx| {
+                let tx = &mut tx.tenant(&tenant);
+                let Some(mut request) = rows::one(tx, &wanted)? else { return Ok(None) };
+                if request.state(now) == State::Pending {
+                    let policy = rows::policy(tx)?.policy;
+                    request.count(tx, &policy, now)?;
+                }
+                request.comments = rows::comments(tx, &wanted)?;
+                Ok::<_, Failure>(Some(request))
+            })
             .await?
             .ok_or_else(|| Failure::not_found(Thing::Grant, id))
     }
@@ -349,5 +462,16 @@ impl House {
     ) -> Result<Vec<Request>, Failure> {
         let operator = operator.clone();
         self.db.read(move |tx| rows::of_operator(tx, &operator, limit).map_err(Failure::from)).await
+    }
+
+    /// Requests of other operators that wait for the provider's second pair of eyes, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn requests_to_confirm(&self, by: &OperatorId, limit: u32) -> Result<Vec<Request>, Failure> {
+        let (by, now) = (by.clone(), self.now());
+        let mut all = self.db.read(move |tx| rows::to_confirm(tx, now, limit).map_err(Failure::from)).await?;
+        all.retain(|r| r.operator != by && r.state(now) == State::Confirming);
+        Ok(all)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bailee_types::{Arn, GrantId, TenantId, TicketId};
 use serde_json::{Map, Value, json};
 
-use super::{LAPSE_MS, Scope, rows};
+use super::{Because, Scope, State, Step, rows};
 use crate::gate::{Asked, Class, Intent, Operation, Principal, Touches};
 use crate::{Failure, House, Thing, notices, tickets};
 
@@ -24,6 +24,8 @@ pub struct RequestConsent {
     pub uses_max: u32,
     /// Why, 5 to 1,000 characters; the tenant reads it.
     pub reason: String,
+    /// Why, as a code.
+    pub because: Because,
 }
 
 impl Operation for RequestConsent {
@@ -36,6 +38,9 @@ impl Operation for RequestConsent {
             "minutes": self.minutes,
             "usesMax": self.uses_max,
             "reason": self.reason.chars().take(1000).collect::<String>(),
+            "code": self.because.code.word(),
+            "reference": self.because.reference.trim().chars().take(200).collect::<String>(),
+            "renews": self.because.renews.as_ref().map(GrantId::as_str),
         })));
         Asked {
             tenant: self.tenant.clone(),
@@ -70,8 +75,9 @@ impl Operation for RequestConsent {
                 "must have 5 to 1000 characters: the tenant decides by it",
             ));
         }
-        let now = house.now();
-        let row = rows::NewRequest {
+        self.because.check()?;
+        let because = Because { reference: self.because.reference.trim().to_owned(), ..self.because };
+        let mut row = rows::NewRequest {
             id: GrantId::random(),
             ticket: self.ticket.clone(),
             operator: id.clone(),
@@ -79,12 +85,15 @@ impl Operation for RequestConsent {
             place: place.clone(),
             scope: self.scope,
             reason: reason.to_owned(),
+            because,
             minutes: self.minutes,
             uses_max: self.uses_max,
-            asked_at: now,
-            lapses_at: now.plus_ms(LAPSE_MS),
+            asked_at: house.now(),
+            lapses_at: house.now(),
+            second_eye: house.second_eye,
+            seen: house.now(),
         };
-        let (tenant, ticket) = (self.tenant, self.ticket);
+        let (tenant, ticket, inner) = (self.tenant, self.ticket, Arc::clone(house));
         house
             .db
             .write(move |tx| {
@@ -95,8 +104,26 @@ impl Operation for RequestConsent {
                 if let Scope::Target { target, limits } = &row.scope {
                     crate::broker::fits(&mut tx, target, limits)?;
                 }
+                if let Some(old) = &row.because.renews {
+                    rows::one(&mut tx, old)?
+                        .filter(|r| r.operator == row.operator)
+                        .ok_or_else(|| Failure::not_found(Thing::Grant, old))?;
+                }
+                let policy = rows::policy(&mut tx)?.policy;
+                if row.minutes > policy.minutes_max {
+                    return Err(Failure::invalid(
+                        "minutes",
+                        format!("must be 1 to {}: the tenant allows no longer", policy.minutes_max),
+                    ));
+                }
+                row.asked_at = inner.now();
+                row.lapses_at = row.asked_at.plus_ms(i64::from(policy.lapse_hours) * 3_600_000);
+                row.seen = crate::trail::last_time(&mut tx)?;
                 rows::insert(&mut tx, &row)?;
-                notices::emit(&mut tx, notices::Kind::Consent, row.id.as_str(), now)?;
+                // With a second pair of eyes the tenant is asked when it said yes.
+                if !row.second_eye {
+                    notices::emit(&mut tx, notices::Kind::Consent, row.id.as_str(), row.asked_at)?;
+                }
                 Ok(row.id)
             })
             .await
@@ -117,7 +144,8 @@ pub struct WithdrawRequest {
 }
 
 impl Operation for WithdrawRequest {
-    type Output = GrantId;
+    /// The request, and whether it was a grant that was given back.
+    type Output = (GrantId, bool);
 
     fn asks(&self) -> Asked {
         Asked {
@@ -135,27 +163,32 @@ impl Operation for WithdrawRequest {
         }
     }
 
-    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<GrantId, Failure> {
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Self::Output, Failure> {
         let operator = intent.caller().operator().cloned();
-        let now = house.now();
+        let inner = Arc::clone(house);
         house
             .db
             .write(move |tx| {
+                let now = inner.now();
                 let mut tx = tx.tenant(&self.tenant);
                 let request = rows::one(&mut tx, &self.id)?
                     .filter(|r| Some(&r.operator) == operator.as_ref())
                     .ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
-                if request.state(now) != super::State::Pending {
-                    return Err(Failure::Conflict(format!("request `{}` does not wait any more", self.id)));
-                }
-                rows::decide(&mut tx, &self.id, 1, "withdraw", request.operator.as_str(), now, None)?;
-                Ok(self.id)
+                let seen = crate::trail::last_time(&mut tx)?;
+                let next = request.step(Step::Withdraw, request.moment(now, seen))?;
+                let given_back = next.taken_back == Some(State::Returned);
+                let (seq, act) = if given_back { (2, "revoke") } else { (1, "withdraw") };
+                let by = request.operator.as_str();
+                let decision = rows::Decision { seq, act, by, at: now, seen, given: None, given_back };
+                rows::decide(&mut tx, &self.id, &decision)?;
+                Ok((self.id, given_back))
             })
             .await
     }
 
-    fn outcome_detail(id: &GrantId) -> Map<String, Value> {
-        parameters(json!({ "consent": { "grant": id.as_str(), "act": "withdraw" } }))
+    fn outcome_detail((id, given_back): &(GrantId, bool)) -> Map<String, Value> {
+        let act = if *given_back { "return" } else { "withdraw" };
+        parameters(json!({ "consent": { "grant": id.as_str(), "act": act } }))
     }
 }
 

@@ -116,6 +116,15 @@ impl Limits {
         }
     }
 
+    /// How many rules there are.
+    pub fn rules(&self) -> usize {
+        match self {
+            Self::Host { .. } | Self::Database { .. } => 0,
+            Self::Cluster { rules } => rules.len(),
+            Self::Service { rules } => rules.len(),
+        }
+    }
+
     /// Reads limits as JSON.
     ///
     /// # Errors
@@ -146,6 +155,34 @@ impl Limits {
             Ok(read)
         } else {
             Err(wrong("allow nothing: name at least one thing that may be done".into()))
+        }
+    }
+
+    /// What both allow; none when that is nothing.
+    fn meet(&self, other: &Self) -> Option<Self> {
+        fn both<T: PartialEq + Clone>(own: &[T], other: &[T]) -> Option<Vec<T>> {
+            let both: Vec<T> = own.iter().filter(|x| other.contains(x)).cloned().collect();
+            (!both.is_empty()).then_some(both)
+        }
+        match (self, other) {
+            (
+                Self::Host { shell, exec, download, upload },
+                Self::Host { shell: s, exec: e, download: d, upload: u },
+            ) => {
+                let (shell, exec, download, upload) =
+                    (*shell && *s, *exec && *e, *download && *d, *upload && *u);
+                (shell || exec || download || upload).then_some(Self::Host { shell, exec, download, upload })
+            }
+            (Self::Database { roles, read_only }, Self::Database { roles: r, read_only: o }) => {
+                Some(Self::Database { roles: both(roles, r)?, read_only: *read_only || *o })
+            }
+            (Self::Cluster { rules }, Self::Cluster { rules: r }) => {
+                Some(Self::Cluster { rules: both(rules, r)? })
+            }
+            (Self::Service { rules }, Self::Service { rules: r }) => {
+                Some(Self::Service { rules: both(rules, r)? })
+            }
+            _ => None,
         }
     }
 
@@ -186,6 +223,32 @@ impl Scope {
             }
             _ => object_of(resource).is_some_and(|(bucket, key)| self.covers_object(&bucket, &key)),
         }
+    }
+
+    /// What both cover; none when that is nothing.
+    pub(super) fn meet(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Object { bucket, key }, o @ (Self::Object { .. } | Self::Prefix { .. })) => {
+                o.covers_object(bucket, key).then(|| self.clone())
+            }
+            (Self::Prefix { .. }, Self::Object { .. }) => other.meet(self),
+            (Self::Prefix { bucket, prefix }, Self::Prefix { bucket: b, prefix: p }) if bucket == b => {
+                if prefix.starts_with(p.as_str()) {
+                    Some(self.clone())
+                } else {
+                    p.starts_with(prefix.as_str()).then(|| other.clone())
+                }
+            }
+            (Self::Target { target, limits }, Self::Target { target: t, limits: l }) if target == t => {
+                Some(Self::Target { target: target.clone(), limits: limits.meet(l)? })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it covers nothing that `wider` does not.
+    pub fn is_within(&self, wider: &Self) -> bool {
+        self.meet(wider).as_ref() == Some(self)
     }
 
     /// The bucket, of objects.

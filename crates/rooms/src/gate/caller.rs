@@ -348,6 +348,8 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "cs:StartSession"
         | "emr:StartSession"
         | "bailee:ReturnSession" => is("support"),
+        "bailee:ConfirmRequest" => is("approver"),
+        "bailee:CommentRequest" => is("support") || is("approver"),
         "bailee:ResolveEmployee" | "bailee:NoteResolveEmployee" => is("compliance"),
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,

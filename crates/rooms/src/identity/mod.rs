@@ -31,6 +31,7 @@ mod service_role;
 mod session;
 mod settings;
 mod sso;
+mod standing;
 mod sts;
 mod tag;
 mod tenant;
@@ -109,6 +110,7 @@ pub use settings::{
     SecurityPreference, SelfService, SetAccountAlias, SetPasswordPolicy, SetSecurityPreference,
 };
 pub use sso::{GetSingleSignOn, SetSingleSignOn, SignOnBegun, SignOnSettings, SingleSignOn};
+pub(crate) use standing::{Named, Standing};
 pub use sts::{AssumeRole, Credentials, RoleSession, RoleWish};
 pub use tag::{ListTagResources, TagResources, TagRow, Tagged, UntagResources};
 pub(crate) use tenant::erase_people;

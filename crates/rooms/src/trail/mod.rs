@@ -212,6 +212,11 @@ pub(crate) fn append(
     append_draft(tx, log, &draft, now)
 }
 
+/// The newest time in a tenant's log: it never goes back, whatever the clock does.
+pub(crate) fn last_time(tx: &mut TenantTx<'_, '_>) -> Result<Timestamp, StoreError> {
+    Ok(rows::tip(tx)?.last_time)
+}
+
 /// The index that the next record of this transaction will have.
 pub(crate) fn next_index(tx: &mut Tx<'_>, log: &LogKeys) -> Result<u64, StoreError> {
     Ok(rows::tip(&mut tx.tenant(&log.tenant))?.frontier.size())

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::consent::{Request, RequestConsent, Scope, State, WithdrawRequest};
+use bailee_rooms::consent::{Request, Scope, State};
 use bailee_rooms::gate::{Caller, Principal, RefusalKind};
 use bailee_rooms::residency::RequestTransfer;
 use bailee_rooms::tickets::{GetTicket, State as TicketState, Ticket};
 use bailee_rooms::vault::{ListBuckets, ObjectInfo, ReadObject, Window};
 use bailee_rooms::{Failure, House};
-use bailee_types::{BucketName, GrantId, ObjectKey, TenantId, TicketId};
+use bailee_types::{BucketName, ObjectKey, TicketId};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
@@ -33,6 +33,10 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
         house.operator_requests(&s.who.id, 100).await,
         house.operator_transfer_requests(&s.who.id, 100).await,
     );
+    let to_confirm = match super::desk_ask::to_confirm(&s).await {
+        Ok(list) => list,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
     let (tickets, requests, transfers) = match all {
         (Ok(k), Ok(r), Ok(x)) => (k, r, x),
         (Err(e), ..) | (_, Err(e), _) | (.., Err(e)) => return failure::page(&s.visit, &e),
@@ -42,6 +46,7 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
         div.title { div { h1 { (t("Desk", "工作台")) } p { (t("You have no standing access to any tenant. Each act is recorded before it happens, and the tenant sees it.", "您对任何租户都没有常设访问权。每个操作都在发生之前记录，租户可以看到。")) } } }
         @if is_compliance(&s.caller) { p { a #employee-link href="/desk/employee" { (t("Whose number is this? (compliance)", "该编号是谁？（合规）")) } } }
         div.stack {
+            (to_confirm)
             div.card { div.head { h2 { (t("Open tickets", "打开的工单")) } a.more #all-tickets href="/desk/tickets" { (t("All tickets", "全部工单")) } }
                 @if tickets.is_empty() { div.empty { h3 { (t("No ticket is open", "没有打开的工单")) } p { (t("Without a ticket nothing of a tenant can be seen.", "没有工单，看不到租户的任何内容。")) } } }
                 @else { table.tbl { thead { tr { th { (t("Ticket", "工单")) } th { (t("Opened", "打开")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
@@ -56,12 +61,15 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
                 @if requests.is_empty() { div.empty { p { (t("You have asked for nothing.", "您没有提出请求。")) } } }
                 @else { table.tbl.slim { thead { tr { th { (t("Object", "对象")) } th { (t("State", "状态")) } th { (t("Used", "已用")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
                     @for r in &requests { tr {
-                        th scope="row" { code { (r.scope) } span.sub { (r.id) " · " (r.ticket) } }
+                        th scope="row" { a href={ "/desk/requests/" (r.tenant) "/" (r.id) } { code { (r.scope) } } span.sub { (r.id) " · " (r.ticket) } }
                         td data-l=(t("State", "状态")) { span { (chip(s.visit.lang, r, now)) @if let Some((until, _)) = r.approved { small { (t("until ", "至 ")) (time(until)) } } } }
                         td data-l=(t("Used", "已用")) { (r.uses) " / " (r.approved.map_or(r.uses_max_asked, |a| a.1)) }
                         td.act {
-                            @if r.state(now) == State::Pending { form method="post" action={ "/desk/requests/" (r.tenant) "/" (r.id) "/withdraw" } { (csrf(&s.visit)) button.btn.slim { (t("Withdraw", "撤回")) } } }
-                            @if r.state(now) == State::Live { (use_it(&s.visit, r)) }
+                            @match r.state(now) {
+                                State::Confirming | State::Pending => (super::desk_ask::take_back(&s.visit, r, t("Withdraw", "撤回"))),
+                                State::Live => { (use_it(&s.visit, r)) (super::desk_ask::take_back(&s.visit, r, t("Give back", "交还"))) },
+                                _ => a href={ "/desk/tickets/" (r.ticket) "/ask?renews=" (r.id) } { (t("Ask again", "再次请求")) },
+                            }
                         }
                     } }
                 } } }
@@ -85,7 +93,7 @@ fn is_compliance(caller: &Caller) -> bool {
 }
 
 /// What a live grant is used with.
-fn use_it(visit: &Visit, r: &Request) -> maud::Markup {
+pub(super) fn use_it(visit: &Visit, r: &Request) -> maud::Markup {
     match &r.scope {
         Scope::Object { bucket, key } => open_button(visit, &r.ticket, bucket, key),
         Scope::Prefix { bucket, prefix } => {
@@ -160,6 +168,7 @@ pub(super) async fn ticket(
             @else { ul.rows { @for b in buckets { li { div { strong { a href={ "/desk/tickets/" (ticket.id) "/data/" (b.name) } { (b.name) } } p { (b.region) } } } } } }
         }
         p { a.btn #ask-target href={ "/desk/tickets/" (ticket.id) "/ask-target" } { (t("Ask for a session with a system", "请求与系统建立会话")) } }
+        p { a.btn #ask-consent href={ "/desk/tickets/" (ticket.id) "/ask" } { (t("Ask for consent", "请求同意")) } }
         (propose(&s.visit, &ticket, &s.who.place))
         }
         (super::desk_tickets::work(&s, &thread)) }
@@ -312,51 +321,9 @@ fn refused(
                 div.field { label for="uses" { (t("Reads at most", "最多读取次数")) } input.in #uses name="uses" type="number" min="1" max="1000" value="3" required; }
                 div.field { label for="reason" { (t("Why", "原因")) } input.in #reason name="reason" minlength="5" maxlength="1000" required; }
                 button.btn.main-act { (t("Ask the tenant", "向租户请求")) }
+                p { a #ask-more href={ "/desk/tickets/" (ticket.id) "/ask?bucket=" (op.bucket) "&name=" (percent_encoding::utf8_percent_encode(op.key.as_str(), percent_encoding::NON_ALPHANUMERIC)) } { (t("Another code, or more than this object", "其他原因代码，或不止此对象")) } }
             } }
         }
     };
     inside(&s.visit, StatusCode::FORBIDDEN, t("Refused", "已拒绝"), Some(Here::Desk), &main)
-}
-
-pub(super) async fn ask(Path(id): Path<String>, p: Posted<Operator>) -> Response {
-    let s = &p.signed;
-    let ticket = match open_ticket(s, &id).await {
-        Ok(ticket) => ticket,
-        Err(response) => return response,
-    };
-    let number = |name: &str| p.field(name).trim().parse::<u32>();
-    let parsed = (
-        BucketName::parse(p.field("bucket")),
-        ObjectKey::parse(p.field("key")),
-        number("minutes"),
-        number("uses"),
-    );
-    let (Ok(bucket), Ok(key), Ok(minutes), Ok(uses_max)) = parsed else {
-        let text = s.visit.lang.t("Object, minutes and reads must be given.", "必须给出对象、分钟与次数。");
-        return failure::invalid(&s.visit, text);
-    };
-    let op = RequestConsent {
-        tenant: ticket.tenant.clone(),
-        ticket: ticket.id.clone(),
-        scope: Scope::object(bucket, key),
-        minutes,
-        uses_max,
-        reason: p.field("reason").to_owned(),
-    };
-    match s.visit.site.house.perform(s.caller.clone(), op).await {
-        Ok(_) => Redirect::to("/desk#requests").into_response(),
-        Err(e) => failure::page(&s.visit, &e),
-    }
-}
-
-pub(super) async fn withdraw(Path((tenant, id)): Path<(String, String)>, p: Posted<Operator>) -> Response {
-    let s = &p.signed;
-    let (Ok(tenant), Ok(id)) = (TenantId::parse(&tenant), GrantId::parse(&id)) else {
-        return failure::missing(&s.visit);
-    };
-    let op = WithdrawRequest { tenant, id };
-    match s.visit.site.house.perform(s.caller.clone(), op).await {
-        Ok(_) => Redirect::to("/desk#requests").into_response(),
-        Err(e) => failure::page(&s.visit, &e),
-    }
 }

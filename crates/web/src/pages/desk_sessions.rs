@@ -3,11 +3,12 @@
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::broker::{OpenSession, Opened, ReturnSession};
-use bailee_rooms::consent::{Limits, RequestConsent, Scope};
+use bailee_rooms::consent::{Because, Code, Limits, RequestConsent, Scope};
 use bailee_types::{TargetName, TenantId};
 use http::StatusCode;
 use maud::{Markup, html};
 
+use super::consent::code_said;
 use super::desk::open_ticket;
 use super::failure;
 use super::frame::{Here, csrf, inside, time};
@@ -154,6 +155,8 @@ pub(super) async fn form(s: Signed<Operator>, Path(id): Path<String>) -> Respons
                     div.field { label for={ "minutes-" (name) } { (t("Minutes", "分钟")) } input.in id={ "minutes-" (name) } name="minutes" type="number" min="1" max="1440" value="30" required; }
                     div.field { label for={ "uses-" (name) } { (t("Sessions at most", "最多会话数")) } input.in id={ "uses-" (name) } name="uses" type="number" min="1" max="1000" value="3" required; }
                     div.field { label for={ "why-" (name) } { (t("Why", "原因")) } input.in id={ "why-" (name) } name="reason" minlength="5" maxlength="1000" required; }
+                    div.field { label for={ "code-" (name) } { (t("Code", "原因代码")) } select.in id={ "code-" (name) } name="code" { @for code in Code::ALL { option value=(code.word()) { (code_said(s.visit.lang, code)) } } } }
+                    div.field { label for={ "reference-" (name) } { (t("Reference (a legal request must have one)", "编号（法律要求必须填写）")) } input.in id={ "reference-" (name) } name="reference" maxlength="200"; }
                     button.btn.main-act { (t("Ask the tenant", "向租户请求")) }
                 } }
             }
@@ -183,6 +186,11 @@ pub(super) async fn ask(Path(id): Path<String>, p: Posted<Operator>) -> Response
             Err(e) => return failure::page(&s.visit, &e),
         },
     };
+    let Some(code) =
+        Some(p.field("code")).filter(|c| !c.is_empty()).map_or(Some(Code::default()), Code::parse)
+    else {
+        return failure::invalid(&s.visit, s.visit.lang.t("There is no such code.", "没有此原因代码。"));
+    };
     let number = |name: &str| p.field(name).trim().parse::<u32>();
     let (Ok(minutes), Ok(uses_max)) = (number("minutes"), number("uses")) else {
         let text = s.visit.lang.t("Minutes and sessions are numbers.", "分钟与会话数必须是数字。");
@@ -195,6 +203,7 @@ pub(super) async fn ask(Path(id): Path<String>, p: Posted<Operator>) -> Response
         minutes,
         uses_max,
         reason: p.field("reason").to_owned(),
+        because: Because { code, reference: p.field("reference").to_owned(), renews: None },
     };
     match s.visit.site.house.perform(s.caller.clone(), op).await {
         Ok(_) => Redirect::to("/desk#requests").into_response(),

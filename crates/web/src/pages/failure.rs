@@ -126,6 +126,9 @@ fn no_coverage(why: NoCoverage) -> &'static str {
         NoCoverage::Exhausted => "授权的读取次数已用尽",
         NoCoverage::TicketClosed => "工单已关闭",
         NoCoverage::OperatorDisabled => "运维人员已停用",
+        NoCoverage::Declined => "平台的另一名人员已否决该请求",
+        NoCoverage::Returned => "运维人员已交还授权",
+        NoCoverage::OutsideHours => "租户仅允许在其规定时段内使用授权",
     }
 }
 

@@ -9,7 +9,9 @@ mod access;
 mod alerts;
 mod closing;
 mod consent;
+mod consent_policy;
 mod desk;
+mod desk_ask;
 mod desk_employee;
 mod desk_sessions;
 mod desk_tickets;
@@ -129,9 +131,10 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/trail/proof/receipt", post(witnesses::receipt))
         .route("/console/trail/proof/witnesses", post(witnesses::set))
         .route("/console/consent", get(consent::list))
+        .route("/console/consent/policy", get(consent_policy::show).post(consent_policy::set))
+        .route("/console/consent/{id}", get(consent::one))
         .route("/console/consent/{id}/approve", post(consent::approve))
-        .route("/console/consent/{id}/deny", post(consent::deny))
-        .route("/console/consent/{id}/revoke", post(consent::revoke))
+        .route("/console/consent/{id}/{what}", post(consent::act))
         .route("/console/data", get(objects::buckets))
         .route("/console/data/{bucket}", get(objects::list))
         .route("/console/data/{bucket}/read", post(objects::read))
@@ -182,9 +185,10 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/desk/tickets/{id}/solve", post(desk_tickets::solve))
         .route("/desk/tickets/{id}/data/{bucket}", get(desk::objects))
         .route("/desk/tickets/{id}/read", post(desk::read))
-        .route("/desk/tickets/{id}/ask", post(desk::ask))
+        .route("/desk/tickets/{id}/ask", get(desk_ask::form).post(desk_ask::ask))
         .route("/desk/tickets/{id}/transfer", post(desk::ask_transfer))
-        .route("/desk/requests/{tenant}/{id}/withdraw", post(desk::withdraw))
+        .route("/desk/requests/{tenant}/{id}", get(desk_ask::one))
+        .route("/desk/requests/{tenant}/{id}/{what}", post(desk_ask::act))
         .merge(access::routes())
         .fallback(failure::not_found)
         .method_not_allowed_fallback(failure::method_not_allowed)

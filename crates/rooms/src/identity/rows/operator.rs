@@ -101,8 +101,10 @@ pub(in crate::identity) fn set_state(
     active: bool,
 ) -> Result<bool, StoreError> {
     let state = if active { "active" } else { "disabled" };
+    // How often he was disabled: grants from before do not come back with him.
     let n = tx.execute(
-        "UPDATE operator SET state = $2 WHERE operator_id = $1",
+        "UPDATE operator SET disabled = disabled + CASE WHEN state = 'active' AND $2 = 'disabled' THEN 1 ELSE 0 END, \
+         state = $2 WHERE operator_id = $1",
         &[id.as_str().into(), state.into()],
     )?;
     Ok(n == 1)
