@@ -18,6 +18,7 @@ const TESTS: &[Need] = &[
     Need { package: "postgresql", is_there: || postgres_programs().is_some() },
     // Debian names it after the server's version, of which each release has one: apt-get takes patterns.
     Need { package: "^postgresql-[0-9]+-pgaudit$", is_there: has_pgaudit },
+    Need { package: "openssh-client", is_there: || on_path("ssh") && on_path("scp") },
     Need { package: "openssh-server", is_there: || on_path("sshd") || Path::new("/usr/sbin/sshd").exists() },
     Need { package: "auditd", is_there: || on_path("ausearch") || Path::new("/usr/sbin/ausearch").exists() },
     Need { package: "chromium", is_there: || on_path("chromium") },
