@@ -215,6 +215,8 @@ def test_the_tenant_cuts_a_session_and_revoking_ends_it_too(host):
             return name, secret, process
 
         name, secret, process = running()
+        li.get("/console/consent")
+        assert f'id="cut-{name}"' in li.source, "who is in now stands above the grants"
         li.get(f"/console/sessions/{name}")
         began = time.monotonic()
         li.post(f"/console/sessions/{name}/cut")

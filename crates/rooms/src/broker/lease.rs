@@ -189,22 +189,27 @@ impl House {
         let frames = SealingKey::random();
         let (tenant, id, now) = (session.tenant.clone(), session.id.clone(), self.now());
         let (instance, key, of_frames) = (self.instance.clone(), Arc::clone(key), frames.clone());
-        let began = Instant::now();
-        let place = self
+        let grant = session.grant.clone();
+        let (place, seen) = self
             .db
             .write(move |tx| {
+                // The lease counts from this look; the queue before it costs none of it.
+                let seen = Instant::now();
                 let mut tx = tx.tenant(&tenant);
+                if crate::consent::lives(&mut tx, &grant, now)?.is_err() {
+                    return Err(Failure::not_found(crate::Thing::BrokerSession, "of this name and secret"));
+                }
                 let part = rows::next_part(&mut tx, &id)?;
                 let place = Place { tenant: tenant.clone(), session: id, part };
                 let sealed = key.seal_trail(&place.purpose(), of_frames.bytes());
                 rows::open_part(&mut tx, &place, &instance, &sealed, now)?;
-                Ok::<_, Failure>(place)
+                Ok::<_, Failure>((place, seen))
             })
             .await?;
         let recorder = Recorder::create(&self.broker.folder, place, frames)
             .map_err(|e| Failure::Unavailable(format!("a recording cannot be begun: {e}")))?;
         let recorder = Arc::new(recorder);
-        let (sender, receiver) = watch::channel(Lease { seen: began, ended: None });
+        let (sender, receiver) = watch::channel(Lease { seen, ended: None });
         let seated = Arc::new(());
         let live = Live {
             tenant: session.tenant.clone(),

@@ -168,6 +168,18 @@ pub(super) fn sessions(
     .collect()
 }
 
+pub(super) fn open_sessions_of(tx: &mut TenantTx<'_, '_>) -> Result<Vec<Session>, StoreError> {
+    tx.query(
+        &format!(
+            "{SESSION} WHERE s.tenant_id = $1 AND s.ended_at_ms IS NULL ORDER BY s.opened_at_ms DESC, s.session_id LIMIT 200"
+        ),
+        &[],
+    )?
+    .iter()
+    .map(read_session)
+    .collect()
+}
+
 pub(super) fn sessions_of_operator(
     tx: &mut Tx<'_>,
     operator: &OperatorId,

@@ -316,6 +316,15 @@ impl Operation for ListSessions {
 }
 
 impl House {
+    /// A tenant's sessions that have not ended: uses of its grants, for whoever may list those.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn open_sessions(&self, tenant: &TenantId) -> Result<Vec<Session>, Failure> {
+        let tenant = tenant.clone();
+        self.db.read(move |tx| rows::open_sessions_of(&mut tx.tenant(&tenant)).map_err(Failure::from)).await
+    }
+
     /// An operator's own sessions, newest first.
     ///
     /// # Errors

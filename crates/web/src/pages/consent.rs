@@ -11,6 +11,7 @@ use maud::{Markup, html};
 
 use super::failure;
 use super::frame::{Here, csrf, icon, inside, time};
+use super::sessions::cut_button;
 use super::visit::{Lang, Posted, Signed, Tenant, Visit};
 
 pub(super) async fn list(s: Signed<Tenant>) -> Response {
@@ -19,6 +20,10 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
     let list = ListConsents { tenant: s.who.id.clone(), requests_max: 200 };
     let all = match house.perform(s.caller.clone(), list).await {
         Ok(all) => all,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let open = match house.open_sessions(&s.who.id).await {
+        Ok(open) => open,
         Err(e) => return failure::page(&s.visit, &e),
     };
     let now = house.now();
@@ -33,6 +38,13 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
         @if of(State::Confirming).next().is_some() { section #confirming { div.head { h2 { (t("Not yet asked of you", "尚未提交给您")) } p { (t("Another of the provider's people looks at these first.", "平台的另一名人员先行复核。")) } } div.card { ul.rows {
             @for r in of(State::Confirming) { li { div { strong { a href={ "/console/consent/" (r.id) } { (r.scope) } } p { (sentence(s.visit.lang, r)) } } } }
         } } } }
+        @if !open.is_empty() { section #in-now { div.head { h2 { (t("In your systems now", "正在您的系统中")) } a.more href="/console/sessions" { (t("All sessions", "全部会话")) } } div.card { table.tbl { tbody {
+            @for x in &open { tr {
+                th scope="row" { a href={ "/console/sessions/" (x.id) } { (x.target) } span.sub { (x.pseudonym) " · " (x.grant) " · " (x.ticket) } }
+                td data-l=(t("Since", "自")) { (time(x.opened_at)) }
+                td.act { (cut_button(&s.visit, x)) }
+            } }
+        } } } } }
         section #live { div.head { h2 { (t("Live grants", "有效授权")) } } div.card {
             @if of(State::Live).next().is_none() { div.empty { h3 { (t("No grant is live", "没有有效授权")) } p { (t("No operator can open any of your objects now.", "目前没有运维人员能打开您的任何对象。")) } } }
             @else { table.tbl { thead { tr { th { (t("What it allows", "允许的操作")) } th { (t("Ends", "结束")) } th { (t("Used", "已用")) } th { span.sr { (t("Action", "操作")) } } } } tbody {

@@ -66,7 +66,7 @@ pub(super) fn state(lang: Lang, session: &Session) -> Markup {
     }
 }
 
-fn cut_button(visit: &Visit, session: &Session) -> Markup {
+pub(super) fn cut_button(visit: &Visit, session: &Session) -> Markup {
     html! {
         form id={ "cut-" (session.id) } method="post" action={ "/console/sessions/" (session.id) "/cut" } { (csrf(visit))
             button.btn.slim.stop { (visit.lang.t("Cut now", "立即中断")) } }
