@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bailee_rooms::broker::{ListSessions, ListTargets};
 use bailee_rooms::consent::{Decision, ListConsents};
 use bailee_rooms::identity::{
     Act, AddUserToGroup, AttachPolicy, CreateAccessKey, CreateGroup, CreatePolicy, CreateUser, Entity,
@@ -28,7 +29,7 @@ use bailee_rooms::vault::{
     SetVersioning, Tags, TagsOf, Versioning, Which, WholeBody, WholeClaim,
 };
 use bailee_testkit::{Engine, TestHouse, TestTenant, bucket, key, runtime};
-use bailee_types::{Arn, GroupName, PolicyName, SecretBytes, UserName};
+use bailee_types::{Arn, GroupName, OperatorId, PolicyName, SecretBytes, UserName};
 
 /// What may be walked, end to end or within a tenant: the table as the statement calls it, a part of the statement, and why.
 const MEANT: &[(&str, &str, &str)] = &[
@@ -396,6 +397,12 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
     };
     t.house.perform(root.clone(), complete).await.unwrap();
     acme.get(t, root, "acme-kept", "big").await.unwrap();
+    t.house.keep_sessions(false).await.unwrap();
+    t.house.open_sessions(tenant).await.unwrap();
+    t.house.operator_sessions(&OperatorId::parse("op-lin").unwrap(), 10).await.unwrap();
+    let sessions = ListSessions { tenant: tenant.clone(), session: None, before: None, sessions_max: 10 };
+    t.house.perform(root.clone(), sessions).await.unwrap();
+    t.house.perform(root.clone(), ListTargets { tenant: tenant.clone() }).await.unwrap();
     t.house.remove_garbage().await.unwrap();
     t.house.find_orphans(i64::MAX).await.unwrap();
 }

@@ -89,12 +89,12 @@ pub(super) fn open_intents(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Open>, Sto
     .collect()
 }
 
-/// Operators' reads of content: all, with a grant, with a lost outcome. A tenant's own reads are data events and
+/// Operators' reads of content, and sessions: all, with a grant, with a lost outcome. A tenant's own reads are data events and
 /// have no row here.
 pub(super) fn content_reads(tx: &mut Tx<'_>) -> Result<(u64, u64, u64), StoreError> {
     let row = tx.query_opt(
         "SELECT count(*), count(grant_id), count(CASE WHEN result = 'unknown' THEN 1 END) FROM access_intent \
-         WHERE event_name = 'GetObject'",
+         WHERE event_name IN ('GetObject', 'StartSession')",
         &[],
     )?;
     row.map_or(Ok((0, 0, 0)), |r| Ok((r.uint(0)?, r.uint(1)?, r.uint(2)?)))
