@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bailee_types::{
-    BucketName, Clock, ManualClock, ObjectKey, OperatorId, RegionId, TargetName, TenantAlias, TenantId,
-    TicketId, Timestamp,
+    Arn, BucketName, Clock, ManualClock, ObjectKey, ObjectVersionId, OperatorId, RegionId, TargetName,
+    TenantAlias, TenantId, TicketId, Timestamp,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::{Caller, Origin, Principal};
+use super::{Asked, Caller, Class, Intent, Operation, Origin, Principal, Touches};
 use crate::broker::{OpenSession, PutTarget, Settings};
 use crate::consent::{Because, Decide, Decision, RequestConsent, Scope};
 use crate::identity::{CreateOperator, CreateTenant};
@@ -25,6 +25,38 @@ static CORRUPT: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 /// Whether the gate of this house asks nobody for consent.
 pub(super) fn is(house: &House) -> bool {
     CORRUPT.lock().as_ref().is_some_and(|all| all.contains(&house.instance))
+}
+
+/// An operator's act that asks the key alone.
+#[derive(Clone)]
+struct Grab {
+    tenant: TenantId,
+    ticket: TicketId,
+}
+
+impl Operation for Grab {
+    type Output = ();
+
+    fn asks(&self) -> Asked {
+        Asked {
+            tenant: self.tenant.clone(),
+            action: "oss:GetObject",
+            resource: Arn::object(&self.tenant, &bucket(), &ObjectKey::parse("small").unwrap()),
+            resource_type: "ACS::OSS::Object",
+            class: Class::Management { write: false },
+            touches: Touches::Content,
+            ticket: Some(self.ticket.clone()),
+            parameters: serde_json::Map::new(),
+            continues: None,
+            also: Vec::new(),
+            conditions: Vec::new(),
+        }
+    }
+
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<(), Failure> {
+        let (key, version) = (ObjectKey::parse("small").unwrap(), ObjectVersionId::random());
+        intent.release(&bucket(), &key, &version, house.now()).map(drop)
+    }
 }
 
 struct Scene {
@@ -131,8 +163,12 @@ fn behind_a_corrupt_front_door_the_keys_still_refuse() {
         CORRUPT.lock().get_or_insert_default().insert(s.house.instance.clone());
         for key in ["small", "large"] {
             let said = s.read(key).await.unwrap_err().to_string();
-            assert!(said.contains("the key refused"), "{said}");
+            assert!(said.contains("only an operator with a grant"), "the act itself looks, too: {said}");
         }
+        // An act that is corrupt itself goes straight for the key.
+        let grab = Grab { tenant: s.tenant.clone(), ticket: s.ticket.clone() };
+        let said = s.house.perform(s.lin.clone(), grab.clone()).await.unwrap_err().to_string();
+        assert!(said.contains("the key refused"), "{said}");
         let said = s.session().await.unwrap_err().to_string();
         assert!(said.contains("under a grant"), "{said}");
 
@@ -141,7 +177,7 @@ fn behind_a_corrupt_front_door_the_keys_still_refuse() {
             ListActs { tenant: s.tenant.clone(), filter: ActFilter::default(), before: None, acts_max: 50 };
         let acts = s.house.perform(s.root.clone(), list).await.unwrap().acts;
         let reads: Vec<_> = acts.iter().filter(|a| a.event_name == "GetObject").collect();
-        assert_eq!(reads.len(), 2);
+        assert_eq!(reads.len(), 3);
         assert!(
             reads.iter().all(|a| a.grant.is_empty()
                 && matches!(&a.end, ActEnd::Ended { result, .. } if result == "failed")),
@@ -163,5 +199,6 @@ fn behind_a_corrupt_front_door_the_keys_still_refuse() {
         let yes = Decide::new(s.tenant.clone(), grant, Decision::Approve { minutes: 30, uses_max: 3 });
         s.house.perform(s.root.clone(), yes).await.unwrap();
         assert_eq!((s.read("small").await.unwrap(), s.read("large").await.unwrap()), (small, large));
+        s.house.perform(s.lin.clone(), grab).await.unwrap();
     });
 }

@@ -36,6 +36,8 @@ CREATE TABLE broker_session (
 );
 CREATE INDEX broker_session_open ON broker_session (until_ms) WHERE ended_at_ms IS NULL;
 CREATE INDEX broker_session_newest ON broker_session (tenant_id, opened_at_ms);
+CREATE INDEX broker_session_in_now ON broker_session (tenant_id, opened_at_ms) WHERE ended_at_ms IS NULL;
+CREATE INDEX broker_session_operator ON broker_session (operator_id, opened_at_ms);
 
 -- The recording of a session: a file for each process that had connections of it.
 CREATE TABLE recording_part (
