@@ -328,6 +328,16 @@ fn settings_that_cannot_be_are_refused_and_secrets_are_not_shown() {
         let made = put(database(&["reader"], "broker"), Some("hunter2-hunter2")).await.unwrap();
         assert!(!format!("{made:?}").contains("hunter2"));
         assert!(put(host(), None).await.is_err(), "another family under the name");
+        assert!(put(database(&["reader", "writer"], "broker"), None).await.is_ok(), "the password stays");
+        let moved = || {
+            let mut moved = database(&["reader"], "broker");
+            if let Settings::Database { address, .. } = &mut moved {
+                *address = "203.0.113.9:5432".into();
+            }
+            moved
+        };
+        assert!(put(moved(), None).await.is_err(), "a password is not carried to another place");
+        assert!(put(moved(), Some("another-password")).await.is_ok());
         for (address, login) in
             [("10.0.0.7", "deploy"), ("10.0.0.7:0", "deploy"), ("h:22", "root,admin"), ("h:22", "")]
         {

@@ -140,6 +140,14 @@ impl Settings {
         }
     }
 
+    /// To where its secret is shown, and by what that place is believed.
+    fn place(&self) -> (&str, &str) {
+        match self {
+            Self::Host { address, .. } | Self::Database { address, .. } => (address, ""),
+            Self::Cluster { address, ca_pem } | Self::Service { address, ca_pem, .. } => (address, ca_pem),
+        }
+    }
+
     fn check(&self) -> Result<(), Failure> {
         let wrong = |field: &'static str, why: &str| Err(Failure::invalid(field, why.to_owned()));
         let word = |w: &str, max: usize| {
@@ -287,6 +295,18 @@ impl Operation for PutTarget {
                 }
                 if old.is_none() && rows::targets(&mut tx)?.len() >= TARGETS_MAX {
                     return Err(Failure::Conflict(format!("there are {TARGETS_MAX} targets already")));
+                }
+                // A secret goes to the place that it was given for: who may move a target does not learn what opens it. What a
+                // host sees of its authority opens nothing elsewhere.
+                let stays = |o: &rows::TargetRow| {
+                    self.settings.family() == "host" || o.settings.place() == self.settings.place()
+                };
+                let moves = old.as_ref().is_some_and(|o| o.sealed.is_some() && !stays(o));
+                if moves && self.secret.is_none() {
+                    return Err(Failure::invalid(
+                        "secret",
+                        "must be given anew: the target is to be reached elsewhere, or believed by other certificates",
+                    ));
                 }
                 let kept = old.and_then(|o| o.sealed);
                 let sealed = match (&self.settings, &self.secret, kept) {
