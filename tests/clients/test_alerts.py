@@ -33,8 +33,8 @@ def test_a_refused_operator_and_a_read_of_content_are_raised_within_seconds():
         assert alerts()["open"] == 0
         # Only what is wanted; another tenant has its own.
         li.get("/console/trail/alerts").post("/console/trail/alerts/kinds", content="yes", unknown="yes")
-        assert set(alerts()["muted"]) == {"warning", "refused", "behind"}
-        assert "takes content, warning" in s.run("trail", "alerts", "--tenant", "acme", "--mute", "pigeons", code=1).stderr
+        assert set(alerts()["muted"]) == {"uncovered", "warning", "refused", "behind"}
+        assert "takes content, uncovered, warning" in s.run("trail", "alerts", "--tenant", "acme", "--mute", "pigeons", code=1).stderr
         assert json.loads(s.run("trail", "alerts", "--tenant", "globex", "--all", "--output", "json").stdout)["alerts"] == []
         zh = li.get("/console/trail/alerts?lang=zh").text
         assert "告警" in zh and "没有告警" in zh

@@ -12,7 +12,8 @@ import tempfile
 import time
 
 import pytest
-from kit import BIN, VERIFY, Browser, House, Server, run
+from kit import BIN, VERIFY, Browser, House, Server, run, wait_until
+from test_collect import Collector, collected
 from test_postgres import cluster  # noqa: F401
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -54,7 +55,7 @@ Port {self.port}
 ListenAddress 127.0.0.1
 HostKey {self.folder}/host
 TrustedUserCAKeys {self.folder}/ca.pub
-AuthorizedKeysFile none
+AuthorizedKeysFile {self.folder}/keys
 PidFile none
 UsePAM no
 StrictModes no
@@ -239,6 +240,60 @@ def test_the_tenant_cuts_a_session_and_revoking_ends_it_too(host):
                 break
             time.sleep(0.2)
         assert li.text.count("CloseRecording") >= 2, li.text
+
+
+SEEN = """
+version: 1
+source: sshd
+actors: [{ actor: "*", broker: true }]
+tenants: [{ resource: "*", tenant: acme }]
+rules:
+  - { name: server, when: { action: "server message" }, ignore: true }
+  - { name: sign-ins, event: "SSH-{action}", type: CUSTOMER_INITIATED_SUPPORT }
+"""
+
+
+def test_what_the_hosts_log_shows_is_laid_to_the_session_and_a_way_around_it_alerts_the_tenant(host, tmp_path):
+    with Brokers() as s:
+        lin, li = Browser(s).login_operator(s), Browser(s).login_tenant(s)
+        add_host(li, host)
+        consent(lin, li, "web-1", family="host", exec="yes")
+        name, secret = session(lin, "web-1", "host")
+        assert ssh(s, tmp_path, name, secret, "true").returncode == 0
+        log = host.folder / "log"
+        wait_until(lambda: "Accepted publickey" in log.read_text())
+        collector = Collector(s, tmp_path / "c", "sshd", SEEN, "--file", log)
+        collector.start("--follow")
+        try:
+            wait_until(lambda: collected(s))
+            login = collected(s)[0]
+            assert f"let in by session {name}" in li.get("/console/trail").text
+            assert login["event"] == "collected:SSH-login" and login["who"].startswith("emp-"), login
+
+            def reconcile(code=0):
+                span = ["--from", "2026-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"]
+                done = s.run("collect", "reconcile", "--tenant", "acme", *span, "--output", "json", code=code)
+                return json.loads(done.stdout)
+
+            found = reconcile()
+            assert found["inSessions"] >= 1 and not found["uncovered"] and not found["sessionsNotSeen"], found
+            run(VERIFY, s.export())
+
+            # An operator with a key of his own on the host, while he has a session: within ten seconds the tenant knows.
+            own, me = host.folder / "own", f"{getpass.getuser()}@127.0.0.1"
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", own], check=True)
+            (host.folder / "keys").write_text((host.folder / "own.pub").read_text())
+            options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-F", "/dev/null"]
+            around = subprocess.run(["ssh", *options, "-i", own, "-p", str(host.port), me, "true"], capture_output=True, timeout=60)
+            assert around.returncode == 0, around.stderr
+            alerts = lambda: json.loads(s.run("trail", "alerts", "--tenant", "acme", "--output", "json").stdout)["alerts"]
+            wait_until(lambda: "uncovered" in [a["kind"] for a in alerts()], 10)
+            assert "nothing let it in: it did not come by a broker" in li.get("/console/trail").text
+            assert len(reconcile(code=3)["uncovered"]) == 1
+            said = run(VERIFY, s.export(), ok=3).stdout
+            assert "nothing let in: 1" in said, said
+        finally:
+            collector.kill()
 
 
 @pytest.fixture

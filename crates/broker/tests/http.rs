@@ -173,10 +173,12 @@ async fn a_request_to_a_cluster_is_the_brokers_own() {
     assert!(!said.to_ascii_lowercase().contains("set-cookie"));
     let heard = fake.last().to_ascii_lowercase();
     assert!(heard.starts_with("get /api/v1/namespaces/shop/pods?limit=500 http/1.1\r\n"), "{heard}");
+    let group = format!("impersonate-group: bailee:session:{SESSION}");
     for line in [
         "authorization: bearer cluster-token",
         "impersonate-user: bailee:emp-7",
         "impersonate-group: bailee:grant:g-abcdefgh2345",
+        &group,
         "accept: application/json",
     ] {
         assert_eq!(heard.matches(line).count(), 1, "{line}: {heard}");

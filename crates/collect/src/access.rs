@@ -39,6 +39,7 @@ pub(crate) fn oss(line: &str, manner: &Manner) -> Result<Reading, Unreadable> {
         outcome,
         code,
         fields,
+        session: String::new(),
         identity: Identity::Line(word(11).to_owned()),
     }))
 }
@@ -69,6 +70,7 @@ pub(crate) fn s3(line: &str, _manner: &Manner) -> Result<Reading, Unreadable> {
         outcome,
         code,
         fields,
+        session: String::new(),
         identity: Identity::Line(word(5).to_owned()),
     }))
 }

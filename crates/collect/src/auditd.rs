@@ -126,6 +126,7 @@ pub(crate) fn read(unit: &str) -> Result<Reading, Unreadable> {
     Ok(Reading::Act(Observed {
         at: Some(Timestamp::from_ms(key.at_ms)),
         fields,
+        session: String::new(),
         identity: Identity::Event(key.text),
         ..act
     }))
@@ -197,6 +198,7 @@ fn observed(line: &Line, action: String, resource: String, outcome: Outcome, cod
             of("tty"),
             of("acct"),
         ]),
+        session: String::new(),
         identity: Identity::Place,
     }
 }

@@ -49,6 +49,7 @@ pub(crate) fn hdfs(unit: &str, manner: &Manner) -> Result<Reading, Unreadable> {
         outcome: if allowed { Outcome::Done } else { Outcome::Refused },
         code: if allowed { String::new() } else { "AccessControlException".into() },
         fields,
+        session: String::new(),
         identity: Identity::Place,
     }))
 }
@@ -83,6 +84,7 @@ pub(crate) fn yarn(unit: &str, manner: &Manner) -> Result<Reading, Unreadable> {
         outcome,
         code: if outcome == Outcome::Done { String::new() } else { "FAILURE".into() },
         fields,
+        session: String::new(),
         identity: Identity::Place,
     }))
 }

@@ -98,6 +98,11 @@ pub(crate) fn read(line: &str) -> Result<Reading, Unreadable> {
     .join("\n");
     let decision = event.annotations.get("authorization.k8s.io/decision").cloned().unwrap_or_default();
     let acting = event.impersonated_user.as_ref().unwrap_or(&event.user);
+    // Only an impersonated user has groups that a broker set.
+    let session = event
+        .impersonated_user
+        .as_ref()
+        .and_then(|user| user.groups.iter().find_map(|g| g.strip_prefix("bailee:session:")));
     let fields = BTreeMap::from([
         ("user", event.user.username.clone()),
         ("groups", acting.groups.join(",")),
@@ -127,6 +132,7 @@ pub(crate) fn read(line: &str) -> Result<Reading, Unreadable> {
             Outcome::Done | Outcome::Unknown => String::new(),
             _ => reason.unwrap_or_else(|| code.to_string()),
         },
+        session: crate::session_of(session),
         fields,
         identity: Identity::Event(identity),
     }))

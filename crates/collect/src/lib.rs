@@ -137,6 +137,9 @@ pub struct Observed {
     pub outcome: Outcome,
     /// The log's code of a refusal or failure.
     pub code: String,
+    /// The session that a broker of Bailee named in what it showed the target; [`wire::NO_SESSION`] where the line would name it;
+    /// empty where such lines never do. It is the log's word: who can make credentials can write any name into them.
+    pub session: String,
     /// What else rules may ask for.
     pub fields: BTreeMap<&'static str, String>,
     /// What makes it the same when met again.
@@ -200,6 +203,11 @@ fn clip(text: &mut String) {
         text.truncate(at);
         text.push('…');
     }
+}
+
+/// A session's name, `s-` and 16 characters, when `text` is one.
+fn session_of(text: Option<&str>) -> String {
+    text.filter(|t| wire::is_session(t)).unwrap_or(wire::NO_SESSION).to_owned()
 }
 
 /// SHA-256 of a unit's bytes.

@@ -68,6 +68,8 @@ struct ActorEntry {
     automatic: bool,
     #[serde(default)]
     own: bool,
+    #[serde(default)]
+    broker: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -192,12 +194,11 @@ impl Mapping {
             },
         };
         for entry in &file.actors {
-            let says =
-                usize::from(entry.operator.is_some()) + usize::from(entry.automatic) + usize::from(entry.own);
-            if says != 1 {
+            let says = [entry.operator.is_some(), entry.automatic, entry.own, entry.broker];
+            if says.into_iter().filter(|says| *says).count() != 1 {
                 let who = entry.actor.all().join(", ");
                 return wrong(format!(
-                    "actor `{who}`: say exactly one of `operator: op-…`, `automatic: true`, `own: true`"
+                    "actor `{who}`: say exactly one of `operator: op-…`, `broker: true`, `automatic: true`, `own: true`"
                 ));
             }
         }
@@ -234,7 +235,8 @@ impl Mapping {
         let Some(actor) = self.actors.iter().find(|a| a.actor.fit(&act.actor)) else {
             return Verdict::Unmapped(format!("rule `{}`: nobody of `actors` fits", rule.name));
         };
-        if actor.own {
+        // The tenant's own programs do not come by a broker.
+        if actor.own && !crate::wire::is_session(&act.session) {
             return Verdict::Ignored("the tenant's own".into());
         }
         let Some(tenant) = self.tenants.iter().find(|t| t.resource.fit(&act.resource)) else {
@@ -249,6 +251,8 @@ impl Mapping {
             time: act.at.map(Timestamp::iso_ms),
             tenant: tenant.tenant.clone(),
             operator: actor.operator.clone(),
+            brokered: actor.broker,
+            session: act.session.clone(),
             name: name_of(&fill(&rule.event, "{action}")),
             kind: rule.kind.clone().unwrap_or_default(),
             product: rule.product.clone().unwrap_or_else(|| product.into()),

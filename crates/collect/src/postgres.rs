@@ -67,8 +67,12 @@ pub(crate) fn read(unit: &str, manner: &Manner) -> Result<Reading, Unreadable> {
         },
         _ => Outcome::Done,
     };
+    // The role that a broker makes for a connection: `bailee_`, the session's name without `s-`, `_` and more.
+    let session = record.user.strip_prefix("bailee_").and_then(|r| r.split_once('_'));
+    let session = session.map(|(name, _)| format!("s-{name}"));
     Ok(Reading::Act(Observed {
         at: Some(at),
+        session: if record.user.is_empty() { String::new() } else { crate::session_of(session.as_deref()) },
         actor: record.user,
         action,
         resource,

@@ -36,9 +36,16 @@ pub(crate) fn read(line: &str, manner: &Manner, now: Timestamp) -> Result<Readin
         address: said.address.to_owned(),
         outcome: said.outcome,
         code: if said.outcome == Outcome::Refused { said.method.to_owned() } else { String::new() },
+        session: if said.action == "login" { session_of(said.key) } else { String::new() },
         fields,
         identity: Identity::Place,
     }))
+}
+
+/// The session that a certificate's key id names: `ED25519-CERT SHA256:… ID grant:… session:s-… (serial 7) CA ED25519 SHA256:…`.
+fn session_of(key: &str) -> String {
+    let id = key.split_once(" ID ").and_then(|(_, rest)| rest.split_once(" (serial ")).map(|(id, _)| id);
+    crate::session_of(id.and_then(|id| id.split(' ').find_map(|word| word.strip_prefix("session:"))))
 }
 
 /// Parts a syslog line at `sshd[123]: ` (or `sshd-session[123]: `); the head ends before the program's name.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::frame::{Framer, Position, Unit};
 use super::*;
@@ -131,6 +132,46 @@ fn sshd_tells_sign_ins_and_sessions() {
     );
     let login = all.iter().find(|r| told(r).contains("login | login")).unwrap();
     assert!(act(login).at.is_none() && act(login).fields["key"].starts_with("ED25519 SHA256:"));
+}
+
+#[test]
+fn a_line_names_the_session_of_a_broker() {
+    let session = |source, line: &str| act(&acts(source, line.as_bytes())[0]).session.clone();
+    let sshd = |key: &str| {
+        session(
+            Source::Sshd,
+            &format!("Accepted publickey for deploy from 10.0.0.9 port 41642 ssh2: {key}\n"),
+        )
+    };
+    let ca = "(serial 7) CA ED25519 SHA256:y";
+    let certificate = |id: &str| format!("ED25519-CERT SHA256:x ID {id} {ca}");
+    assert_eq!(sshd(&certificate("grant:G-abcdefghijkm session:s-0123456789abcdef")), "s-0123456789abcdef");
+    // Another's certificate, a name that is none, a key without a certificate.
+    for none in [
+        certificate("lin@example"),
+        certificate("session:s-0123"),
+        certificate("session:s-0123456789ABCDEF"),
+        "ED25519 SHA256:session:s-0123456789abcdef".into(),
+    ] {
+        assert_eq!(sshd(&none), "-", "{none}");
+    }
+    let postgres = |role: &str| {
+        let line = json!({ "timestamp": "2026-11-25 20:29:46.123 UTC", "user": role, "dbname": "shop", "session_id": "1.2",
+            "line_num": 1, "error_severity": "LOG", "message": "connection authorized: user=x" });
+        session(Source::Postgres, &format!("{line}\n"))
+    };
+    assert_eq!(postgres("bailee_0123456789abcdef_abcdefghijklmnop"), "s-0123456789abcdef");
+    for none in ["bailee_0123456789abcdef", "bailee", "bailee_x_y", "lin", "0123456789abcdef_a"] {
+        assert_eq!(postgres(none), "-", "{none}");
+    }
+    let kubernetes = |impersonated: &str| {
+        let user = json!({ "username": "bailee:emp-7", "groups": ["bailee:grant:G-1", "bailee:session:s-0123456789abcdef"] });
+        let line = json!({ "kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": "a", "stage": "ResponseComplete", "verb": "get",
+            "requestURI": "/api", "user": user, impersonated: user, "requestReceivedTimestamp": "2026-11-25T20:29:46.123456Z" });
+        session(Source::Kubernetes, &format!("{line}\n"))
+    };
+    assert_eq!(kubernetes("impersonatedUser"), "s-0123456789abcdef");
+    assert_eq!(kubernetes("other"), "-", "a user's own groups say nothing");
 }
 
 #[test]

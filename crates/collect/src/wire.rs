@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Outcome, Source};
 
+/// The session of an act that did not come by a broker: the log would name the session.
+pub const NO_SESSION: &str = "-";
+
 /// Events of one batch at most.
 pub const EVENTS_MAX: usize = 500;
 /// Bytes of a batch at most.
@@ -41,9 +44,15 @@ pub struct Event {
     pub time: Option<String>,
     /// Whose resource it is: alias or id.
     pub tenant: String,
-    /// Who did it; none when nobody did (automatic).
+    /// Who did it; none when nobody did (automatic), or when the session says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
+    /// Whether who did it came in by a broker of Bailee, under an account that many share.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub brokered: bool,
+    /// The broker's session, if the log names it; [`NO_SESSION`] where it would; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub session: String,
     /// EventName.
     pub name: String,
     /// EventType, of [`EVENT_TYPES`].
@@ -173,6 +182,12 @@ impl Event {
         if !is_hex(&self.id, 64) || !is_hex(&self.line, 64) {
             return Err("id and line must have 64 hex digits".into());
         }
+        if !matches!(self.session.as_str(), "" | NO_SESSION) && !is_session(&self.session) {
+            return Err("the session must be `s-` and 16 small letters and digits, or `-`".into());
+        }
+        if self.brokered && self.operator.is_some() {
+            return Err("either an operator is named, or the session says who it was".into());
+        }
         let name_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if self.name.is_empty() || self.name.len() > 64 || !self.name.bytes().all(name_ok) {
             return Err("the name must have 1 to 64 letters, digits, `.`, `_` or `-`".into());
@@ -200,6 +215,13 @@ impl Event {
         time(&self.observed_at)?;
         self.time.as_deref().map_or(Ok(()), |t| time(t).map(drop))
     }
+}
+
+/// Whether this is a session's name.
+pub fn is_session(text: &str) -> bool {
+    text.strip_prefix("s-").is_some_and(|rest| {
+        rest.len() == 16 && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    })
 }
 
 fn is_hex(text: &str, length: usize) -> bool {

@@ -64,6 +64,8 @@ pub struct EventView<'a> {
     pub employee: Option<&'a str>,
     /// `detail`: for an outcome, what came of the act.
     pub detail: Option<&'a str>,
+    /// `collected`: of an act that a log of the platform shows, which log, and what let it in.
+    pub collected: Option<&'a str>,
     /// `erasure`: see [`Form`], as the next four.
     pub erasure: Option<&'a str>,
     /// `rotation`.

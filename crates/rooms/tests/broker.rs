@@ -1,9 +1,12 @@
 //! Sessions with a tenant's systems, on both engines: opened under a grant, recorded, ended with it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+use bailee_collect::wire::{Batch, Event, Recorded, Tally};
+use bailee_collect::{Outcome, Source};
 use bailee_rooms::broker::{
     CutSession, DeleteTarget, ListSessions, ListTargets, OpenSession, Opened, PutTarget, ReadRecording,
     ReturnSession, Seat, Settings, Side,
@@ -11,9 +14,12 @@ use bailee_rooms::broker::{
 use bailee_rooms::consent::{Because, Decision, Limits, NoCoverage, RequestConsent, Scope};
 use bailee_rooms::gate::{Caller, RefusalKind};
 use bailee_rooms::tickets::SolveTicket;
+use bailee_rooms::trail::ActFilter;
+use bailee_rooms::trail::alerts::{AlertKind, ListAlerts};
+use bailee_rooms::trail::collected::{CreateCollector, HandIn};
 use bailee_rooms::{Failure, Thing};
 use bailee_testkit::{TestHouse, TestTenant, on_each_engine};
-use bailee_types::{GrantId, SecretText, TargetName, TicketId};
+use bailee_types::{GrantId, OperatorId, SecretText, TargetName, TicketId, Timestamp};
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const YES: Decision = Decision::Approve { minutes: 30, uses_max: 3 };
@@ -355,4 +361,145 @@ fn settings_that_cannot_be_are_refused_and_secrets_are_not_shown() {
         let lin = t.operator("op-lin", "support", "CN").await;
         assert!(t.house.perform(lin, list).await.is_err(), "no operator reads where they are");
     });
+}
+
+#[test]
+fn what_a_log_of_the_platform_shows_is_laid_to_a_session_or_raises_an_alert() {
+    on_each_engine(async |t| {
+        let s = Scene::new(&t).await;
+        let grant = s.granted(&t).await;
+        let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        let other = t.tenant("globex").await;
+        let create = CreateCollector { name: "host-1".into(), sources: vec![Source::Sshd] };
+        let token = t.house.perform(t.house.system_caller("test"), create).await.unwrap();
+        let began = t.house.now();
+        let count = Cell::new(0u8);
+        let see = async |change: &dyn Fn(&mut Event)| {
+            let n = count.get() + 1;
+            count.set(n);
+            let mut event = seen(n, t.house.now());
+            change(&mut event);
+            let tenant = if event.tenant == "acme" { &s.acme.id } else { &other.id };
+            let batch = Batch {
+                id: format!("{n:02x}").repeat(16),
+                source: Source::Sshd,
+                events: vec![event],
+                tally: Tally::default(),
+            };
+            let collector = t.house.collector(token.expose()).await.unwrap();
+            let hand_in = HandIn { collector, batch };
+            let said = t.house.perform(t.house.system_caller("test"), hand_in).await.unwrap();
+            assert_eq!(said.verdicts, [Recorded::Recorded]);
+            t.house.acts(tenant, &ActFilter::default(), None, 1).await.unwrap().acts.remove(0)
+        };
+        let lin = t.house.pseudonym(&s.acme.id, &OperatorId::parse("op-lin").unwrap()).to_string();
+        let (named, id) = (|e: &mut Event| e.session = opened.id.clone(), opened.id.as_str());
+
+        // By the name that the broker left in the host's log: the act is that operator's.
+        let act = see(&named).await;
+        assert_eq!((act.who.as_str(), act.level.as_str(), act.uncovered()), (lin.as_str(), "NOTICE", None));
+        let covered = act.covered().unwrap();
+        assert_eq!(
+            (&covered["session"], &covered["grant"], &covered["by"]),
+            (&id.into(), &grant.as_str().into(), &"name".into())
+        );
+        // The same account without the name: it must have been this session, as no other was open.
+        let act = see(&|_| {}).await;
+        let by = act.covered().unwrap()["by"].clone();
+        assert_eq!((act.who, by.as_str()), (lin.clone(), Some("time")));
+        // An operator known by his own account, while he has a session.
+        let act = see(&|e| (e.brokered, e.operator) = (false, Some("op-lin".into()))).await;
+        assert_eq!(act.covered().unwrap()["by"], "time");
+
+        let uncovered = Cell::new(0);
+        let missing = async |why: &str, change: &dyn Fn(&mut Event)| {
+            let act = see(change).await;
+            assert_eq!((act.uncovered().as_deref(), act.level.as_str()), (Some(why), "WARNING"));
+            uncovered.set(uncovered.get() + 1);
+        };
+        t.operator("op-bo", "support", "CN").await;
+        let (unknown, alone) = (
+            "no session of the tenant has the name that the log names",
+            "no session of this operator with such a system lived then",
+        );
+        missing(alone, &|e| (e.brokered, e.operator) = (false, Some("op-bo".into()))).await;
+        missing("the session that the log names is another operator's", &|e| {
+            named(e);
+            (e.brokered, e.operator) = (false, Some("op-bo".into()));
+        })
+        .await;
+        missing(unknown, &|e| e.session = "s-0123456789abcdef".into()).await;
+        missing(unknown, &|e| {
+            named(e);
+            e.product = "RDS".into();
+        })
+        .await;
+        // A line that would name the session: he went around the broker.
+        missing("it did not come by a broker: the log names no session", &|e| e.session = "-".into()).await;
+        // Who says that nobody did it does not get by with a session in the line.
+        missing(unknown, &|e| (e.brokered, e.session) = (false, "s-0123456789abcdef".into())).await;
+        missing("the gate recorded no such act of this operator", &|e| {
+            (e.brokered, e.operator, e.product) = (false, Some("op-lin".into()), "OSS".into());
+            e.resource = "invoices/1.pdf".into();
+        })
+        .await;
+        t.house.raise_alerts().await.unwrap();
+        let list = ListAlerts { tenant: s.acme.id.clone(), open_only: true, before: None, alerts_max: 100 };
+        let raised = t.house.perform(s.acme.root.clone(), list).await.unwrap().alerts;
+        assert_eq!(raised.iter().filter(|a| a.kind == AlertKind::Uncovered).count() as u64, uncovered.get());
+        // At another tenant the session opens nothing.
+        let act = see(&|e| {
+            named(e);
+            e.tenant = "globex".into();
+        })
+        .await;
+        assert_eq!(act.uncovered().as_deref(), Some(unknown));
+
+        // Cut; what comes two minutes later is not its.
+        s.cut(&t, &opened).await.unwrap();
+        t.clock.advance_ms(121_000);
+        missing("the session that the log names did not live then", &named).await;
+        missing(alone, &|_| {}).await;
+        // A log without times may be read late: the name tells.
+        let act = see(&|e| {
+            named(e);
+            e.time = None;
+        })
+        .await;
+        assert_eq!(act.covered().unwrap()["by"], "name");
+        // What nobody did needs nothing.
+        let act = see(&|e| e.brokered = false).await;
+        assert_eq!((act.covered(), act.uncovered()), (None, None));
+
+        let found =
+            t.house.reconcile(&s.acme.id, began.plus_ms(-1_000), t.house.now().plus_ms(1_000)).await.unwrap();
+        // The one on objects is among the reads that were never logged only when it is a read.
+        assert_eq!((found.in_sessions, found.uncovered.len() as u64), (4, uncovered.get() - 1));
+        assert!(found.sessions_not_seen.is_empty());
+    });
+}
+
+fn seen(n: u8, at: Timestamp) -> Event {
+    Event {
+        id: format!("{n:02x}").repeat(32),
+        line: "ab".repeat(32),
+        observed_at: at.iso_ms(),
+        time: Some(at.iso_ms()),
+        tenant: "acme".into(),
+        operator: None,
+        brokered: true,
+        session: String::new(),
+        name: "SSH-login".into(),
+        kind: "CUSTOMER_INITIATED_SUPPORT".into(),
+        product: "ECS".into(),
+        level: "NOTICE".into(),
+        method: "Regular Read".into(),
+        resource_type: "ACS::ECS::Instance".into(),
+        resource: "web-1/login".into(),
+        description: String::new(),
+        detail: Default::default(),
+        outcome: Outcome::Done,
+        code: String::new(),
+        rule: "r".into(),
+    }
 }

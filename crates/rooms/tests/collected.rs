@@ -17,6 +17,8 @@ fn event(n: u8, tenant: &str) -> Event {
         time: Some("2026-11-25T11:59:00.000Z".into()),
         tenant: tenant.into(),
         operator: None,
+        brokered: false,
+        session: String::new(),
         name: "SelectRows".into(),
         kind: "ALIYUN_INITIATED_SERVICE".into(),
         product: "RDS".into(),

@@ -21,6 +21,8 @@ pub(crate) struct Replay {
     asking: HashMap<u64, Asked>,
     /// What was asked for, by request.
     asked: HashMap<String, Asked>,
+    /// Whose act an operator's intent is.
+    acts: HashMap<u64, String>,
 }
 
 /// What an operator asked for: an approval may give less and never more.
@@ -39,7 +41,22 @@ pub(crate) enum Said {
     Covered,
     /// A read whose grant no record approves, in words.
     NoGrant(String),
+    /// An operator's act that a log of the platform shows; and whether the house says what let it in.
+    Collected(LetIn),
 }
+
+/// What the house says of an act that it did not stop.
+pub(crate) enum LetIn {
+    /// A session or a record, which holds.
+    Yes,
+    /// Nothing did.
+    No,
+    /// It did not ask.
+    NotAsked,
+}
+
+/// How far the clock of another log may be apart from the house's (ms).
+const APART_MS: u64 = 120_000;
 
 struct Grant {
     covers: Covers,
@@ -49,7 +66,8 @@ struct Grant {
     /// Reads that it allows; older logs do not say.
     uses_max: Option<u64>,
     uses: u64,
-    revoked: bool,
+    approved_ms: u64,
+    revoked_ms: Option<u64>,
 }
 
 impl Replay {
@@ -108,13 +126,14 @@ impl Replay {
                         until_ms,
                         uses_max: consent.get("usesMax").and_then(Value::as_u64),
                         uses: 0,
-                        revoked: false,
+                        approved_ms: time_ms,
+                        revoked_ms: None,
                     });
                 }
             }
             (Some(grant), Some("revoke" | "return")) => {
                 if let Some(grant) = self.grants.get_mut(&grant) {
-                    grant.revoked = true;
+                    grant.revoked_ms.get_or_insert(time_ms);
                 }
             }
             _ => {}
@@ -130,6 +149,13 @@ impl Replay {
         }
         if name == "RequestConsent" {
             self.asking.extend(asked(event)?.map(|asked| (index, asked)));
+        }
+        if name.starts_with("collected:") {
+            return self.collected(event);
+        }
+        let who = text(event.employee)?;
+        if !who.is_empty() {
+            self.acts.insert(index, who.into_owned());
         }
         if !matches!(&*name, "GetObject" | "StartSession") {
             return Ok(Said::Nothing);
@@ -155,7 +181,7 @@ impl Replay {
         if grant.operator != operator || operator.is_empty() {
             return no(format!("is by another operator than grant {id} names"));
         }
-        if grant.revoked {
+        if grant.revoked_ms.is_some() {
             return no(format!("comes after grant {id} was revoked or given back"));
         }
         if time_ms >= grant.until_ms {
@@ -169,6 +195,45 @@ impl Replay {
             return no(format!("is one more than the {max} that grant {id} allows"));
         }
         Ok(Said::Covered)
+    }
+
+    /// An act that a log of the platform shows: what the house says of it must hold.
+    fn collected(&self, event: &EventView<'_>) -> Result<Said, String> {
+        let operator = text(event.employee)?;
+        let collected = object(event.collected)?;
+        if collected.get("uncovered").is_some() {
+            return Ok(Said::Collected(LetIn::No));
+        }
+        let Some(covered) = collected.get("covered") else {
+            return Ok(if operator.is_empty() { Said::Nothing } else { Said::Collected(LetIn::NotAsked) });
+        };
+        if let Some(record) = covered.get("record").and_then(Value::as_u64) {
+            // Whether it was allowed is judged where it stands.
+            return match self.acts.get(&record) {
+                Some(who) if *who == operator => Ok(Said::Collected(LetIn::Yes)),
+                _ => Err(format!("an operator's act that a log shows is no act of his at record {record}")),
+            };
+        }
+        let Some(id) = covered.get("grant").and_then(Value::as_str) else {
+            // One of several sessions, and nobody knows which.
+            return Ok(Said::Collected(if operator.is_empty() { LetIn::Yes } else { LetIn::NotAsked }));
+        };
+        let Some(grant) = self.grants.get(id) else {
+            return Ok(Said::NoGrant(format!(
+                "an operator's act that a log shows is laid under grant {id}, which no record of the tenant approves"
+            )));
+        };
+        let at = covered.get("atMs").and_then(Value::as_u64).unwrap_or(u64::MAX);
+        let end = grant.revoked_ms.unwrap_or(u64::MAX).min(grant.until_ms);
+        // Without a time of the log's own it may have been read at any time later.
+        let late = collected.get("timeBy").and_then(Value::as_str) != Some("collector")
+            && at > end.saturating_add(APART_MS);
+        if grant.operator != operator || late || at < grant.approved_ms.saturating_sub(APART_MS) {
+            return Err(format!(
+                "an operator's act that a log shows is laid under grant {id}, which was not his or not live then"
+            ));
+        }
+        Ok(Said::Collected(LetIn::Yes))
     }
 }
 

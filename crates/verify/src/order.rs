@@ -13,7 +13,7 @@ use bailee_proof::record::{Entry, Kind};
 use bailee_proof::rotation::KeyChain;
 use bailee_proof::tree::Frontier;
 
-use crate::consent::{Replay, Said};
+use crate::consent::{LetIn, Replay, Said};
 use crate::gone::Gone;
 use crate::judge::{Batch, Judged, Opened, State};
 use crate::places::Outside;
@@ -236,6 +236,14 @@ impl<'a> Order<'a> {
                     self.counts.reads_without_approval += 1;
                 }
                 Said::NoGrant(why) => return Err(consent(why)),
+                Said::Collected(how) => {
+                    self.counts.collected += 1;
+                    match how {
+                        LetIn::Yes => {}
+                        LetIn::No => self.counts.collected_uncovered += 1,
+                        LetIn::NotAsked => self.counts.collected_not_asked += 1,
+                    }
+                }
             },
             _ => {}
         }
@@ -438,6 +446,14 @@ impl<'a> Order<'a> {
             ),
         };
         say("consent", holds(counts.reads_without_approval == 0), detail);
+        if counts.collected > 0 {
+            let (no, not_asked) = (counts.collected_uncovered, counts.collected_not_asked);
+            let detail = format!(
+                "operators' acts that logs of the platform show: {}; nothing let in: {no}; not compared: {not_asked}",
+                counts.collected
+            );
+            say("beside the gate", holds(no == 0 && not_asked == 0), detail);
+        }
         match self.kept {
             Some(size) => say(
                 "continuity",

@@ -79,6 +79,12 @@ pub struct Counts {
     pub content_reads: u64,
     /// Of these, whose grant may be among what was erased.
     pub reads_without_approval: u64,
+    /// Acts of operators that logs of the platform show and the house did not stop.
+    pub collected: u64,
+    /// Of these, those that nothing let in, by the house's own word.
+    pub collected_uncovered: u64,
+    /// Of these, those of which the house does not say what let them in.
+    pub collected_not_asked: u64,
     /// Outcomes that are not known.
     pub unknown: u64,
     /// Time of the first record.

@@ -10,7 +10,7 @@ use bailee_proof::note::Signer;
 use bailee_proof::record::{Entry, Kind, commitment};
 use bailee_proof::rotation::Rotation;
 use bailee_proof::tree::Frontier;
-use bailee_verify::{Expect, Problem, Report, verify};
+use bailee_verify::{Expect, Problem, Report, Verdict, verify};
 use serde_json::{Value, json};
 
 const TENANT: &str = "1000000000000001";
@@ -262,6 +262,68 @@ fn a_read_of_content_without_a_live_grant_is_found() {
     assert!(
         read_after(forged, read(Some(GRANT), "emp-a")).contains("which no record of the tenant approves")
     );
+}
+
+#[test]
+fn what_a_log_of_the_platform_shows_must_be_let_in_as_the_house_says() {
+    let collected = |employee: &str, more: Value| {
+        let mut collected = json!({ "source": "sshd", "timeBy": "source" });
+        collected.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let platform = json!({ "EmployeeID": employee });
+        (
+            Kind::Intent,
+            json!({ "eventName": "collected:SSH-login", "collected": collected, "platform": platform }),
+        )
+    };
+    let covered = |grant: &str, at_ms: u64| json!({ "covered": { "session": "s-1", "grant": grant, "by": "name", "atMs": at_ms } });
+    let granted = || vec![approve(), approved(0, T0 + 60_000), read(Some(GRANT), "emp-a"), done(2)];
+    let after = |mut events: Vec<(Kind, Value)>, last: (Kind, Value)| {
+        let intent = events.len() as u64;
+        events.extend([last, done(intent)]);
+        let records = log(&events);
+        check(&bundle(&records, &records))
+    };
+    let counts = |report: Report| {
+        (report.counts.collected, report.counts.collected_uncovered, report.counts.collected_not_asked)
+    };
+    let verdict = |report: &Report| report.promise("beside the gate").map(|p| p.verdict);
+    let report = after(granted(), collected("emp-a", covered(GRANT, T0 + 5_000))).unwrap();
+    assert_eq!((verdict(&report), counts(report)), (Some(Verdict::Holds), (1, 0, 0)));
+    let report =
+        after(granted(), collected("emp-a", json!({ "covered": { "record": 2, "by": "record" } }))).unwrap();
+    assert_eq!(counts(report), (1, 0, 0));
+    let report = after(granted(), collected("emp-a", json!({ "uncovered": "no session" }))).unwrap();
+    assert_eq!((verdict(&report), counts(report)), (Some(Verdict::Doubt), (1, 1, 0)));
+    // A house that does not say is not believed; what nobody did needs nothing.
+    let report = after(granted(), collected("emp-a", json!({}))).unwrap();
+    assert_eq!((verdict(&report), counts(report)), (Some(Verdict::Doubt), (1, 0, 1)));
+    assert_eq!(verdict(&after(granted(), collected("", json!({}))).unwrap()), None);
+
+    let wrong = |events, last| after(events, last).unwrap_err().to_string();
+    let lie = collected("emp-a", covered("G-zzzzzzzzzzzz", T0));
+    assert!(wrong(granted(), lie).contains("no record of the tenant approves"));
+    for lie in [
+        collected("emp-b", covered(GRANT, T0 + 5_000)),
+        collected("emp-a", covered(GRANT, T0 + 60_000 + 120_001)),
+        collected("emp-a", covered(GRANT, T0 - 120_001)),
+        collected("emp-a", json!({ "covered": { "grant": GRANT } })),
+    ] {
+        assert!(wrong(granted(), lie).contains("not his or not live then"));
+    }
+    for record in [0, 3, 4] {
+        let lie = collected("emp-a", json!({ "covered": { "record": record } }));
+        assert!(wrong(granted(), lie).contains("is no act of his"), "{record}");
+    }
+    // Taken back, two minutes before.
+    let mut revoked = granted();
+    revoked.push((Kind::Management, json!({ "eventName": "RevokeConsent", "management": {} })));
+    revoked.push((
+        Kind::Outcome,
+        json!({ "intent": 4, "result": "done", "detail": { "consent": { "grant": GRANT, "act": "revoke" } } }),
+    ));
+    assert!(after(revoked.clone(), collected("emp-a", covered(GRANT, T0 + 100_000))).is_ok());
+    let late = collected("emp-a", covered(GRANT, T0 + 5_000 + 120_001));
+    assert!(wrong(revoked, late).contains("not live then"));
 }
 
 #[test]

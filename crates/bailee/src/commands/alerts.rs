@@ -13,7 +13,7 @@ use super::tenant::print;
 use super::trail::log_owner;
 use crate::output::{Stop, table};
 
-/// List alerts: content that an operator opened, acts at level WARNING, refusals, unknown outcomes, a log that is behind.
+/// List alerts: content that an operator opened, acts that nothing let in, acts at level WARNING, refusals, unknown outcomes, a log that is behind.
 #[derive(Args)]
 pub(crate) struct Alerts {
     /// The tenant's alias or id.
@@ -34,7 +34,7 @@ pub(crate) struct Alerts {
     /// Acknowledge this one and all before it.
     #[arg(long, value_name = "ALERT")]
     ack_up_to: Option<u64>,
-    /// Set which kinds are not raised any more: content, warning, unknown, refused, behind; `none` for all to be raised.
+    /// Set which kinds are not raised any more: content, uncovered, warning, unknown, refused, behind; `none` for all to be raised.
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     mute: Vec<String>,
 }
@@ -52,7 +52,9 @@ pub(super) async fn run(house: &Arc<House>, args: Alerts, json_out: bool) -> Res
         let words = args.mute.iter().filter(|w| *w != "none");
         let muted: Option<Vec<AlertKind>> = words.map(|w| AlertKind::parse(w)).collect();
         let muted = muted.ok_or_else(|| {
-            Stop::unable("--mute takes content, warning, unknown, refused, behind, or none".to_owned())
+            Stop::unable(
+                "--mute takes content, uncovered, warning, unknown, refused, behind, or none".to_owned(),
+            )
         })?;
         house.perform(caller(), SetAlerts { tenant, settings: AlertSettings { muted } }).await?;
         print(json_out, &json!({ "muted": args.mute }), "Set:");

@@ -313,12 +313,15 @@ impl<D: Door> Proxy<D> {
                 set(&mut headers, header::AUTHORIZATION, &format!("Bearer {}", token.expose()), true)?;
                 let name = HeaderName::from_static;
                 set(&mut headers, name("impersonate-user"), &format!("bailee:{}", seat.operator()), false)?;
+                // The cluster's rules are for the grant; its log names the session, too.
                 set(
                     &mut headers,
                     name("impersonate-group"),
                     &format!("bailee:grant:{}", seat.grant()),
                     false,
                 )?;
+                let group = HeaderValue::from_str(&format!("bailee:session:{}", seat.session()));
+                headers.append(name("impersonate-group"), group.map_err(|_| unusable())?);
                 let place = Place::read(address).map_err(refused)?;
                 Self::sent(place, &asked, ca_pem, headers, false, upgrade)
             }

@@ -233,7 +233,7 @@ impl<D: Door> Proxy<D> {
             between: AtomicBool::new(true),
             pace: Pace::new(*statement_ms),
         };
-        let role = Role::random();
+        let role = Role::random(seat.session());
         let connect = json!({
             "kind": "connect", "channel": pump.channel, "family": "database", "peer": client.peer,
             "database": database, "role": role.name, "read_only": read_only, "scope": roles,

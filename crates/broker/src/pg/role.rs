@@ -55,11 +55,13 @@ struct Mark {
 }
 
 impl Role {
-    /// A name that nobody has and a password that nobody knows.
-    pub(super) fn random() -> Self {
+    /// A name that nobody has, with the session's in it (the database's log names the role, and nothing else of us), and a
+    /// password that nobody knows.
+    pub(super) fn random(session: &str) -> Self {
         const SMALL: &[u8] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let session = session.strip_prefix("s-").unwrap_or(session);
         Self {
-            name: format!("bailee_{}", random_text(SMALL, 20)),
+            name: format!("bailee_{session}_{}", random_text(SMALL, 16)),
             password: SecretText::new(random_text(SMALL, 52)),
         }
     }

@@ -430,6 +430,7 @@ impl<'a> Scanner<'a> {
             "rotation" => &mut self.view.rotation,
             "policy" => &mut self.view.policy,
             "heartbeat" => &mut self.view.heartbeat,
+            "collected" => &mut self.view.collected,
             "finding" => &mut self.view.finding,
             _ => return,
         };

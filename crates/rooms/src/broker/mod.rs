@@ -17,7 +17,7 @@ pub(crate) use keep::{keep, reseal};
 pub(crate) use lease::{BrokerState, watch_leases};
 pub use lease::{LEASE_MS, Seat};
 pub use recording::{ReadRecording, Recorded, RecordedFrame, RecordingPage, Side};
-pub(crate) use rows::end_all;
+pub(crate) use rows::{end_all, session as session_of, sessions_about, sessions_within};
 pub use session::{
     CutSession, Ended, ListSessions, OpenSession, Opened, ReturnSession, SESSIONS_PAGE_MAX, Session,
 };

@@ -140,7 +140,7 @@ fn read_session(r: &Row) -> Result<Session, StoreError> {
     })
 }
 
-pub(super) fn session(tx: &mut TenantTx<'_, '_>, id: &str) -> Result<Option<Session>, StoreError> {
+pub(crate) fn session(tx: &mut TenantTx<'_, '_>, id: &str) -> Result<Option<Session>, StoreError> {
     let sql = format!("{SESSION} WHERE s.tenant_id = $1 AND s.session_id = $2");
     tx.query_opt(&sql, &[id.into()])?.as_ref().map(read_session).transpose()
 }
@@ -162,6 +162,42 @@ pub(super) fn sessions(
             "{SESSION} WHERE s.tenant_id = $1 AND s.opened_at_ms < $2 ORDER BY s.opened_at_ms DESC, s.session_id LIMIT $3"
         ),
         &[before.into(), i64::from(most).into()],
+    )?
+    .iter()
+    .map(read_session)
+    .collect()
+}
+
+/// Sessions that lived at a moment, give or take `apart` ms. None lives longer than a day.
+pub(crate) fn sessions_about(
+    tx: &mut TenantTx<'_, '_>,
+    at: Timestamp,
+    apart: i64,
+) -> Result<Vec<Session>, StoreError> {
+    const LONGEST_MS: i64 = 86_400_000;
+    let (from, to) = (at.plus_ms(-apart), at.plus_ms(apart));
+    tx.query(
+        &format!(
+            "{SESSION} WHERE s.tenant_id = $1 AND s.opened_at_ms >= $2 AND s.opened_at_ms <= $3 AND s.until_ms >= $4 \
+             AND (s.ended_at_ms IS NULL OR s.ended_at_ms >= $4) ORDER BY s.opened_at_ms DESC, s.session_id LIMIT 200"
+        ),
+        &[from.plus_ms(-LONGEST_MS).ms().into(), to.ms().into(), from.ms().into()],
+    )?
+    .iter()
+    .map(read_session)
+    .collect()
+}
+
+/// Sessions opened in a span of time, oldest first.
+pub(crate) fn sessions_within(
+    tx: &mut TenantTx<'_, '_>,
+    (from, until): (Timestamp, Timestamp),
+) -> Result<Vec<Session>, StoreError> {
+    tx.query(
+        &format!(
+            "{SESSION} WHERE s.tenant_id = $1 AND s.opened_at_ms >= $2 AND s.opened_at_ms < $3 ORDER BY s.opened_at_ms, s.session_id"
+        ),
+        &[from.ms().into(), until.ms().into()],
     )?
     .iter()
     .map(read_session)

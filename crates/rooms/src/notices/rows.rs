@@ -5,8 +5,9 @@ use bailee_types::{TenantId, Timestamp};
 
 use super::{Kind, PROVIDER};
 
-/// Who may have a notice keeps it for so long (ms), if he dies.
-const LEASE_MS: i64 = 120_000;
+/// Who has a notice keeps it for so long (ms), if he dies: some times what a post may take (5 s), or a talk with a mail server.
+const POST_LEASE_MS: i64 = 15_000;
+const MAIL_LEASE_MS: i64 = 120_000;
 
 /// What happens to a notice that is there already: it is said once more.
 const AGAIN: &str =
@@ -170,6 +171,7 @@ pub(super) fn lease(
         "UPDATE notice SET lease_by = $5, lease_until_ms = $6 WHERE {ONE} AND notice_id = $7 AND again = $8 \
          AND lease_until_ms <= $9"
     );
+    let lease = if n.webhook { POST_LEASE_MS } else { MAIL_LEASE_MS };
     let changed = tx.execute(
         &sql,
         &[
@@ -177,7 +179,7 @@ pub(super) fn lease(
             n.kind.word().into(),
             (&n.reference).into(),
             by.into(),
-            now.plus_ms(LEASE_MS).ms().into(),
+            now.plus_ms(lease).ms().into(),
             (&n.id).into(),
             n.again.into(),
             now.ms().into(),

@@ -57,6 +57,7 @@ pub(super) async fn set(p: Posted<Tenant>) -> Response {
 fn name(lang: Lang, kind: AlertKind) -> &'static str {
     match kind {
         AlertKind::Content => lang.t("An operator opened content", "操作员打开了内容"),
+        AlertKind::Uncovered => lang.t("An operator's act that nothing let in", "未经任何授权的操作员行为"),
         AlertKind::Warning => lang.t("An act at level WARNING", "WARNING 级别的操作"),
         AlertKind::Unknown => lang.t("Nobody knows how an act ended", "操作结果未知"),
         AlertKind::Refused => lang.t("An operator was refused", "操作员被拒绝"),

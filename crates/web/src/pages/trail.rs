@@ -240,6 +240,25 @@ fn reason(act: &Act) -> String {
     if act.reason == format!("ticket {}", act.ticket) { String::new() } else { act.reason.clone() }
 }
 
+/// What let a collected act of an operator in.
+fn let_in(lang: Lang, act: &Act) -> String {
+    if let Some(why) = act.uncovered() {
+        return format!("{}{why}", lang.t("; nothing let it in: ", "；没有任何授权："));
+    }
+    let covered = act.covered().unwrap_or_default();
+    let text = |name: &str| covered.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+    match (text("session"), covered.get("record"), covered.get("oneOf")) {
+        (Some(session), ..) => format!("{}{session}", lang.t("; let in by session ", "；由会话放行：")),
+        (_, Some(record), _) => {
+            format!("{}{record}", lang.t("; the gate recorded it as record ", "；网关已记录为 "))
+        }
+        (.., Some(sessions)) => {
+            format!("{}{sessions}", lang.t("; in one of the sessions ", "；属于其中一个会话："))
+        }
+        _ => String::new(),
+    }
+}
+
 /// Acts as a list, newest first.
 pub(super) fn rows(lang: Lang, acts: &[Act]) -> Markup {
     if acts.is_empty() {
@@ -276,7 +295,7 @@ pub(super) fn row(lang: Lang, act: &Act) -> Markup {
             div.what {
                 a href={ "/console/trail/" (act.record) } { (act.event_name) " " code { (short(&act.resource)) } }
                 p { (dot(&[act.who.clone(), act.place.clone(), act.ticket.clone(), act.grant.clone(), reason(act)])) }
-                @if let Some(source) = act.collected_from() { p { (lang.t("collected from ", "采集自 ")) (source) (lang.t(", not stopped by the gate", "，未经网关拦截")) } }
+                @if let Some(source) = act.collected_from() { p { (lang.t("collected from ", "采集自 ")) (source) (lang.t(", not stopped by the gate", "，未经网关拦截")) (let_in(lang, act)) } }
                 @if !act.error_message.is_empty() { p { (act.error_message) } }
             }
             div.res {

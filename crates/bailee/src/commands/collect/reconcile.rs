@@ -1,4 +1,4 @@
-//! `bailee collect reconcile`: what access logs saw against what the gate recorded.
+//! `bailee collect reconcile`: what logs of the platform saw against what the house recorded.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::commands::on_runtime;
 use crate::config::{Common, Output};
 use crate::output::{Stop, table};
 
-/// Compare reads of objects that access logs saw with those that the gate recorded.
+/// Compare what logs of the platform saw of operators with what the gate recorded and what sessions were open.
 #[derive(Args)]
 pub(crate) struct Reconcile {
     /// The tenant's alias or id.
@@ -25,7 +25,7 @@ pub(crate) struct Reconcile {
     to: String,
 }
 
-/// Ends with 3 when an access log saw a read that was never logged.
+/// Ends with 3 when a log saw an act that nothing let in.
 pub(crate) fn run(common: &Common, c: Reconcile) -> Result<ExitCode, Stop> {
     let time = |text: &str| Timestamp::parse_iso_offset(text).map_err(|e| Stop::unable(e.to_string()));
     let (from, until) = (time(&c.from)?, time(&c.to)?);
@@ -47,10 +47,20 @@ pub(crate) fn run(common: &Common, c: Reconcile) -> Result<ExitCode, Stop> {
                 json!({
                     "seen": found.seen, "recorded": found.recorded,
                     "neverLogged": list(&found.never_logged), "notSeen": list(&found.not_seen),
+                    "inSessions": found.in_sessions, "uncovered": list(&found.uncovered),
+                    "sessionsNotSeen": found.sessions_not_seen.iter().map(|s| json!({
+                        "session": s.id, "grant": s.grant.as_str(), "target": s.target.as_str(),
+                        "who": s.pseudonym.as_str(), "openedAt": s.opened_at.iso_ms(),
+                    })).collect::<Vec<_>>(),
                 })
             );
         } else {
             println!("{} reads seen by collectors, {} recorded by the gate", found.seen, found.recorded);
+            println!(
+                "{} acts with systems seen by collectors within sessions, {} outside of any",
+                found.in_sessions,
+                found.uncovered.len()
+            );
             let rows = |all: &[Unmatched]| {
                 all.iter()
                     .map(|u| {
@@ -64,7 +74,7 @@ pub(crate) fn run(common: &Common, c: Reconcile) -> Result<ExitCode, Stop> {
                     })
                     .collect::<Vec<_>>()
             };
-            let head = ["RECORD", "TIME", "OBJECT", "WHO", "SOURCE"];
+            let head = ["RECORD", "TIME", "RESOURCE", "WHO", "SOURCE"];
             if !found.never_logged.is_empty() {
                 println!("\nNEVER LOGGED: an access log saw these, and no intent announced them:");
                 println!("{}", table(&head, &rows(&found.never_logged)));
@@ -73,7 +83,24 @@ pub(crate) fn run(common: &Common, c: Reconcile) -> Result<ExitCode, Stop> {
                 println!("\nNot seen: recorded, but in no access log that was collected (yet):");
                 println!("{}", table(&head, &rows(&found.not_seen)));
             }
+            if !found.uncovered.is_empty() {
+                println!("\nUNCOVERED: a log saw these, and no session let them in:");
+                println!("{}", table(&head, &rows(&found.uncovered)));
+            }
+            if !found.sessions_not_seen.is_empty() {
+                println!("\nSessions of which no log that was collected shows anything (yet):");
+                let rows: Vec<_> = found
+                    .sessions_not_seen
+                    .iter()
+                    .map(|s| {
+                        let (target, who) = (s.target.to_string(), s.pseudonym.to_string());
+                        vec![s.id.clone(), s.opened_at.iso(), target, who, s.grant.to_string()]
+                    })
+                    .collect();
+                println!("{}", table(&["SESSION", "OPENED", "TARGET", "WHO", "GRANT"], &rows));
+            }
         }
-        Ok(if found.never_logged.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+        let clean = found.never_logged.is_empty() && found.uncovered.is_empty();
+        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(3) })
     })
 }

@@ -32,6 +32,8 @@ const BEHIND_MS: i64 = 300_000;
 pub enum AlertKind {
     /// An operator opened content.
     Content,
+    /// A log of the provider's shows an act of an operator that nothing let in.
+    Uncovered,
     /// Another act of the platform at level `WARNING`.
     Warning,
     /// Nobody knows how an act of the platform ended.
@@ -59,12 +61,14 @@ pub struct Alert {
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Content, Self::Warning, Self::Unknown, Self::Refused, Self::Behind];
+    pub const ALL: [Self; 6] =
+        [Self::Content, Self::Uncovered, Self::Warning, Self::Unknown, Self::Refused, Self::Behind];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Content => "content",
+            Self::Uncovered => "uncovered",
             Self::Warning => "warning",
             Self::Unknown => "unknown",
             Self::Refused => "refused",
@@ -85,6 +89,9 @@ impl AlertKind {
         // A record that does not open may be any act.
         if act.damaged.is_some() {
             return Some(Self::Warning);
+        }
+        if act.uncovered().is_some() {
+            return Some(Self::Uncovered);
         }
         match (act.result(), act.level.as_str()) {
             ("refused", _) if !act.who.is_empty() => Some(Self::Refused),

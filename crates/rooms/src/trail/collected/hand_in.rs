@@ -9,9 +9,12 @@ use bailee_store::Tx;
 use bailee_types::{Arn, BucketName, ObjectKey, OperatorId, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::covered::{Cover, Own};
+use super::reconcile::APART_MS;
 use super::{Known, asked, rows};
+use crate::consent::parameters;
 use crate::gate::{Asked, Intent, ObservedEnd, Operation, record_observed};
-use crate::trail::{Kind, LogKeys, append};
+use crate::trail::{ActEnd, ActFilter, Family, Kind, LogKeys, append};
 use crate::{Failure, House, SignInProblem};
 
 /// How long an answer is kept for a collector that did not get it.
@@ -30,6 +33,8 @@ pub struct HandIn {
 struct Named {
     tenants: HashMap<String, (TenantId, Arc<LogKeys>)>,
     places: HashMap<String, (OperatorId, String)>,
+    /// What the gate recorded of operators at tenants in whose objects access logs saw some.
+    own: HashMap<TenantId, Vec<Own>>,
 }
 
 impl Operation for HandIn {
@@ -84,7 +89,7 @@ impl Operation for HandIn {
 
     fn outcome_detail(output: &Answer) -> Map<String, Value> {
         let count = |wanted: fn(&Recorded) -> bool| output.verdicts.iter().filter(|v| wanted(v)).count();
-        crate::consent::parameters(json!({
+        parameters(json!({
             "recorded": count(|v| matches!(v, Recorded::Recorded)),
             "duplicates": count(|v| matches!(v, Recorded::Duplicate)),
             "refused": count(|v| matches!(v, Recorded::Refused(_))),
@@ -94,7 +99,7 @@ impl Operation for HandIn {
 
 impl House {
     /// Tenants and operators that a batch names and that there are.
-    async fn named_in(&self, batch: &Batch) -> Result<Named, Failure> {
+    async fn named_in(self: &Arc<Self>, batch: &Batch) -> Result<Named, Failure> {
         let mut tenants = HashMap::new();
         for event in &batch.events {
             if tenants.contains_key(&event.tenant) {
@@ -111,7 +116,38 @@ impl House {
         }
         // Also those who may no longer sign in: the act was theirs.
         let places = self.operators().await?.into_iter().map(|o| (o.id.to_string(), (o.id, o.place)));
-        Ok(Named { tenants, places: places.collect() })
+        let mut own = HashMap::new();
+        for (named, (tenant, _)) in &tenants {
+            let seen = batch
+                .events
+                .iter()
+                .filter(|e| e.tenant == *named && e.product == "OSS" && e.operator.is_some());
+            let first = seen.filter_map(|e| Timestamp::parse_iso(e.time.as_ref()?).ok()).min();
+            if let Some(first) = first {
+                own.insert(tenant.clone(), self.own_acts(tenant, first.plus_ms(-APART_MS)).await?);
+            }
+        }
+        Ok(Named { tenants, places: places.collect(), own })
+    }
+
+    /// What the gate recorded of operators since a moment, as far as it let them.
+    async fn own_acts(self: &Arc<Self>, tenant: &TenantId, from: Timestamp) -> Result<Vec<Own>, Failure> {
+        let filter = ActFilter { from: Some(from), family: Some(Family::Platform), ..ActFilter::default() };
+        let (mut own, mut before) = (Vec::new(), None);
+        loop {
+            let page = self.acts(tenant, &filter, before, 500).await?;
+            own.extend(page.acts.into_iter().filter(|a| !matches!(a.end, ActEnd::Refused)).map(|a| Own {
+                record: a.record,
+                at: a.at,
+                name: a.event_name,
+                resource: a.resource,
+                who: a.who,
+            }));
+            match page.next_before {
+                Some(next) => before = Some(next),
+                None => return Ok(own),
+            }
+        }
     }
 }
 
@@ -139,6 +175,12 @@ fn record(
         Some(Some(found)) => Some(found),
         Some(None) => return Ok(Recorded::Refused("there is no such operator".into())),
     };
+    let who = operator.map(|(id, _)| house.pseudonym(tenant, id).to_string()).unwrap_or_default();
+    let own = known.own.get(tenant).map_or(&[][..], Vec::as_slice);
+    let about = (own, resource(tenant, event), who);
+    let cover =
+        Cover::of(&mut tx.tenant(tenant), event, operator.map(|(id, _)| id), (about.0, &about.1, &about.2))?;
+    let operator = cover.operator.as_ref().and_then(|id| known.places.get(id.as_str()));
     let name = format!("collected:{}", event.name);
     let end = ObservedEnd { word: event.outcome.word(), text: said(event) };
     let index = record_observed(
@@ -147,7 +189,7 @@ fn record(
         tenant,
         &name,
         now,
-        |_| event_of(house, tenant, operator, collector, source, event, &name),
+        |_| event_of(house, tenant, (operator, &cover), (collector, source), event, &name),
         end,
     )?;
     rows::insert_event(tx, collector, &id, tenant, index)?;
@@ -165,9 +207,8 @@ fn said(event: &Event) -> Option<String> {
 fn event_of(
     house: &House,
     tenant: &TenantId,
-    operator: Option<&(OperatorId, String)>,
-    collector: &str,
-    source: Source,
+    (operator, cover): (Option<&(OperatorId, String)>, &Cover),
+    (collector, source): (&str, Source),
     event: &Event,
     name: &str,
 ) -> Map<String, Value> {
@@ -177,18 +218,20 @@ fn event_of(
     };
     let mut detail = event.detail.clone();
     detail.insert("rule".into(), event.rule.clone());
+    let mut collected = parameters(json!({
+        "collector": collector, "source": source.word(), "line": event.line,
+        "observedAt": event.observed_at,
+        // A log that does not say when leaves the moment in which it was read.
+        "timeBy": if event.time.is_some() { "source" } else { "collector" },
+    }));
+    if let Some((member, said)) = &cover.said {
+        collected.insert((*member).into(), said.clone());
+    }
+    let level = if cover.is_missing() { "WARNING" } else { event.level.as_str() };
     let mut out = Map::new();
     out.insert("eventName".into(), name.into());
     out.insert("resource".into(), resource(tenant, event).into());
-    out.insert(
-        "collected".into(),
-        json!({
-            "collector": collector, "source": source.word(), "line": event.line,
-            "observedAt": event.observed_at,
-            // A log that does not say when leaves the moment in which it was read.
-            "timeBy": if event.time.is_some() { "source" } else { "collector" },
-        }),
-    );
+    out.insert("collected".into(), collected.into());
     out.insert(
         "platform".into(),
         json!({
@@ -206,7 +249,7 @@ fn event_of(
             "ResourceOwnerID": tenant.as_str(),
             "EventAdditionalDetail": json!(detail).to_string(),
             "EventTime": event.time.as_ref().unwrap_or(&event.observed_at),
-            "EventLevel": event.level,
+            "EventLevel": level,
             "EventLocation": place,
         }),
     );

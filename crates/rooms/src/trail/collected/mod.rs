@@ -2,10 +2,11 @@
 //! whom they touched, and what could not be read or mapped, recorded in the provider's own.
 //!
 //! A collected act was not stopped by the gate: it says so (`collected:…`), names the log and the digest of the line, and
-//! carries no grant. Whether a grant covered it is what [`reconcile`] asks.
+//! carries no grant. Whether something let it in is asked as it is recorded (`covered`); [`reconcile`] asks for a span of time.
 //! INVARIANT: an event stands in a log once, however often it comes: its id and its records are one transaction.
 //! INVARIANT: what the log calls a person does not reach the tenant; the operator's pseudonym does.
 
+mod covered;
 mod hand_in;
 mod reconcile;
 mod rows;
@@ -188,7 +189,25 @@ fn hash_of(token: &str) -> [u8; 32] {
 impl Act {
     /// The log that the act was collected from; none for acts that went through the gate.
     pub fn collected_from(&self) -> Option<String> {
+        self.collected("/source")?.as_str().map(str::to_owned)
+    }
+
+    /// What let a collected act in: session and grant, or the gate's record of it.
+    pub fn covered(&self) -> Option<Value> {
+        self.collected("/covered")
+    }
+
+    /// Why nothing let in a collected act of an operator; none for all other acts.
+    pub fn uncovered(&self) -> Option<String> {
+        self.collected("/uncovered")?.as_str().map(str::to_owned)
+    }
+
+    fn collected(&self, member: &str) -> Option<Value> {
+        // Most acts are none of these.
+        if !self.event.contains("\"collected\"") {
+            return None;
+        }
         let event: Value = serde_json::from_str(&self.event).ok()?;
-        Some(event.get("collected")?.get("source")?.as_str()?.to_owned())
+        event.get("collected")?.pointer(member).cloned()
     }
 }

@@ -1,16 +1,18 @@
 //! What access logs saw against what the gate recorded: an act that a collector saw and that no intent announced is an act
 //! that was never logged (docs/collectors.md says what this can and cannot find).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bailee_types::{TenantId, Timestamp};
 use serde_json::Value;
 
 use super::super::{Act, ActEnd, ActFilter, Family};
+use crate::broker::Session;
 use crate::{Failure, House};
 
 /// How far the clocks of a log and of this house may be apart, and how long a read may last.
-const APART_MS: i64 = 120_000;
+pub(super) const APART_MS: i64 = 120_000;
 const PAGE: usize = 500;
 
 /// An act that has no counterpart.
@@ -39,10 +41,17 @@ pub struct Reconciliation {
     pub never_logged: Vec<Unmatched>,
     /// Recorded as done, seen by no collector: the collector is behind, or does not watch that bucket.
     pub not_seen: Vec<Unmatched>,
+    /// Acts with the tenant's systems that collectors saw and a broker's session let in.
+    pub in_sessions: u64,
+    /// Such acts that nothing let in.
+    pub uncovered: Vec<Unmatched>,
+    /// Sessions of which no collector saw anything: the collector is behind, or does not watch that system.
+    pub sessions_not_seen: Vec<Session>,
 }
 
 impl House {
-    /// Compares reads of a tenant's objects by the provider, `from` to before `until`.
+    /// Compares what the provider's people did with a tenant's objects and systems, by their logs and by the house's, `from` to
+    /// before `until`.
     ///
     /// # Errors
     /// When a record of the trail does not open.
@@ -59,10 +68,23 @@ impl House {
             ..ActFilter::default()
         };
         let (mut seen, mut recorded, mut before) = (Vec::new(), Vec::new(), None);
+        let (mut in_sessions, mut uncovered, mut named) = (0, Vec::new(), BTreeSet::new());
         loop {
             let page = self.acts(tenant, &filter, before, PAGE).await?;
             for act in &page.acts {
-                if let Some(read) = collected_read(act) {
+                if let Some((at, source)) =
+                    collected_elsewhere(act).filter(|(at, _)| (from..until).contains(at))
+                {
+                    if act.uncovered().is_some() {
+                        uncovered.push(Unmatched { at, source, ..own_read(act) });
+                    } else if let Some(covered) = act.covered() {
+                        in_sessions += 1;
+                        let of = |name: &str| covered.get(name).and_then(Value::as_str).map(str::to_owned);
+                        let several = covered.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+                        named.extend(of("session"));
+                        named.extend(several.filter_map(Value::as_str).map(str::to_owned));
+                    }
+                } else if let Some(read) = collected_read(act) {
                     seen.push(read);
                 } else if act.event_name == "GetObject" && !matches!(act.end, ActEnd::Refused) {
                     recorded.push(own_read(act));
@@ -73,7 +95,20 @@ impl House {
                 None => break,
             }
         }
-        Ok(compare(&seen, &recorded, from, until))
+        let id = tenant.clone();
+        let sessions = self
+            .db
+            .read(move |tx| {
+                crate::broker::sessions_within(&mut tx.tenant(&id), (from, until)).map_err(Failure::from)
+            })
+            .await?;
+        uncovered.sort_by_key(|u: &Unmatched| u.record);
+        Ok(Reconciliation {
+            in_sessions,
+            uncovered,
+            sessions_not_seen: sessions.into_iter().filter(|s| !named.contains(&s.id)).collect(),
+            ..compare(&seen, &recorded, from, until)
+        })
     }
 }
 
@@ -94,7 +129,17 @@ fn compare(seen: &[Unmatched], recorded: &[Unmatched], from: Timestamp, until: T
         recorded: recorded.iter().filter(within).count() as u64,
         never_logged: without(seen, recorded),
         not_seen: without(recorded, seen),
+        ..Reconciliation::default()
     }
+}
+
+/// When an act with a system beside the object store happened, and the log that saw it.
+fn collected_elsewhere(act: &Act) -> Option<(Timestamp, String)> {
+    let source = act.collected_from()?;
+    let event: Value = serde_json::from_str(&act.event).ok()?;
+    let text = |name: &str| event.pointer(&format!("/platform/{name}")).and_then(Value::as_str);
+    (text("EventProduct")? != "OSS")
+        .then(|| (text("EventTime").and_then(|t| Timestamp::parse_iso(t).ok()).unwrap_or(act.at), source))
 }
 
 /// A read of an object that a collector saw; those that the source refused opened nothing.
