@@ -9,6 +9,7 @@ pub mod consent;
 mod failure;
 mod fresh;
 pub mod gate;
+pub mod handling;
 mod house;
 pub mod identity;
 pub mod keys;
@@ -68,4 +69,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 38, name: "notices", sql: include_str!("migrations/0038_notices.sql") },
     Migration { number: 39, name: "broker", sql: include_str!("migrations/0039_broker.sql") },
     Migration { number: 40, name: "consent", sql: include_str!("migrations/0040_consent.sql") },
+    Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
 ];
