@@ -377,7 +377,7 @@ fn the_tenant_is_told_at_each_step_and_daily_until_it_says_that_it_knows() {
         assert_eq!((s.notices(id.as_str()), clear()), (1, 1));
 
         let to_see = async || s.t.house.to_acknowledge(&s.acme.id).await.unwrap();
-        assert_eq!(to_see().await, [id.clone()]);
+        assert_eq!(to_see().await, std::slice::from_ref(&id));
         let acknowledge = Acknowledge { tenant: s.acme.id.clone(), id: id.clone() };
         s.t.house.perform(s.acme.root.clone(), acknowledge.clone()).await.unwrap();
         s.t.house.perform(s.acme.root.clone(), acknowledge.clone()).await.unwrap();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use bailee_rooms::broker::{ListSessions, ListTargets};
 use bailee_rooms::consent::{Decision, ListConsents};
+use bailee_rooms::handling::ListHandling;
 use bailee_rooms::identity::{
     Act, AddUserToGroup, AttachPolicy, CreateAccessKey, CreateGroup, CreatePolicy, CreateUser, Entity,
     GetAccountSummary, GetUser, ListAccessKeys, ListEntitiesForPolicy, ListGroups, ListGroupsForUser,
@@ -273,6 +274,10 @@ async fn work(t: &TestHouse) {
     acme.decide(t, &grant, Decision::Approve { minutes: 30, uses_max: 3 }).await.unwrap();
     acme.read(t, &lin, &ticket, read).await.unwrap();
     t.house.perform(root.clone(), ListConsents { tenant: acme.id.clone(), requests_max: 10 }).await.unwrap();
+    t.house.perform(root.clone(), ListHandling { tenant: acme.id.clone(), limit: 10 }).await.unwrap();
+    t.house.to_acknowledge(&acme.id).await.unwrap();
+    t.house.remind_tenants().await.unwrap();
+    t.house.all_handling(10).await.unwrap();
     let list = ListActs { tenant: acme.id.clone(), filter: ActFilter::default(), before: None, acts_max: 5 };
     let acts = t.house.perform(root.clone(), list).await.unwrap().acts;
     let sink = CreateSink {
