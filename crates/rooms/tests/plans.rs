@@ -72,6 +72,9 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("region", "", "at most 64 a house"),
     ("tenant_key", "", "at most 16 versions a tenant"),
     ("tenant_region", "", "the same"),
+    ("handling", "notice_at_ms IS NOT NULL", "what waits to be acknowledged: an index of those"),
+    ("handling", "ORDER BY filed_at_ms DESC", "a page, from the end of an index"),
+    ("provider_change", "ORDER BY planned_at_ms DESC", "the same"),
     ("cmk_use", "uses > noted", "the worker of uses: an index of what does not stand in a log yet"),
 ];
 

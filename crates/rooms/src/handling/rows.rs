@@ -83,9 +83,8 @@ pub(super) fn one(tx: &mut TenantTx<'_, '_>, id: &HandlingId) -> Result<Option<T
 
 /// A tenant's, the newest first.
 pub(super) fn all(tx: &mut TenantTx<'_, '_>, limit: u32) -> Result<Vec<Takedown>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM handling WHERE tenant_id = $1 ORDER BY filed_at_ms DESC, handling_id LIMIT $2"
-    );
+    let sql =
+        format!("SELECT {COLUMNS} FROM handling WHERE tenant_id = $1 ORDER BY filed_at_ms DESC LIMIT $2");
     let found: Vec<_> =
         tx.query(&sql, &[i64::from(limit).into()])?.iter().map(takedown).collect::<Result<_, _>>()?;
     found.into_iter().map(|k| with_steps(tx, k)).collect()

@@ -23,6 +23,8 @@ CREATE INDEX handling_block ON handling (tenant_id, bucket) WHERE state = 'in_fo
 CREATE INDEX handling_notice ON handling (notice_at_ms) WHERE notice_at_ms IS NOT NULL;
 CREATE INDEX handling_filed ON handling (filed_at_ms);
 CREATE INDEX handling_of ON handling (tenant_id, filed_at_ms);
+-- Asked for each page of the console.
+CREATE INDEX handling_open ON handling (tenant_id, filed_at_ms) WHERE notice_at_ms IS NOT NULL;
 
 -- Who did what about it, append-only; 1 files.
 CREATE TABLE handling_step (
@@ -61,3 +63,4 @@ CREATE TABLE provider_change (
   CHECK ((ended IS NULL) = (ended_at_ms IS NULL) AND (ended IS NULL) = (said IS NULL))
 );
 CREATE INDEX provider_change_planned ON provider_change (planned_at_ms);
+CREATE INDEX provider_change_of ON provider_change (tenant_id, planned_at_ms);
