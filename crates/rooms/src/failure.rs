@@ -63,6 +63,10 @@ pub enum Thing {
     Tag,
     /// A session at the console.
     Session,
+    /// A takedown of public data.
+    Handling,
+    /// A change of the provider's own.
+    Change,
     /// A system that brokers reach.
     Target,
     /// A session with such a system.
@@ -144,6 +148,8 @@ impl std::fmt::Display for Thing {
             Self::AccountAlias => "account alias",
             Self::Tag => "tag",
             Self::Session => "session",
+            Self::Handling => "takedown",
+            Self::Change => "change",
             Self::Target => "target",
             Self::BrokerSession => "session",
             Self::Device => "device",

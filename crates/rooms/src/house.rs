@@ -297,10 +297,11 @@ impl House {
         let leases = tokio::spawn(crate::broker::watch_leases(Arc::clone(self), stop.clone()));
         let sessions = tokio::spawn(crate::broker::keep(Arc::clone(self), stop.clone()));
         let notices = tokio::spawn(crate::notices::say(Arc::clone(self), stop.clone()));
+        let reminder = tokio::spawn(crate::handling::remind(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
-            replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper, summariser, alerts,
-            delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices,
+            reminder, replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper, summariser,
+            alerts, delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");

@@ -9,6 +9,7 @@ pub mod consent;
 mod failure;
 mod fresh;
 pub mod gate;
+pub mod handling;
 mod house;
 pub mod identity;
 pub mod keys;
@@ -69,4 +70,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 39, name: "broker", sql: include_str!("migrations/0039_broker.sql") },
     Migration { number: 40, name: "consent", sql: include_str!("migrations/0040_consent.sql") },
     Migration { number: 41, name: "uncovered", sql: include_str!("migrations/0041_uncovered.sql") },
+    Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
 ];

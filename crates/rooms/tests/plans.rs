@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use bailee_rooms::broker::{ListSessions, ListTargets};
 use bailee_rooms::consent::{Decision, ListConsents};
+use bailee_rooms::handling::ListHandling;
 use bailee_rooms::identity::{
     Act, AddUserToGroup, AttachPolicy, CreateAccessKey, CreateGroup, CreatePolicy, CreateUser, Entity,
     GetAccountSummary, GetUser, ListAccessKeys, ListEntitiesForPolicy, ListGroups, ListGroupsForUser,
@@ -71,6 +72,9 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("region", "", "at most 64 a house"),
     ("tenant_key", "", "at most 16 versions a tenant"),
     ("tenant_region", "", "the same"),
+    ("handling", "notice_at_ms IS NOT NULL", "what waits to be acknowledged: an index of those"),
+    ("handling", "ORDER BY filed_at_ms DESC", "a page, from the end of an index"),
+    ("provider_change", "ORDER BY planned_at_ms DESC", "the same"),
     ("cmk_use", "uses > noted", "the worker of uses: an index of what does not stand in a log yet"),
 ];
 
@@ -273,6 +277,10 @@ async fn work(t: &TestHouse) {
     acme.decide(t, &grant, Decision::Approve { minutes: 30, uses_max: 3 }).await.unwrap();
     acme.read(t, &lin, &ticket, read).await.unwrap();
     t.house.perform(root.clone(), ListConsents { tenant: acme.id.clone(), requests_max: 10 }).await.unwrap();
+    t.house.perform(root.clone(), ListHandling { tenant: acme.id.clone(), limit: 10 }).await.unwrap();
+    t.house.to_acknowledge(&acme.id).await.unwrap();
+    t.house.remind_tenants().await.unwrap();
+    t.house.all_handling(10).await.unwrap();
     let list = ListActs { tenant: acme.id.clone(), filter: ActFilter::default(), before: None, acts_max: 5 };
     let acts = t.house.perform(root.clone(), list).await.unwrap().acts;
     let sink = CreateSink {

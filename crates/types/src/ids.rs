@@ -199,6 +199,15 @@ id!(
     GrantId, "grant id (`G-` and 12 characters)", |t| tagged(t, "G-", 12..=12, lower_alnum)
 );
 id!(
+    /// A takedown of public data: `H-` and 12 characters.
+    HandlingId, "handling id (`H-` and 12 characters)", |t| tagged(t, "H-", 12..=12, lower_alnum)
+);
+id!(
+    /// A change as the provider numbers its own, e.g. `CHG-1234`: 1 to 64 letters, digits, `.`, `_`, `-`.
+    ChangeId, "change id (1 to 64 letters, digits, `.`, `_`, `-`)",
+    |t| (1..=64).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+);
+id!(
     /// A key of KMS: a UUID in lower case.
     KeyId, "key id (a UUID)", uuid
 );
@@ -278,6 +287,13 @@ impl GrantId {
     /// A new random grant id.
     pub fn random() -> Self {
         Self(format!("G-{}", random_text(LOWER, 12)))
+    }
+}
+
+impl HandlingId {
+    /// A new random one.
+    pub fn random() -> Self {
+        Self(format!("H-{}", random_text(LOWER, 12)))
     }
 }
 

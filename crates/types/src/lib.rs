@@ -11,8 +11,8 @@ mod time;
 
 pub use arn::{Arn, ArnError};
 pub use ids::{
-    AccessKeyId, GrantId, GroupId, KeyId, KeyVersionId, LogId, ObjectVersionId, OperatorId, Pseudonym,
-    RequestId, RoleId, TenantId, TicketId, UserId, random_bytes, random_text,
+    AccessKeyId, ChangeId, GrantId, GroupId, HandlingId, KeyId, KeyVersionId, LogId, ObjectVersionId,
+    OperatorId, Pseudonym, RequestId, RoleId, TenantId, TicketId, UserId, random_bytes, random_text,
 };
 pub use names::{
     BucketName, GroupName, NameError, ObjectKey, PolicyName, ProviderName, RegionId, RoleName, SessionName,

@@ -777,3 +777,33 @@ fn cheat_20_the_act_that_matters_is_buried_in_noise() {
     assert_eq!(outcome_of(&audit, "P7"), Outcome::Exceptions);
     assert!(audit.markdown().contains("names no legal reference"));
 }
+
+#[test]
+fn a_takedown_by_one_person_is_an_exception() {
+    for (filed, says) in [
+        (Some("emp-b"), None),
+        (Some("emp-a"), Some("was confirmed by who filed it")),
+        (None, Some("does not name two people")),
+    ] {
+        let mut provider = Provider::honest();
+        let mut act = platform("ConfirmTakedown", "ALIYUN_INITIATED_PENALTY", "WARNING");
+        act["EventDescription"] = "legal reference Court, 17, 2026-11-20".into();
+        act["EventAdditionalDetail"] = json!({ "filedBy": filed }).to_string().into();
+        provider.record(
+            Kind::Intent,
+            json!({ "eventName": "ConfirmTakedown", "resource": "r", "platform": act.clone() }),
+        );
+        // What was not done is no exception, whoever tried it.
+        provider.record(Kind::Outcome, json!({ "intent": 6, "result": "failed", "errorCode": "Conflict" }));
+        provider.publish();
+        assert_ne!(outcome_of(&audited(&provider.bundle()), "P7"), Outcome::Exceptions, "{filed:?}");
+        provider.record(Kind::Intent, json!({ "eventName": "ConfirmTakedown", "resource": "r", "platform": {
+            "EventID": "again", "EventName": "ConfirmTakedown", "EventType": "ALIYUN_INITIATED_PENALTY", "EventLevel": "WARNING",
+            "EmployeeID": "emp-a", "EventDescription": act["EventDescription"], "EventAdditionalDetail": act["EventAdditionalDetail"] } }));
+        provider.record(Kind::Outcome, json!({ "intent": 8, "result": "done" }));
+        provider.publish();
+        let audit = audited(&provider.bundle());
+        assert_eq!(outcome_of(&audit, "P7") == Outcome::Exceptions, says.is_some(), "{filed:?}");
+        assert!(says.is_none_or(|s| audit.markdown().contains(s)), "{}", audit.markdown());
+    }
+}

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailee_rooms::House;
+use bailee_rooms::gate::Caller;
 use bailee_rooms::keys::TenantKeyVersion;
 use bailee_rooms::rekey::{RetireTenantKey, RewrapTenant, RotateTenantKey, told};
 use bailee_rooms::vault::RewrapDone;
-use bailee_types::{BucketName, TenantId};
+use bailee_types::{BucketName, ChangeId, TenantId};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -35,6 +36,9 @@ pub(crate) enum Keys {
         /// The tenant's alias or id; `provider` for the provider's own.
         #[arg(long)]
         tenant: String,
+        /// The provider's change that this is part of, e.g. CHG-1234: the tenant's log names it.
+        #[arg(long, value_name = "ID", value_parser = ChangeId::parse)]
+        change: Option<ChangeId>,
     },
     /// Seal anew, now, what lies under older versions: wraps and metadata, no content. What was done before is passed over, so
     /// that a run that was cut goes on. Exit code 3 when something has to stay under an older version, or does not open.
@@ -48,6 +52,9 @@ pub(crate) enum Keys {
         /// Also bring objects under keys of KMS to the newest versions of those keys.
         #[arg(long)]
         covers: bool,
+        /// The provider's change that this is part of, e.g. CHG-1234: the tenant's log names it.
+        #[arg(long, value_name = "ID", value_parser = ChangeId::parse)]
+        change: Option<ChangeId>,
     },
     /// Destroy an old version, a day after the newest began to seal and when a whole look finds nothing under it.
     Retire {
@@ -57,21 +64,24 @@ pub(crate) enum Keys {
         /// Its number.
         #[arg(long)]
         number: i64,
+        /// The provider's change that this is part of, e.g. CHG-1234: the tenant's log names it.
+        #[arg(long, value_name = "ID", value_parser = ChangeId::parse)]
+        change: Option<ChangeId>,
     },
 }
 
 pub(crate) fn run(common: &Common, command: Keys) -> Result<ExitCode, Stop> {
     let house = common.open()?;
+    let caller = |change| house.system_caller("bailee keys").under_change(change);
     on_runtime(async {
         match command {
             Keys::Status { tenant } => {
                 let tenant = log_owner(&house, &tenant).await?;
                 say_versions(common, &house.tenant_key_versions(&tenant).await?);
             }
-            Keys::Rotate { tenant } => {
+            Keys::Rotate { tenant, change } => {
                 let tenant = log_owner(&house, &tenant).await?;
-                let made =
-                    house.perform(house.system_caller("bailee keys"), RotateTenantKey { tenant }).await?;
+                let made = house.perform(caller(change), RotateTenantKey { tenant }).await?;
                 match common.output {
                     Output::Json => println!("{}", version(&made)),
                     Output::Table => {
@@ -83,17 +93,17 @@ pub(crate) fn run(common: &Common, command: Keys) -> Result<ExitCode, Stop> {
                     }
                 }
             }
-            Keys::Rewrap { tenant, bucket, covers } => {
+            Keys::Rewrap { tenant, bucket, covers, change } => {
                 let tenant = log_owner(&house, &tenant).await?;
                 let bucket = bucket
                     .map(|b| BucketName::parse(&b).map_err(|e| Stop::unable(format!("--bucket: {e}"))))
                     .transpose()?;
-                return rewrap(common, &house, tenant, bucket, covers).await;
+                return rewrap(common, &house, (tenant, bucket, covers), caller(change)).await;
             }
-            Keys::Retire { tenant, number } => {
+            Keys::Retire { tenant, number, change } => {
                 let tenant = log_owner(&house, &tenant).await?;
                 let act = RetireTenantKey { tenant, version: number };
-                house.perform(house.system_caller("bailee keys"), act).await?;
+                house.perform(caller(change), act).await?;
                 match common.output {
                     Output::Json => println!("{}", json!({ "destroyed": number })),
                     Output::Table => println!("version {number} is destroyed"),
@@ -107,12 +117,11 @@ pub(crate) fn run(common: &Common, command: Keys) -> Result<ExitCode, Stop> {
 async fn rewrap(
     common: &Common,
     house: &Arc<House>,
-    tenant: TenantId,
-    bucket: Option<BucketName>,
-    covers: bool,
+    (tenant, bucket, covers): (TenantId, Option<BucketName>, bool),
+    caller: Caller,
 ) -> Result<ExitCode, Stop> {
     let act = RewrapTenant { tenant, bucket, covers, max: u64::MAX, progress: Box::new(progress()) };
-    let done = house.perform(house.system_caller("bailee keys"), act).await?;
+    let done = house.perform(caller, act).await?;
     match common.output {
         Output::Json => println!(
             "{}",

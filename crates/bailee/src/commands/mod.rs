@@ -10,6 +10,7 @@ mod consent;
 mod credentials;
 mod dev;
 mod doctor;
+mod handling;
 mod init;
 mod keeping;
 mod keyhouse;
@@ -100,6 +101,8 @@ pub(crate) enum Command {
     Notify(notify::Notify),
     #[command(subcommand)]
     Consent(consent::Consent),
+    #[command(subcommand)]
+    Handling(handling::Handling),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -135,6 +138,7 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Ticket(c) => ticket::run(&common, c),
         Command::Notify(c) => notify::run(&common, c),
         Command::Consent(c) => consent::run(&common, c),
+        Command::Handling(c) => handling::run(&common, c),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut crate::Cli::command(), "bailee", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use bailee_rooms::identity::{
     Owner, PolicyType, SetSingleSignOn, SignOnSettings,
 };
 use bailee_rooms::vault::{GetTenantUsage, SetTenantQuota};
-use bailee_types::{PolicyName, SecretText, TenantAlias, UserName, random_text};
+use bailee_types::{ChangeId, PolicyName, SecretText, TenantAlias, UserName, random_text};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -66,6 +66,9 @@ pub(crate) enum Tenant {
         /// As much as there is room.
         #[arg(long)]
         none: bool,
+        /// The provider's change that this is part of, e.g. CHG-1234: the tenant's log names it.
+        #[arg(long, value_name = "ID", value_parser = ChangeId::parse)]
+        change: Option<ChangeId>,
     },
     /// Say how far the closure of an account is that its root asked for, with its report.
     Closure {
@@ -176,12 +179,11 @@ pub(crate) fn run(common: &Common, c: Tenant) -> Result<ExitCode, Stop> {
                 });
                 print(json_out, &shown, "Shown once; hand it to the tenant by a safe way:");
             }
-            Tenant::Quota { tenant, bytes, none } => {
+            Tenant::Quota { tenant, bytes, none, change } => {
                 let tenant = house.find_tenant(&tenant).await?.id;
                 if bytes.is_some() || none {
-                    house
-                        .perform(admin(), SetTenantQuota { tenant: tenant.clone(), bytes_max: bytes })
-                        .await?;
+                    let set = SetTenantQuota { tenant: tenant.clone(), bytes_max: bytes };
+                    house.perform(admin().under_change(change), set).await?;
                 }
                 let (max, buckets) = house.perform(admin(), GetTenantUsage { tenant }).await?;
                 let used: u64 = buckets.iter().map(|(_, u)| u.bytes).sum();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bailee_rooms::House;
 use bailee_rooms::vault::{Applied, ApplyLifecycle, Due, ExplainLifecycle, Scrub, Scrubbed};
-use bailee_types::BucketName;
+use bailee_types::{BucketName, ChangeId};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -32,6 +32,9 @@ pub(crate) enum Vault {
         /// Only this bucket's.
         #[arg(long)]
         bucket: Option<String>,
+        /// The provider's change that this is part of, e.g. CHG-1234: the tenant's log names it.
+        #[arg(long, value_name = "ID", value_parser = ChangeId::parse)]
+        change: Option<ChangeId>,
     },
     /// End what a bucket's lifecycle rules say is due, now; with --explain, say what would go and end nothing. The house does
     /// so by itself every five minutes.
@@ -58,7 +61,7 @@ pub(crate) fn run(common: &Common, command: Vault) -> Result<ExitCode, Stop> {
     let house = common.open()?;
     on_runtime(async {
         match command {
-            Vault::Scrub { tenant, bucket } => scrub(common, &house, tenant, bucket).await,
+            Vault::Scrub { tenant, bucket, change } => scrub(common, &house, (tenant, bucket), change).await,
             Vault::Lifecycle { tenant, bucket, explain, at, limit } => {
                 let (tenant, bucket) = (log_owner(&house, &tenant).await?, named(&bucket)?);
                 if !explain {
@@ -84,8 +87,8 @@ fn named(bucket: &str) -> Result<BucketName, Stop> {
 async fn scrub(
     common: &Common,
     house: &Arc<House>,
-    tenant: Option<String>,
-    bucket: Option<String>,
+    (tenant, bucket): (Option<String>, Option<String>),
+    change: Option<ChangeId>,
 ) -> Result<ExitCode, Stop> {
     let tenant = match tenant {
         Some(tenant) => Some(log_owner(house, &tenant).await?),
@@ -93,7 +96,7 @@ async fn scrub(
     };
     let bucket = bucket.as_deref().map(named).transpose()?;
     let scrub = Scrub { tenant, bucket, progress: Box::new(progress()) };
-    let done = house.perform(house.system_caller("bailee vault scrub"), scrub).await?;
+    let done = house.perform(house.system_caller("bailee vault scrub").under_change(change), scrub).await?;
     say(common, &done);
     Ok(if done.damaged_in_all > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
 }

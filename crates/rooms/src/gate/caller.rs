@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bailee_policy::{PolicySet, Subject};
-use bailee_types::{AccessKeyId, Arn, OperatorId, TenantAlias, TenantId, Timestamp, UserId, UserName};
+use bailee_types::{
+    AccessKeyId, Arn, ChangeId, OperatorId, TenantAlias, TenantId, Timestamp, UserId, UserName,
+};
 
 use crate::Failure;
 use crate::identity::{FRESH_MFA_MS, RoleSession, Stage};
@@ -91,6 +93,10 @@ pub struct Caller {
     closes: Option<TenantId>,
     /// Objects of this tenant are copied as rules of their buckets say.
     replicates: Option<TenantId>,
+    /// The provider works on this change of its own: then no key of content opens.
+    change: Option<ChangeId>,
+    /// The signature came in an address that anybody may hold.
+    by_link: bool,
 }
 
 #[derive(Clone)]
@@ -113,6 +119,8 @@ impl Caller {
             delivers_to: None,
             closes: None,
             replicates: None,
+            change: None,
+            by_link: false,
         }
     }
 
@@ -136,6 +144,29 @@ impl Caller {
 
     pub(crate) fn replicates(&self) -> Option<&TenantId> {
         self.replicates.as_ref()
+    }
+
+    /// The same person or worker at a change of the provider's own: what he does is recorded as stability work under its id, and
+    /// opens no content.
+    #[must_use]
+    pub fn under_change(mut self, change: Option<ChangeId>) -> Self {
+        self.change = change;
+        self
+    }
+
+    pub(crate) fn change(&self) -> Option<&ChangeId> {
+        self.change.as_ref()
+    }
+
+    /// Marks a caller whose signature came in an address (a presigned one).
+    #[must_use]
+    pub fn by_link(mut self, is: bool) -> Self {
+        self.by_link = is;
+        self
+    }
+
+    pub(super) fn is_by_link(&self) -> bool {
+        self.by_link
     }
 
     pub(crate) fn closes(&self) -> Option<&TenantId> {
@@ -350,7 +381,14 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "bailee:ReturnSession" => is("support"),
         "bailee:ConfirmRequest" => is("approver"),
         "bailee:CommentRequest" => is("support") || is("approver"),
-        "bailee:ResolveEmployee" | "bailee:NoteResolveEmployee" => is("compliance"),
+        "bailee:ResolveEmployee"
+        | "bailee:NoteResolveEmployee"
+        | "bailee:FileTakedown"
+        | "bailee:LiftTakedown" => is("compliance"),
+        "bailee:ConfirmTakedown" | "bailee:DeclineTakedown" => is("compliance") || is("approver"),
+        "bailee:AnnounceChange" | "bailee:SetTenantQuota" | "bailee:ScrubVault" | "bailee:RewrapTenant" => {
+            is("stability")
+        }
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,
     }

@@ -3,7 +3,7 @@
 use bailee_policy::{Context, Explanation, Phase, Phases, PolicySet, Request, Verdict, decide, explain};
 use bailee_types::{Arn, Timestamp};
 
-use super::{Asked, Caller, Class, Principal, RefusalKind, Shared};
+use super::{Asked, Caller, Class, Origin, Principal, RefusalKind, Shared};
 use crate::identity::SelfService;
 use crate::vault::{ACL_NAME, Access};
 use crate::{Failure, House};
@@ -152,7 +152,33 @@ const FOR_STRANGERS: [&str; 18] = [
 pub(super) fn shared(
     caller: &Caller,
     asked: &Asked,
-    (access, by_object): (&Access, Option<Shared>),
+    access: Option<&Access>,
+    by_object: Option<Shared>,
+    now: Timestamp,
+) -> Result<Shared, RefusalKind> {
+    let no = if caller.is_anonymous() { RefusalKind::Unsigned } else { RefusalKind::NotYours };
+    let Some(access) = access else { return Err(no) };
+    let outside = (access.outside.as_ref(), by_object);
+    let found = let_in(caller, asked, access, outside, now).ok_or(no)?;
+    if !access.is_blocked(&asked.resource, now) {
+        return Ok(found);
+    }
+    // Whom a rule names is not the public.
+    let_in(caller, asked, access, (access.named.as_ref(), None), now).ok_or(RefusalKind::LegalBlock)
+}
+
+/// What lets everybody in, were he to ask for this now.
+pub(crate) fn lets_everybody_in(asked: &Asked, access: &Access, now: Timestamp) -> Option<Shared> {
+    let anybody = Caller::anonymous(Origin { secure: true, ..Origin::default() });
+    let by_object = access.object_acls.then_some(Shared::Object);
+    let_in(&anybody, asked, access, (access.outside.as_ref(), by_object), now)
+}
+
+fn let_in(
+    caller: &Caller,
+    asked: &Asked,
+    access: &Access,
+    (rules, by_object): (Option<&PolicySet>, Option<Shared>),
     now: Timestamp,
 ) -> Option<Shared> {
     if asked.class != Class::Data || !asked.also.is_empty() || !FOR_STRANGERS.contains(&asked.action) {
@@ -165,7 +191,7 @@ pub(super) fn shared(
         if phases(caller, access.set.as_ref(), denied) {
             return None;
         }
-        phases(caller, access.outside.as_ref(), |phases| match decide(phases, &request) {
+        phases(caller, rules, |phases| match decide(phases, &request) {
             Verdict::Allow { phase: Phase::Resource, by } if by.policy == ACL_NAME => Some(Shared::Acl),
             Verdict::Allow { phase: Phase::Resource, .. } => Some(Shared::Policy),
             _ => by_object,

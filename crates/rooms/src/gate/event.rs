@@ -79,6 +79,9 @@ fn around(caller: &Caller, asked: &Asked) -> Map<String, Value> {
     if let Some(ticket) = &asked.ticket {
         event.insert("ticket".into(), ticket.as_str().into());
     }
+    if let Some(change) = caller.change() {
+        event.insert("change".into(), change.as_str().into());
+    }
     if let Some(grant) = &asked.continues {
         // A window of a read that was counted with its first one.
         event.insert("continues".into(), grant.as_str().into());
@@ -186,11 +189,12 @@ fn platform(
         }
     };
     let kind = event_type(caller, asked, grant);
-    let why = match (&asked.ticket, legal_reference(asked), caller.principal()) {
-        (Some(ticket), _, _) => format!("ticket {ticket}"),
-        (None, Some(reference), _) => format!("legal reference {reference}"),
-        (None, None, Principal::System { worker }) => (*worker).to_owned(),
-        (None, None, _) => String::new(),
+    let why = match (&asked.ticket, legal_reference(asked), caller.change(), caller.principal()) {
+        (_, _, Some(change), _) => format!("change {change}"),
+        (Some(ticket), ..) => format!("ticket {ticket}"),
+        (None, Some(reference), ..) => format!("legal reference {reference}"),
+        (None, None, None, Principal::System { worker }) => (*worker).to_owned(),
+        (None, None, None, _) => String::new(),
     };
     // What the tenant's own rule ordered is no reason to warn him.
     let opens =
@@ -221,8 +225,12 @@ const SERVICE: &str = "ALIYUN_INITIATED_SERVICE";
 const PENALTY: &str = "ALIYUN_INITIATED_PENALTY";
 
 /// Which of the three kinds an act of the platform is. A grant makes it support that the customer authorised, so does
-/// asking for one on his ticket; a legal reference without a ticket of his makes it legal handling.
+/// asking for one on his ticket; a legal reference without a ticket of his makes it legal handling; a change of the provider's own
+/// makes it stability work.
 fn event_type(caller: &Caller, asked: &Asked, grant: Option<&Coverage>) -> &'static str {
+    if caller.change().is_some() {
+        return SERVICE;
+    }
     if legal_reference(asked).is_some() {
         return if asked.ticket.is_some() { SUPPORT } else { PENALTY };
     }
@@ -232,9 +240,17 @@ fn event_type(caller: &Caller, asked: &Asked, grant: Option<&Coverage>) -> &'sta
 
 /// The reference of a compliance act; such an act has it among its parameters.
 fn legal_reference(asked: &Asked) -> Option<&str> {
-    matches!(asked.event_name(), "ResolveEmployee" | "NoteResolveEmployee")
-        .then(|| asked.parameters.get("legalReference")?.as_str())
-        .flatten()
+    matches!(
+        asked.event_name(),
+        "ResolveEmployee"
+            | "NoteResolveEmployee"
+            | "FileTakedown"
+            | "ConfirmTakedown"
+            | "DeclineTakedown"
+            | "LiftTakedown"
+    )
+    .then(|| asked.parameters.get("legalReference")?.as_str())
+    .flatten()
 }
 
 /// The product by the resource. What belongs to none of the five products of the contract has its service's name.

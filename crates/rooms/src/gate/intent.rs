@@ -137,6 +137,7 @@ impl Intent {
         version: &'i ObjectVersionId,
         now: Timestamp,
     ) -> Result<KeyRelease<'i>, Failure> {
+        self.no_change()?;
         let object = Arn::object(&self.asked.tenant, bucket, key);
         if self.caller.replicates() == Some(&self.asked.tenant)
             && self.asked.action == "oss:ReplicateObject"
@@ -187,6 +188,7 @@ impl Intent {
         holder: &'i str,
         id: &'i ObjectVersionId,
     ) -> Result<PaperRelease<'i>, Failure> {
+        self.no_change()?;
         let (asked, kind) = (&self.asked, holder.split_once('/').map_or("", |(kind, _)| kind));
         let is_it = asked.resource == Arn::own(&asked.tenant, holder);
         // What is made by this very act has no name before.
@@ -206,6 +208,17 @@ impl Intent {
         }
         let opens = reads || own && is_it && matches!(asked.touches, Touches::Content | Touches::Attachment);
         Ok(PaperRelease { intent: self, seals_only: !opens, holder, id })
+    }
+
+    /// Stability work opens nothing, whatever grant there is beside it.
+    fn no_change(&self) -> Result<(), Failure> {
+        match self.caller.change() {
+            None => Ok(()),
+            Some(change) => Err(Failure::Bug(format!(
+                "the key refused: `{}` works on change `{change}`, and stability work opens no content",
+                self.caller.name()
+            ))),
+        }
     }
 
     /// Whether the tenant wants witnesses to cosign the record before the act.

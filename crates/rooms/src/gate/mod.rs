@@ -32,7 +32,7 @@ pub use bailee_policy::{Explanation, Phase};
 pub(crate) use caller::Nonce;
 pub use caller::{Caller, Origin, Principal};
 pub use count::ContentReads;
-pub(crate) use decision::{Leave, leave, of_verdict, phases, words};
+pub(crate) use decision::{Leave, leave, lets_everybody_in, of_verdict, phases, words};
 pub(crate) use intent::{InFlight, PaperRelease};
 pub use intent::{Intent, KeyRelease, Shared};
 pub(crate) use observed::{ObservedEnd, record_observed};
@@ -46,7 +46,7 @@ use crate::consent::Coverage;
 use crate::house::Counters;
 use crate::trail::{Draft, Kind};
 use crate::vault::Access;
-use crate::{Failure, House, consent, tickets};
+use crate::{Failure, House, consent, handling, tickets};
 
 /// How an act is treated by the trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,11 +215,14 @@ impl House {
                 .then(|| RefusalKind::OperatorRole { role: roles.join(", ") }),
             _ if caller.is_off_network() => Some(RefusalKind::KeyNetwork),
             _ if caller.tenant() != Some(&asked.tenant) => {
-                shared = access
-                    .as_ref()
-                    .and_then(|a| decision::shared(&caller, &asked, (a, by_object), self.now()));
-                let no = if caller.is_anonymous() { RefusalKind::Unsigned } else { RefusalKind::NotYours };
-                shared.is_none().then_some(no)
+                let found = decision::shared(&caller, &asked, access.as_deref(), by_object, self.now());
+                shared = found.as_ref().ok().copied();
+                found.err()
+            }
+            _ if caller.is_by_link()
+                && access.as_ref().is_some_and(|a| a.is_blocked_for_links(&asked.resource, self.now())) =>
+            {
+                Some(RefusalKind::LegalBlock)
             }
             // Taking on a role asks two policies at once, his and the role's: the act does it.
             _ if asked.action.starts_with("sts:AssumeRole") => None,
@@ -254,14 +257,21 @@ impl House {
         if asked.touches == Touches::Nothing {
             return Ok(Cleared { caller, asked, shared, grant: None });
         }
-        let open = match asked.ticket.clone() {
-            Some(ticket) => {
-                let tenant = asked.tenant.clone();
+        let tenant = asked.tenant.clone();
+        let open = match (asked.ticket.clone(), caller.change().cloned()) {
+            // What was announced stands in place of a ticket, for that work alone.
+            (_, Some(change)) if asked.touches == Touches::Metadata => {
+                let (action, now) = (asked.action, self.now());
+                self.db
+                    .read(move |tx| handling::may_run(&mut tx.tenant(&tenant), &change, action, now))
+                    .await?
+            }
+            (Some(ticket), None) => {
                 self.db
                     .read(move |tx| tickets::is_open(&mut tx.tenant(&tenant), &ticket).map_err(Failure::from))
                     .await?
             }
-            None => false,
+            _ => false,
         };
         if !open {
             return Err(self.refuse(&caller, &asked, None, RefusalKind::NoTicket).await);

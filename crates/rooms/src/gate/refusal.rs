@@ -43,6 +43,8 @@ pub enum RefusalKind {
     NoTicket,
     /// No live grant covers the act.
     NoConsent(NoCoverage),
+    /// A legal order took it away from the public.
+    LegalBlock,
     /// Content would leave its jurisdiction.
     Residency {
         /// Where the operator is.
@@ -167,6 +169,9 @@ impl std::fmt::Display for Refusal {
                     self.event_name
                 )
             }
+            RefusalKind::LegalBlock => {
+                write!(f, "this is not available to the public here for legal reasons")
+            }
             RefusalKind::Residency { place, jurisdiction } => write!(
                 f,
                 "`{object}` must stay in `{jurisdiction}`: opening it from `{place}` needs a transfer approval with a \
@@ -206,6 +211,7 @@ fn code(kind: &RefusalKind) -> &'static str {
         RefusalKind::OperatorRole { .. } => "NoPermission.OperatorRole",
         RefusalKind::NoTicket => "NoTicket",
         RefusalKind::NoConsent(_) => "NoConsent",
+        RefusalKind::LegalBlock => "UnavailableForLegalReasons",
         RefusalKind::Residency { .. } => "NoTransferApproval",
     }
 }

@@ -13,7 +13,7 @@ mod settings;
 mod text;
 
 use bailee_store::{StoreError, TenantTx};
-use bailee_types::{Timestamp, random_text};
+use bailee_types::{HandlingId, Timestamp, random_text};
 
 pub use address::MailAddress;
 pub(crate) use deliver::say;
@@ -51,6 +51,8 @@ impl Kind {
     }
 }
 
+/// What notices of the alerts of a log are about; a notice of [`Kind::Alert`] about anything else is of an act of the provider.
+pub(crate) const ALERTS: &str = "alerts";
 /// Who is not of a tenant and hears of its tickets: the provider's team.
 const PROVIDER: &str = "provider";
 
@@ -62,6 +64,15 @@ pub(crate) fn emit(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     rows::emit(tx, kind, reference, &id(), now)
+}
+
+/// Tells everybody whom the tenant named, whatever else he hears of: what a legal order did. `reference`: the id of the act.
+pub(crate) fn emit_to_all(
+    tx: &mut TenantTx<'_, '_>,
+    reference: &HandlingId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    rows::emit_to_all(tx, reference.as_str(), &id(), now)
 }
 
 /// Tells the provider's team.

@@ -21,11 +21,29 @@ pub(super) fn emit(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // The column is a word of ours.
+    emit_where(tx, &format!("{} = 1", kind.word()), (kind, reference), id, now)
+}
+
+pub(super) fn emit_to_all(
+    tx: &mut TenantTx<'_, '_>,
+    reference: &str,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    emit_where(tx, "1 = 1", (Kind::Alert, reference), id, now)
+}
+
+fn emit_where(
+    tx: &mut TenantTx<'_, '_>,
+    whom: &str,
+    (kind, reference): (Kind, &str),
+    id: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let sql = format!(
         "INSERT INTO notice (tenant_id, target_id, kind, reference, notice_id, since_ms, retry_at_ms) \
          SELECT tenant_id, target_id, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), \
-         CAST($5 AS BIGINT) FROM notice_target WHERE tenant_id = $1 AND {} = 1 {AGAIN}",
-        kind.word()
+         CAST($5 AS BIGINT) FROM notice_target WHERE tenant_id = $1 AND {whom} {AGAIN}"
     );
     tx.execute(&sql, &[kind.word().into(), reference.into(), id.into(), now.ms().into()]).map(drop)
 }

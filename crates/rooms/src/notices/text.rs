@@ -3,7 +3,7 @@
 use bailee_types::{TenantId, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Kind, MailAddress};
+use super::{ALERTS, Kind, MailAddress};
 
 /// One mail.
 #[derive(Clone, Debug)]
@@ -40,8 +40,14 @@ impl Said<'_> {
             (Kind::Ticket, false) => format!("{at}/console/tickets/{}", self.reference),
             (_, true) => format!("{at}/desk"),
             (Kind::Consent, false) => format!("{at}/console/consent"),
+            (Kind::Alert, false) if self.is_handling() => format!("{at}/console/handling"),
             (Kind::Alert, false) => format!("{at}/console/trail/alerts"),
         }
+    }
+
+    /// Whether it is about one act of the provider's, a takedown or a change, not about alerts of the log.
+    fn is_handling(&self) -> bool {
+        self.reference != ALERTS
     }
 
     pub(super) fn mail(&self, id: &str, to: MailAddress, at: Timestamp) -> Mail {
@@ -49,6 +55,10 @@ impl Said<'_> {
         let (en, zh) = match self.kind {
             Kind::Ticket => (format!("Ticket {it} has something new"), format!("工单 {it} 有新内容")),
             Kind::Consent => (format!("Request {it} waits for you"), format!("请求 {it} 等待您处理")),
+            Kind::Alert if self.is_handling() => (
+                format!("The provider's act {it} is to be looked at by you"),
+                format!("平台操作 {it} 等待您查看"),
+            ),
             Kind::Alert => ("An alert waits for you".to_owned(), "有一条告警等待您查看".to_owned()),
         };
         let why = match self.desk {
@@ -97,5 +107,11 @@ mod tests {
         assert!(!mail.text.contains("notifications"));
         let told = said(Kind::Consent, false).json(&TenantId::provider(), "n", Timestamp::from_ms(0));
         assert_eq!(told["link"], "https://trust.example/console/consent");
+        for (reference, link) in
+            [("alerts", "/console/trail/alerts"), ("H-abcdefghijkl", "/console/handling")]
+        {
+            let said = Said { reference, ..said(Kind::Alert, false) };
+            assert_eq!(said.link(), format!("https://trust.example{link}"));
+        }
     }
 }

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use bailee_policy::{Kind, Policy, PolicySet, is_s3, of_s3};
-use bailee_types::{Arn, BucketName, TenantId};
+use bailee_store::TenantTx;
+use bailee_types::{Arn, BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -20,8 +21,9 @@ use super::retain::VersionOf;
 use super::{Bucket, ObjectMeta, bucket_asked, rows};
 use crate::consent::parameters;
 use crate::fresh::Fresh;
-use crate::gate::{Asked, Class, Intent, Operation, Shared};
-use crate::{Failure, House};
+use crate::gate::{Asked, Class, Intent, Operation, Shared, lets_everybody_in};
+use crate::handling::{Block, Covers};
+use crate::{Failure, House, handling};
 
 /// What decisions call the ACL, as if it were a policy.
 pub(crate) const ACL_NAME: &str = "the bucket's ACL";
@@ -137,6 +139,10 @@ pub(crate) struct Access {
     pub(crate) rules: Vec<(&'static str, Arc<Policy>, bool)>,
     /// Whether an object's own ACL may open it.
     pub(crate) object_acls: bool,
+    /// What legal orders took away from the public; mostly nothing.
+    blocks: Arc<[Block]>,
+    /// Where there are any: the rules that let in whom they name, and no crowds.
+    pub(crate) named: Option<PolicySet>,
     /// Which pages may call the bucket.
     cors: Arc<[CorsRule]>,
     /// Where its access log goes.
@@ -158,7 +164,7 @@ fn acl_policy(acl: Acl, tenant: &TenantId, bucket: &BucketName) -> Result<Option
     Policy::parse_as(Kind::Bucket, &document.to_string()).map(Some).map_err(|e| Failure::Bug(e.to_string()))
 }
 
-fn compile(tenant: TenantId, bucket: &Bucket) -> Result<Access, Failure> {
+fn compile(tenant: TenantId, bucket: &Bucket, blocks: Vec<Block>) -> Result<Access, Failure> {
     let Bucket { name, settings, .. } = bucket;
     let policy = settings.policy.as_ref().map(BucketPolicy::read).transpose()?.map(Arc::new);
     let acl = acl_policy(settings.acl, &tenant, name)?.map(Arc::new);
@@ -173,22 +179,50 @@ fn compile(tenant: TenantId, bucket: &Bucket) -> Result<Access, Failure> {
     access.object_acls = public.acl;
     access.cors = settings.cors.clone().into();
     access.logging.clone_from(&settings.logging);
+    if !blocks.is_empty() {
+        access.named = set_of(&access.rules, &|(_, policy, outside)| *outside && !policy.is_public());
+        access.blocks = blocks.into();
+    }
     Ok(access)
+}
+
+/// A rule by its name, and whether it lets in anybody from outside.
+type Named = (&'static str, Arc<Policy>, bool);
+
+fn set_of(rules: &[Named], wanted: &dyn Fn(&Named) -> bool) -> Option<PolicySet> {
+    let list: Vec<_> = rules
+        .iter()
+        .filter(|r| wanted(r))
+        .map(|(name, policy, _)| ((*name).to_owned(), Arc::clone(policy)))
+        .collect();
+    (!list.is_empty()).then(|| PolicySet::compile(list))
 }
 
 impl Access {
     /// Rules, compiled: each by its name, and whether it lets in anybody from outside.
     pub(crate) fn of_rules(tenant: TenantId, rules: Vec<(&'static str, Arc<Policy>, bool)>) -> Self {
-        let of = |wanted: &dyn Fn(bool) -> bool| {
-            let list: Vec<_> = rules
-                .iter()
-                .filter(|(_, _, outside)| wanted(*outside))
-                .map(|(name, policy, _)| ((*name).to_owned(), Arc::clone(policy)))
-                .collect();
-            (!list.is_empty()).then(|| PolicySet::compile(list))
-        };
-        let (set, outside) = (of(&|_| true), of(&|outside| outside));
-        Self { tenant, set, outside, rules, object_acls: false, cors: Arc::from([]), logging: None }
+        let (set, outside) = (set_of(&rules, &|_| true), set_of(&rules, &|(_, _, outside)| *outside));
+        Self {
+            tenant,
+            set,
+            outside,
+            rules,
+            object_acls: false,
+            blocks: Arc::from([]),
+            named: None,
+            cors: Arc::from([]),
+            logging: None,
+        }
+    }
+
+    /// Whether a legal order took a bucket or an object away from the public.
+    pub(crate) fn is_blocked(&self, resource: &Arn, now: Timestamp) -> bool {
+        self.blocks.iter().any(|b| b.holds(resource, now))
+    }
+
+    /// The same, also for addresses that the account's own people signed.
+    pub(crate) fn is_blocked_for_links(&self, resource: &Arn, now: Timestamp) -> bool {
+        self.blocks.iter().any(|b| b.presigned && b.holds(resource, now))
     }
 }
 
@@ -212,12 +246,14 @@ impl House {
             .db
             .read(move |tx| {
                 let Some(tenant) = rows::bucket_owner(tx, &name)? else { return Ok(None) };
-                let there = rows::bucket(&mut tx.tenant(&tenant), &name)?;
-                Ok::<_, Failure>(there.map(|there| (tenant, there)))
+                let mut own = tx.tenant(&tenant);
+                let Some(there) = rows::bucket(&mut own, &name)? else { return Ok(None) };
+                let blocks = handling::blocks(&mut own, &name)?;
+                Ok::<_, Failure>(Some((tenant, there, blocks)))
             })
             .await?;
-        let Some((tenant, there)) = found else { return Ok(None) };
-        let access = Arc::new(compile(tenant, &there)?);
+        let Some((tenant, there, blocks)) = found else { return Ok(None) };
+        let access = Arc::new(compile(tenant, &there, blocks)?);
         self.access.put(&missing, bucket.clone(), Arc::clone(&access), now);
         Ok(Some(access))
     }
@@ -257,6 +293,67 @@ impl House {
             .filter(|a| a.outside.is_some() || a.object_acls)
             .map(|a| a.tenant.clone()))
     }
+}
+
+/// An object as it was looked at before a transaction; believed in it while it is the same.
+pub(crate) struct Looked(Option<(ObjectVersionId, Vec<u8>, ObjectMeta)>);
+
+impl House {
+    /// Looks at the metadata of what is perhaps public.
+    pub(crate) async fn look_if_public(
+        &self,
+        tenant: &TenantId,
+        bucket: &BucketName,
+        covers: &Covers,
+    ) -> Result<Looked, Failure> {
+        let Covers::Object(key) = covers else { return Ok(Looked(None)) };
+        let row = match find(self, tenant, bucket, key, None).await {
+            Err(Failure::NotFound { .. } | Failure::DeleteMarker { .. }) => return Ok(Looked(None)),
+            found => found?,
+        };
+        let opener = self.tenant_key_version(tenant, row.key_version).await?;
+        let meta = open_meta(&opener, bucket, &row.version, &row.sealed_meta)?;
+        Ok(Looked(Some((row.version, row.sealed_meta, meta))))
+    }
+
+    /// Who changed what blocks a bucket says so here; other servers hear of it as of any of its rules.
+    pub(crate) fn forget_access(&self, bucket: &BucketName) {
+        self.access.forget(bucket);
+    }
+}
+
+/// Whether everybody may read all of this now; of a whole bucket: whether anything of it may be public.
+pub(crate) fn is_public(
+    tx: &mut TenantTx<'_, '_>,
+    tenant: &TenantId,
+    (bucket, covers): (&BucketName, &Covers),
+    looked: &Looked,
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    let Some(there) = rows::bucket(tx, bucket)? else { return Ok(false) };
+    let access = compile(tenant.clone(), &there, Vec::new())?;
+    let (key, meta) = match covers {
+        Covers::Bucket => {
+            let crowds = access.rules.iter().any(|(_, policy, outside)| *outside && policy.is_public());
+            return Ok(crowds || access.object_acls);
+        }
+        Covers::Prefix(prefix) => {
+            // Of a name below it. What only objects' own ACLs open is no prefix that is public.
+            let below = ObjectKey::parse(&format!("{prefix}0")).ok();
+            (below, ObjectMeta::default())
+        }
+        Covers::Object(key) => {
+            let Looked(Some((version, sealed, meta))) = looked else { return Ok(false) };
+            match rows::object(tx, bucket, key, None, false)? {
+                Some(row) if row.version == *version && row.sealed_meta == *sealed => {}
+                _ => return Ok(false),
+            }
+            (Some(key.clone()), meta.clone())
+        }
+    };
+    let Some(key) = key else { return Ok(false) };
+    let asked = super::object_asked(tenant, bucket, &key, "oss:GetObject", None);
+    Ok(lets_everybody_in(&asked, &access, now).is_some_and(|by| meta.is_open_by(Some(by))))
 }
 
 /// What is changed about who may use a bucket.

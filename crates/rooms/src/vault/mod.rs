@@ -50,7 +50,7 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub(crate) use access::{ACL_NAME, Access, AccessCache, POLICY_TOLD_MAX};
+pub(crate) use access::{ACL_NAME, Access, AccessCache, POLICY_TOLD_MAX, is_public};
 pub use access::{
     AccessAct, Acl, BucketPolicy, ChangeAccess, GetObjectAcl, ObjectAcl, OpenObject, Public, SetObjectAcl,
 };

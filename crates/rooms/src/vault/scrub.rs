@@ -2,7 +2,7 @@
 //!
 //! Each sealed byte is read and compared with the CRC-64 that was kept when it was written, each row's wrapped key, sealed
 //! metadata and header with theirs, each blob's front with the header in its row. No key is used, so it needs no consent;
-//! that it ran, and what it found, is in the provider's log. It repairs nothing.
+//! that it ran, and what it found, is in the tenant's log when it is of one tenant, else in the provider's. It repairs nothing.
 
 use std::sync::Arc;
 
@@ -72,13 +72,14 @@ impl Operation for Scrub {
     type Output = Scrubbed;
 
     fn asks(&self) -> Asked {
-        let provider = TenantId::provider();
+        // Of one tenant's things the tenant's own log tells.
+        let log = self.tenant.clone().unwrap_or_else(TenantId::provider);
         Asked {
             action: "bailee:ScrubVault",
-            resource: Arn::own(&provider, "vault"),
+            resource: Arn::own(&log, "vault"),
             resource_type: "ACS::Bailee::Vault",
             class: Class::Management { write: false },
-            touches: Touches::Nothing,
+            touches: Touches::Metadata,
             ticket: None,
             parameters: parameters(json!({
                 "tenant": self.tenant.as_ref().map(TenantId::as_str),
@@ -87,7 +88,7 @@ impl Operation for Scrub {
             continues: None,
             also: Vec::new(),
             conditions: Vec::new(),
-            tenant: provider,
+            tenant: log,
         }
     }
 

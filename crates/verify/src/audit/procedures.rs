@@ -152,6 +152,8 @@ struct Waiting {
     decides: Option<(String, bool)>,
     /// The tenant's rules of what is copied where, with this act: its bucket, and prefixes.
     copies: Option<(String, Vec<String>)>,
+    /// What is wrong with the hands in a takedown, if it is done.
+    hands: Option<&'static str>,
 }
 
 struct Grant {
@@ -258,6 +260,7 @@ impl Work {
             return;
         }
         if self.waiting.len() < WAITING_MAX {
+            let hands = (name == "ConfirmTakedown").then(|| wrong_hands(view)).flatten();
             let waiting = Waiting {
                 at_ms: entry.time_ms,
                 name,
@@ -269,6 +272,7 @@ impl Work {
                 continues: view.continues.is_some(),
                 decides,
                 copies,
+                hands,
             };
             self.waiting.insert(entry.index, waiting);
         } else {
@@ -295,6 +299,9 @@ impl Work {
                 self.copied.insert(bucket, prefixes);
             }
             return;
+        }
+        if let Some(why) = intent.hands.filter(|_| done) {
+            self.compliance.exception(closes.intent, format!("{} {why}", intent.name));
         }
         self.outcomes.population += 1;
         self.released(closes.intent, &intent, done, &detail);
@@ -495,7 +502,7 @@ impl Work {
             self.compliance.ends(
                 "P7",
                 "Legal handling names its reference and reads no content",
-                "Every event of the type ALIYUN_INITIATED_PENALTY was looked at for its legal reference and for a read of content.",
+                "Every event of the type ALIYUN_INITIATED_PENALTY was looked at for its legal reference and for a read of content; every takedown that took effect, for two different people.",
                 &["Record", "Time", "Operator", "Act", "Why"],
                 note,
             ),
@@ -531,6 +538,18 @@ fn text(raw: Option<&str>) -> Cow<'_, str> {
 fn platform_text(view: &EventView<'_>, name: &str) -> String {
     let platform: Value = view.platform.and_then(|p| serde_json::from_str(p).ok()).unwrap_or(Value::Null);
     platform.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A takedown takes effect by another person than filed it; nothing when it did.
+fn wrong_hands(view: &EventView<'_>) -> Option<&'static str> {
+    let told = serde_json::from_str(&platform_text(view, "EventAdditionalDetail")).unwrap_or(Value::Null);
+    let filed = told.get("filedBy").and_then(Value::as_str).unwrap_or_default();
+    let confirmed = text(view.employee);
+    match (filed.is_empty() || confirmed.is_empty(), *filed == *confirmed) {
+        (true, _) => Some("does not name two people"),
+        (_, true) => Some("was confirmed by who filed it"),
+        _ => None,
+    }
 }
 
 /// A bucket and the prefixes of what of it is to be copied.

@@ -34,6 +34,9 @@ pub(super) fn of_failure(failure: Failure) -> ObjectError {
                 None => error,
             }
         }
+        Failure::Refused(refusal) if *refusal.kind() == RefusalKind::LegalBlock => {
+            ObjectError::new(Code::UnavailableForLegalReasons)
+        }
         Failure::Refused(_) | Failure::WrongCode | Failure::FreshMfa => {
             ObjectError::because(Code::AccessDenied, sentence(&text))
         }

@@ -181,6 +181,7 @@ async fn respond(
         .authenticate(presented, origin, |secret| signed.verify(&head, secret, &terms))
         .await
         .map_err(answer::auth_error)?;
+    let caller = caller.by_link(signed.scheme().is_presigned());
     seen.requester = caller.arn();
     seen.access_key = Some(signed.access_key_id().to_owned());
     (seen.scheme, seen.is_presigned) = (Some(signed.scheme().word()), signed.scheme().is_presigned());

@@ -109,6 +109,7 @@ pub(super) fn refusal(lang: Lang, refusal: &Refusal) -> String {
             "读取 `{object}` 需要租户同意：没有有效授权覆盖 `{action}`（{}）；请在工单页面上请求",
             no_coverage(*why)
         ),
+        RefusalKind::LegalBlock => "因法律原因，公众无法在此访问该内容".to_owned(),
         RefusalKind::Residency { place, jurisdiction } => format!(
             "`{object}` 必须留在 `{jurisdiction}`：从 `{place}` 打开需要具有法律依据的传输审批（目前没有）"
         ),

@@ -56,6 +56,7 @@ pub(super) enum Here {
     Overview,
     Trail,
     Consent,
+    Handling,
     Targets,
     Data,
     Keys,
@@ -222,6 +223,7 @@ pub(super) fn inside(
                     h2 { (t("Your work", "您的工作")) }
                     (entry("/desk", Here::Desk, "home", t("Desk", "工作台")))
                     (entry("/desk/sessions", Here::Targets, "eye", t("My sessions", "我的会话")))
+                    @if super::desk_handling::is_for(caller) { (entry("/desk/handling", Here::Handling, "no", t("Handling", "处置与变更"))) }
                     (entry("/security", Here::Security, "key", t("My sign-in", "我的登录")))
                 } @else {
                     h2 { (t("Yours", "您的资源")) }
@@ -232,6 +234,7 @@ pub(super) fn inside(
                     h2 { (t("Our access to it", "平台对它的访问")) }
                     (entry("/console/trail", Here::Trail, "eye", t("Who touched my data", "谁动过我的数据")))
                     (entry("/console/consent", Here::Consent, "hand", t("Who wants to touch my data", "谁想动我的数据")))
+                    (entry("/console/handling", Here::Handling, "no", t("What we did without asking", "未经同意的平台操作")))
                     (entry("/console/targets", Here::Targets, "db", t("Systems and sessions", "系统与会话")))
                     (entry("/console/tickets", Here::Tickets, "ticket", t("Tickets", "工单")))
                     h2 { (t("Account", "账号")) }
@@ -240,7 +243,7 @@ pub(super) fn inside(
                     (entry("/security", Here::Security, "key", t("My sign-in", "我的登录")))
                 }
             }
-            main.main #main { (main) }
+            main.main #main { (super::handling::banner(visit)) (main) }
         }
     };
     document(visit, status, title, &body)

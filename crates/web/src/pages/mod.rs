@@ -13,11 +13,13 @@ mod consent_policy;
 mod desk;
 mod desk_ask;
 mod desk_employee;
+mod desk_handling;
 mod desk_sessions;
 mod desk_tickets;
 mod destructions;
 mod failure;
 mod frame;
+mod handling;
 mod keeping;
 mod key_stores;
 mod keys;
@@ -174,6 +176,12 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/desk/tickets/{id}/session", post(desk_sessions::open))
         .route("/desk/tickets/{id}/ask-target", get(desk_sessions::form).post(desk_sessions::ask))
         .route("/console/tickets/{id}/documents/{sha256}/{what}", post(tickets::document))
+        .route("/console/handling", get(handling::list))
+        .route("/console/handling/{id}/acknowledge", post(handling::acknowledge))
+        .route("/desk/handling", get(desk_handling::page).post(desk_handling::file))
+        .route("/desk/handling/{tenant}/{id}/{what}", post(desk_handling::answer))
+        .route("/desk/changes", post(desk_handling::announce))
+        .route("/desk/changes/{tenant}/{id}/run", post(desk_handling::run))
         .route("/console/notifications", get(notifications::show).post(notifications::set))
         .route("/desk", get(desk::overview))
         .route("/desk/employee", get(desk_employee::page).post(desk_employee::resolve))

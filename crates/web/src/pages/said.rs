@@ -67,6 +67,8 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Document => "文件",
         Thing::TransferRequest => "传输请求",
         Thing::Ticket => "工单",
+        Thing::Handling => "处置",
+        Thing::Change => "变更",
         Thing::Target => "目标系统",
         Thing::BrokerSession => "会话",
         Thing::Grant => "同意请求",

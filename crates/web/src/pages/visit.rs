@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::gate::{Caller, Origin, Principal};
 use bailee_rooms::identity::{KnownDevices, SessionInfo, Stage};
-use bailee_types::{OperatorId, RequestId, TenantId};
+use bailee_types::{HandlingId, OperatorId, RequestId, TenantId};
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use subtle::ConstantTimeEq;
@@ -68,6 +68,8 @@ pub(super) struct Visit {
     /// Path and query without language and look, for links that switch them.
     pub(super) here: String,
     pub(super) set: Vec<String>,
+    /// Takedowns that the visitor's account has not acknowledged.
+    pub(super) to_acknowledge: Vec<HandlingId>,
 }
 
 /// A tenant's caller with his session.
@@ -170,10 +172,18 @@ impl Visit {
             origin,
             here,
             set,
+            to_acknowledge: Vec::new(),
         };
         if let Some(token) = token {
             match site.house.session(&token, visit.origin.clone()).await {
                 Ok(session) => visit.session = session,
+                Err(e) => return Err(failure::page(&visit, &e)),
+            }
+        }
+        let signed_in = visit.session.as_ref().filter(|s| s.stage() == Stage::Full);
+        if let Some(tenant) = signed_in.and_then(|s| s.caller.tenant()) {
+            match site.house.to_acknowledge(tenant).await {
+                Ok(found) => visit.to_acknowledge = found,
                 Err(e) => return Err(failure::page(&visit, &e)),
             }
         }

@@ -46,6 +46,8 @@ macro_rules! codes {
 
 codes! {
     AccessDenied: "AccessDenied" 403, "AccessDenied" 403, "0003-00000001", "You have no right to access this resource.";
+    /// A legal order keeps it from the public.
+    UnavailableForLegalReasons: "UnavailableForLegalReasons" 451, "UnavailableForLegalReasons" 451, "0003-00000451", "This is not available to the public here for legal reasons.";
     InvalidAccessKeyId: "InvalidAccessKeyId" 403, "InvalidAccessKeyId" 403, "0002-00000902", "The access key id you provided does not exist in our records.";
     SignatureDoesNotMatch: "SignatureDoesNotMatch" 403, "SignatureDoesNotMatch" 403, "0002-00000040", "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
     RequestTimeTooSkewed: "RequestTimeTooSkewed" 403, "RequestTimeTooSkewed" 403, "0002-00000504", "The difference between the request time and the current time is too large.";

@@ -118,7 +118,7 @@ pub(crate) async fn raise(house: Arc<House>, mut stop: watch::Receiver<bool>) {
 /// Tells who wants to hear of alerts, when some were raised.
 fn tell(tx: &mut TenantTx<'_, '_>, raised: u64, now: Timestamp) -> Result<u64, StoreError> {
     if raised > 0 {
-        notices::emit(tx, notices::Kind::Alert, "alerts", now)?;
+        notices::emit(tx, notices::Kind::Alert, notices::ALERTS, now)?;
     }
     Ok(raised)
 }

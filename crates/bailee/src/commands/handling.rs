@@ -1,0 +1,92 @@
+//! `bailee handling …`: what was done to a tenant's things without its consent, at the machine. It decides nothing.
+
+use std::process::ExitCode;
+
+use bailee_rooms::House;
+use bailee_rooms::handling::{Change, ListHandling, Takedown};
+use bailee_types::{BucketName, Timestamp};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::on_runtime;
+use crate::config::{Common, Output};
+use crate::output::{Stop, table};
+
+/// Takedowns of public data and stability work: list them. Operators file, confirm and run them at their desk.
+#[derive(Subcommand)]
+pub(crate) enum Handling {
+    /// List what was done to a tenant's things, the newest first.
+    List {
+        /// The tenant's alias or id.
+        #[arg(long)]
+        tenant: String,
+        /// At most so many of each kind.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+}
+
+pub(crate) fn run(common: &Common, Handling::List { tenant, limit }: Handling) -> Result<ExitCode, Stop> {
+    let house = common.open()?;
+    on_runtime(async {
+        let tenant = house.find_tenant(&tenant).await?.id;
+        let found =
+            house.perform(house.system_caller("bailee handling"), ListHandling { tenant, limit }).await?;
+        if common.output == Output::Json {
+            let takedowns: Vec<_> = found.takedowns.iter().map(|k| takedown(&house, k)).collect();
+            let changes: Vec<_> = found.changes.iter().map(|c| change(c, house.now())).collect();
+            println!("{}", json!({ "takedowns": takedowns, "changes": changes }));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let rows: Vec<_> = found
+            .takedowns
+            .iter()
+            .map(|k| {
+                let known = if k.acknowledged { "yes" } else { "no" };
+                vec![
+                    k.id.to_string(),
+                    k.state(house.now()).word().to_owned(),
+                    known.to_owned(),
+                    k.what(),
+                    k.order.reference(),
+                ]
+            })
+            .chain(found.changes.iter().map(|c| {
+                vec![
+                    c.new.id.to_string(),
+                    c.word(house.now()).to_owned(),
+                    String::new(),
+                    format!("{} {}", c.new.work.word(), c.new.work.bucket().map_or("", BucketName::as_str)),
+                    c.new.reason.clone(),
+                ]
+            }))
+            .collect();
+        if rows.is_empty() {
+            println!("Nothing.");
+        } else {
+            println!("{}", table(&["ACT", "STATE", "ACKNOWLEDGED", "WHAT", "WHY"], &rows));
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn takedown(house: &House, k: &Takedown) -> Value {
+    json!({
+        "id": k.id.as_str(), "state": k.state(house.now()).word(), "what": k.what(), "authority": k.order.authority,
+        "document": k.order.document, "dated": k.order.dated, "presigned": k.order.presigned, "reason": k.reason,
+        "filed": k.filed_at.iso(), "until": k.until.map(Timestamp::iso), "acknowledged": k.acknowledged,
+        "steps": k.steps.iter().map(|s| json!({
+            "act": s.act, "by": s.writer, "operator": s.operator.as_ref().map(ToString::to_string), "note": s.note,
+            "at": s.at.iso(),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn change(c: &Change, now: Timestamp) -> Value {
+    json!({
+        "id": c.new.id.as_str(), "state": c.word(now), "work": c.new.work.word(),
+        "bucket": c.new.work.bucket().map(BucketName::as_str), "reason": c.new.reason, "operator": c.operator.as_str(),
+        "by": c.pseudonym, "announced": c.announced_at.iso(), "planned": c.new.planned_at.iso(),
+        "ended": c.ended.as_ref().map(|(_, at, said)| json!({ "at": at.iso(), "said": said })),
+    })
+}
