@@ -73,6 +73,15 @@ impl Covers {
         }
     }
 
+    /// As one line of a statement, of a target two.
+    pub(crate) fn lines(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{} {}", self.word(), quoted(self.name()))?;
+        match self {
+            Self::Target { limits, .. } => writeln!(f, "limits {}", quoted(limits)),
+            _ => Ok(()),
+        }
+    }
+
     /// `object`, `prefix` or `target`.
     pub fn word(&self) -> &'static str {
         match self {
@@ -118,9 +127,8 @@ impl GrantStatement {
         if text.len() > STATEMENT_BYTES_MAX {
             return Err(GrantError::TooLong(text.len()));
         }
-        let mut lines = Lines { rest: text.split('\n'), at: 0 };
-        let first = lines.next();
-        if first != FIRST {
+        let mut lines = Lines::of(text);
+        if lines.next() != FIRST {
             return Err(lines.wrong("`bailee-grant/v1`"));
         }
         let grant = lines.word("grant", "`grant` and its id")?;
@@ -128,32 +136,13 @@ impl GrantStatement {
         let operator = lines.word("operator", "`operator` and his pseudonym")?;
         let place = lines.word("place", "`place` and a country")?;
         let action = lines.word("action", "`action` and its name")?;
-        let found = lines.next();
-        let (word, name) = found.split_once(' ').unwrap_or((found, ""));
-        let name = unquoted(name).map(std::borrow::Cow::into_owned);
-        let covers = match (word, name) {
-            ("object", Some(name)) => Covers::Object(name),
-            ("prefix", Some(name)) => Covers::Prefix(name),
-            ("target", Some(name)) => {
-                let limits = lines.text("limits", "`limits` and a JSON string")?;
-                Covers::Target { name, limits }
-            }
-            _ => return Err(lines.wrong("`object`, `prefix` or `target` and its name as a JSON string")),
-        };
+        let covers = lines.covers()?;
         let reason = lines.text("reason", "`reason` and a JSON string")?;
         let until_ms = lines.number("until", "`until` and milliseconds")?;
-        let reads = lines.number("reads", "`reads` and a number")?;
-        let reads = u32::try_from(reads).map_err(|_| lines.wrong("`reads` and a number"))?;
+        let reads = lines.count("reads", "`reads` and a number")?;
         let read = Self { grant, tenant, operator, place, action, covers, reason, until_ms, reads };
         // Other escapes, or something behind the last line.
-        if read.to_string() == text {
-            Ok(read)
-        } else {
-            Err(GrantError::Line {
-                line: 7,
-                wanted: "as it is printed, and nothing may stand behind the last line",
-            })
-        }
+        if read.to_string() == text { Ok(read) } else { Err(lines.spelling()) }
     }
 
     /// Reads a signed statement and checks every signature by one of `approvers`; says which of them signed.
@@ -186,18 +175,22 @@ impl GrantStatement {
 }
 
 /// The lines of a statement, one after the other.
-struct Lines<'t> {
+pub(crate) struct Lines<'t> {
     rest: std::str::Split<'t, char>,
     at: usize,
 }
 
 impl<'t> Lines<'t> {
-    fn next(&mut self) -> &'t str {
+    pub(crate) fn of(text: &'t str) -> Self {
+        Self { rest: text.split('\n'), at: 0 }
+    }
+
+    pub(crate) fn next(&mut self) -> &'t str {
         self.at += 1;
         self.rest.next().unwrap_or_default()
     }
 
-    fn wrong(&self, wanted: &'static str) -> GrantError {
+    pub(crate) fn wrong(&self, wanted: &'static str) -> GrantError {
         GrantError::Line { line: self.at, wanted }
     }
 
@@ -205,18 +198,46 @@ impl<'t> Lines<'t> {
         self.next().strip_prefix(name).and_then(|v| v.strip_prefix(' '))
     }
 
-    fn word(&mut self, name: &str, wanted: &'static str) -> Result<String, GrantError> {
+    pub(crate) fn word(&mut self, name: &str, wanted: &'static str) -> Result<String, GrantError> {
         let plain = self.after(name).filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_graphic()));
         plain.map(str::to_owned).ok_or_else(|| self.wrong(wanted))
     }
 
-    fn text(&mut self, name: &str, wanted: &'static str) -> Result<String, GrantError> {
+    pub(crate) fn text(&mut self, name: &str, wanted: &'static str) -> Result<String, GrantError> {
         let value = self.after(name).and_then(unquoted);
         value.map(std::borrow::Cow::into_owned).ok_or_else(|| self.wrong(wanted))
     }
 
     fn number(&mut self, name: &str, wanted: &'static str) -> Result<u64, GrantError> {
         self.after(name).and_then(crate::witness::canonical).ok_or_else(|| self.wrong(wanted))
+    }
+
+    pub(crate) fn count(&mut self, name: &str, wanted: &'static str) -> Result<u32, GrantError> {
+        u32::try_from(self.number(name, wanted)?).map_err(|_| self.wrong(wanted))
+    }
+
+    /// What [`Covers::lines`] prints.
+    pub(crate) fn covers(&mut self) -> Result<Covers, GrantError> {
+        let found = self.next();
+        let (word, name) = found.split_once(' ').unwrap_or((found, ""));
+        let name = unquoted(name).map(std::borrow::Cow::into_owned);
+        match (word, name) {
+            ("object", Some(name)) => Ok(Covers::Object(name)),
+            ("prefix", Some(name)) => Ok(Covers::Prefix(name)),
+            ("target", Some(name)) => {
+                let limits = self.text("limits", "`limits` and a JSON string")?;
+                Ok(Covers::Target { name, limits })
+            }
+            _ => Err(self.wrong("`object`, `prefix` or `target` and its name as a JSON string")),
+        }
+    }
+
+    /// Why what was read is not what was written.
+    pub(crate) fn spelling(&self) -> GrantError {
+        GrantError::Line {
+            line: self.at,
+            wanted: "as it is printed, as all before it, and nothing may stand behind it",
+        }
     }
 }
 
@@ -228,10 +249,7 @@ impl std::fmt::Display for GrantStatement {
         writeln!(f, "operator {}", self.operator)?;
         writeln!(f, "place {}", self.place)?;
         writeln!(f, "action {}", self.action)?;
-        writeln!(f, "{} {}", self.covers.word(), quoted(self.covers.name()))?;
-        if let Covers::Target { limits, .. } = &self.covers {
-            writeln!(f, "limits {}", quoted(limits))?;
-        }
+        self.covers.lines(f)?;
         writeln!(f, "reason {}", quoted(&self.reason))?;
         writeln!(f, "until {}", self.until_ms)?;
         writeln!(f, "reads {}", self.reads)

@@ -6,6 +6,7 @@
 //! and never more memory than a stated limit.
 //! INVARIANT: what is read has one spelling, so no byte of a proof can change without the proof failing.
 
+pub mod approval;
 pub mod bundle;
 pub mod checkpoint;
 pub mod destruction;
@@ -15,6 +16,7 @@ pub mod hash;
 pub mod head;
 pub mod note;
 pub mod offline;
+pub mod passkey;
 pub mod policy;
 pub mod record;
 pub mod rotation;

@@ -56,11 +56,6 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 29, name: "closure", sql: include_str!("migrations/0029_closure.sql") },
     Migration { number: 30, name: "replication", sql: include_str!("migrations/0030_replication.sql") },
     Migration { number: 31, name: "key_policy", sql: include_str!("migrations/0031_key_policy.sql") },
-    Migration {
-        number: 32,
-        name: "secret_rotation",
-        sql: include_str!("migrations/0032_secret_rotation.sql"),
-    },
     Migration { number: 33, name: "checksums", sql: include_str!("migrations/0033_checksums.sql") },
     Migration { number: 34, name: "papers", sql: include_str!("migrations/0034_papers.sql") },
     Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
@@ -70,5 +65,6 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 39, name: "broker", sql: include_str!("migrations/0039_broker.sql") },
     Migration { number: 40, name: "consent", sql: include_str!("migrations/0040_consent.sql") },
     Migration { number: 41, name: "uncovered", sql: include_str!("migrations/0041_uncovered.sql") },
+    Migration { number: 42, name: "signed", sql: include_str!("migrations/0042_signed.sql") },
     Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
 ];

@@ -6,15 +6,20 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use bailee_proof::event::EventView;
+use bailee_proof::event::{Ended, EventView};
 use bailee_proof::grant::Covers;
 use serde_json::Value;
+
+use crate::Expect;
+use crate::approval::{Approval, Signatures};
 
 /// Grants so far, and decisions whose outcome has not come yet.
 #[derive(Default)]
 pub(crate) struct Replay {
     grants: HashMap<String, Grant>,
-    deciding: BTreeSet<u64>,
+    /// With the times of their records.
+    deciding: HashMap<u64, u64>,
+    pub(crate) signatures: Signatures,
     /// Operators who give a grant back; they can end one and nothing else.
     returning: BTreeSet<u64>,
     /// What operators ask for, until the outcome names the request.
@@ -71,23 +76,37 @@ struct Grant {
 }
 
 impl Replay {
+    pub(crate) fn new(tenant: &str, expect: &Expect) -> Self {
+        Self { signatures: Signatures::new(tenant, expect), ..Self::default() }
+    }
+
     /// A record of the tenant's own act: remembers decisions about consent until their outcome comes.
-    pub(crate) fn management(&mut self, index: u64, event: &EventView<'_>) -> Result<(), String> {
+    pub(crate) fn management(
+        &mut self,
+        index: u64,
+        time_ms: u64,
+        event: &EventView<'_>,
+    ) -> Result<(), String> {
         let name = text(event.event_name)?;
-        let by_tenant = event.management.is_some_and(|m| m.starts_with('{'));
-        if by_tenant && matches!(&*name, "ApproveConsent" | "RevokeConsent") {
-            self.deciding.insert(index);
+        if !event.management.is_some_and(|m| m.starts_with('{')) {
+            return Ok(());
         }
-        Ok(())
+        if matches!(&*name, "ApproveConsent" | "RevokeConsent") {
+            self.deciding.insert(index, time_ms);
+        }
+        self.signatures.management(index, &name, event)
     }
 
     /// An outcome: a decision that was done takes effect here.
     pub(crate) fn outcome(
         &mut self,
-        (intent, done): (u64, bool),
-        time_ms: u64,
+        (intent, ended): (u64, Ended),
+        (outcome, time_ms): (u64, u64),
         event: &EventView<'_>,
+        whole: bool,
     ) -> Result<(), String> {
+        let done = ended == Ended::Done;
+        let person = self.signatures.outcome((intent, outcome), ended, event)?;
         if let Some(asked) = self.asking.remove(&intent).filter(|_| done) {
             let detail = object(event.detail)?;
             if let Some(grant) = detail.pointer("/consent/grant").and_then(Value::as_str) {
@@ -96,14 +115,20 @@ impl Replay {
             return Ok(());
         }
         let (decides, returns) = (self.deciding.remove(&intent), self.returning.remove(&intent));
-        if !(decides || returns) || !done {
+        if !(decides.is_some() || returns) || !done {
             return Ok(());
         }
         let detail = object(event.detail)?;
         let Some(consent) = detail.get("consent") else { return Ok(()) };
         let text = |name: &str| consent.get(name).and_then(Value::as_str).map(str::to_owned);
+        let approves = matches!(text("act").as_deref(), Some("approve" | "approve-part"));
+        if let (true, Some(person), Some(intent_ms)) = (approves, person, decides) {
+            let asked = text("grant").and_then(|g| self.asked.get(&g)).map(|a| &a.covers);
+            let approval = Approval { intent, intent_ms, outcome, time_ms, consent, asked, whole };
+            self.signatures.approval(person, &approval)?;
+        }
         match (text("grant"), text("act").as_deref()) {
-            (Some(grant), Some("approve")) if decides => {
+            (Some(grant), Some("approve")) if decides.is_some() => {
                 let until = consent.get("untilMs").and_then(Value::as_u64);
                 let parts = (covers(consent), text("action"), text("operator"), until);
                 if let (Some(covers), Some(action), Some(operator), Some(until_ms)) = parts {
@@ -238,7 +263,7 @@ impl Replay {
 }
 
 /// What a record says of a scope.
-fn covers(of: &Value) -> Option<Covers> {
+pub(crate) fn covers(of: &Value) -> Option<Covers> {
     let text = |name: &str| of.get(name).and_then(Value::as_str).map(str::to_owned);
     text("object").map(Covers::Object).or_else(|| text("prefix").map(Covers::Prefix)).or_else(|| {
         let limits = of.get("limits").map(Value::to_string).unwrap_or_default();
@@ -246,14 +271,32 @@ fn covers(of: &Value) -> Option<Covers> {
     })
 }
 
-/// Whether a scope covers nothing that `wider` does not, as far as their names say.
-fn is_within(scope: &Covers, wider: &Covers) -> bool {
+/// Whether a scope covers nothing that `wider` does not.
+pub(crate) fn is_within(scope: &Covers, wider: &Covers) -> bool {
     match (scope, wider) {
         (Covers::Object(name) | Covers::Prefix(name), Covers::Prefix(_)) => wider.covers(name),
         (Covers::Object(name), Covers::Object(asked)) => name == asked,
-        (Covers::Target { name, .. }, Covers::Target { name: asked, .. }) => name == asked,
+        (Covers::Target { name, limits }, Covers::Target { name: wide, limits: most }) => {
+            let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+            name == wide && limits_within(&read(limits), &read(most))
+        }
         _ => false,
     }
+}
+
+/// Whether limits allow nothing that `most` do not: no rule or role more, nothing that is not allowed there, and reading only
+/// where only that is.
+fn limits_within(limits: &Value, most: &Value) -> bool {
+    let (Some(limits), Some(most)) = (limits.as_object(), most.as_object()) else { return limits == most };
+    let is = |of: &serde_json::Map<String, Value>, name: &str| of.get(name) == Some(&Value::Bool(true));
+    limits.iter().all(|(name, value)| match value {
+        Value::Bool(allowed) => name == "read_only" || !allowed || is(most, name),
+        Value::Array(all) => {
+            let there = most.get(name).and_then(Value::as_array);
+            there.is_some_and(|there| all.iter().all(|x| there.contains(x)))
+        }
+        other => most.get(name) == Some(other),
+    }) && (is(limits, "read_only") || !is(most, "read_only"))
 }
 
 /// What an operator's request asks for; none when its record does not say.
@@ -271,7 +314,7 @@ fn asked(event: &EventView<'_>) -> Result<Option<Asked>, String> {
 }
 
 /// A string member as it was meant, however it is escaped; empty when there is none.
-fn text<'a>(raw: Option<&'a str>) -> Result<Cow<'a, str>, String> {
+pub(crate) fn text<'a>(raw: Option<&'a str>) -> Result<Cow<'a, str>, String> {
     let Some(raw) = raw else { return Ok(Cow::Borrowed("")) };
     match raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')) {
         Some(plain) if !plain.contains('\\') => Ok(Cow::Borrowed(plain)),
@@ -280,6 +323,6 @@ fn text<'a>(raw: Option<&'a str>) -> Result<Cow<'a, str>, String> {
 }
 
 /// An object member; `null` when there is none.
-fn object(raw: Option<&str>) -> Result<Value, String> {
+pub(crate) fn object(raw: Option<&str>) -> Result<Value, String> {
     raw.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw).map_err(|e| e.to_string()))
 }

@@ -13,6 +13,8 @@ use bailee_proof::event::{Closes, EventView, scan, unquoted};
 use bailee_proof::hash::Hash;
 use bailee_proof::record::{Entry, Kind, commitment};
 
+use crate::approval::matters;
+
 /// Bytes of a batch of records.
 const BATCH_BYTES: usize = 512 * 1024;
 /// Batches of each worker that may wait.
@@ -194,12 +196,10 @@ fn opened<'a>(
         let name = format!("{} {}", text(view.event_type), text(view.event_level));
         *types.entry(name).or_default() += 1;
     }
-    let matters = match entry.kind {
+    let is_read = match entry.kind {
         Kind::Refusal => false,
-        Kind::Outcome => view.detail.is_some(),
-        Kind::Management => {
-            matches!(&*text(view.event_name), "ApproveConsent" | "RevokeConsent")
-        }
+        Kind::Outcome => view.detail.is_some() || matters(&text(view.event_name)),
+        Kind::Management => matters(&text(view.event_name)),
         _ => true,
     };
     let id = view.event_id.and_then(unquoted).map(|id| {
@@ -207,5 +207,5 @@ fn opened<'a>(
         id.hash(&mut hasher);
         hasher.finish()
     });
-    Ok(Opened { closes: envelope.closes, matters, id })
+    Ok(Opened { closes: envelope.closes, matters: is_read, id })
 }

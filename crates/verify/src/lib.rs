@@ -7,6 +7,7 @@
 //! reached and the root is the one that was signed.
 //! INVARIANT: a promise "holds" only by what the reader brought himself (keys, receipt, policy, kept heads) or computed.
 
+mod approval;
 mod audit;
 mod consent;
 mod destruction;
@@ -29,7 +30,7 @@ use bailee_proof::record::Entry;
 pub use audit::{Audit, Block, Document, Exception, Outcome, Procedure, audit};
 pub use destruction::{Destroyed, destruction};
 pub use places::Watched;
-pub use report::{Counts, Promise, Report, Verdict};
+pub use report::{Counts, Passkey, Promise, Report, Verdict};
 
 use order::{Known, Order};
 
@@ -48,6 +49,13 @@ pub struct Expect {
     pub policy: Option<Policy>,
     /// What a watch of the reader's own has seen.
     pub watched: Option<Watched>,
+    /// Fingerprints (`SHA256:…`) of the passkeys that the reader knows to be his approvers': another one is found. None: they are
+    /// listed.
+    pub passkeys: Vec<String>,
+    /// Keys of approvers who sign statements with a key of their own (`bailee keyhouse approve`).
+    pub approvers: Vec<VerifierKey>,
+    /// Each approval must be signed, whatever the consent policy in the log says.
+    pub signed: bool,
     /// The reader's clock, POSIX seconds; only cosignatures are held against it.
     pub now: u64,
     /// Threads that judge records; 0: as many as there are cores.
@@ -131,7 +139,7 @@ pub fn verify_with(
     let outside = places::open(reader.places(), &manifest, expect)?;
     known.extend(outside.known(head.size)?);
 
-    let mut order = Order::new(&manifest, known, reader.count(), follow);
+    let mut order = Order::new(&manifest, known, reader.count(), expect, follow);
     let threads = match expect.threads {
         0 => std::thread::available_parallelism().map_or(1, Into::into),
         given => given,

@@ -105,6 +105,15 @@ struct Known {
     /// The folder of a watch of yours (`bailee-verify watch --state`): no label twice, and the same heads.
     #[arg(long, value_name = "DIR")]
     watch_state: Option<PathBuf>,
+    /// The fingerprint (`SHA256:…`) of an approver's passkey, from himself; give all: an approval by another one is found.
+    #[arg(long, value_name = "SHA256:…")]
+    passkey: Vec<String>,
+    /// The public key (vkey) of an approver who signs statements with a key of his own; give all.
+    #[arg(long, value_name = "VKEY")]
+    approver: Vec<String>,
+    /// Each approval must be signed, whatever the consent policy in the log says.
+    #[arg(long)]
+    signed: bool,
     /// Threads; 0: as many as there are cores.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -258,7 +267,15 @@ impl Known {
             .policy
             .as_ref()
             .map(|path| Policy::parse(&read(path)?).map_err(|e| unreadable(&path.display(), &e)));
+        if let Some(odd) = self.passkey.iter().find(|p| !p.starts_with("SHA256:") || p.len() != 50) {
+            let why = "it is no fingerprint: `SHA256:` and 43 characters, as the console shows it";
+            return Err(Problem::Unreadable(format!("--passkey {odd}: {why}")));
+        }
+        let approvers = self.approver.iter().map(|k| VerifierKey::parse(k)).collect::<Result<_, _>>();
         Ok(Expect {
+            passkeys: self.passkey.clone(),
+            approvers: approvers.map_err(|e| unreadable(&"--approver", &e))?,
+            signed: self.signed,
             key: key.map_err(|e| unreadable(&"--key", &e))?,
             tenant: self.tenant.clone(),
             head: self.head.as_ref().map(read).transpose()?,

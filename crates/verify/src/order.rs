@@ -111,6 +111,7 @@ impl<'a> Order<'a> {
         manifest: &Manifest,
         mut known: Vec<Known>,
         count: u64,
+        expect: &Expect,
         follow: Option<&'a mut dyn Follow>,
     ) -> Self {
         let kept = known.iter().find(|k| k.promise == "continuity").map(|k| k.size);
@@ -131,7 +132,7 @@ impl<'a> Order<'a> {
             frontier: Frontier::new(),
             last_ms: 0,
             open: BTreeMap::new(),
-            consent: Replay::default(),
+            consent: Replay::new(&manifest.tenant, expect),
             gone: Gone::default(),
             withheld: BTreeMap::new(),
             ids,
@@ -223,10 +224,13 @@ impl<'a> Order<'a> {
         let consent = |why: String| violation("consent", place(), why);
         match (entry.kind, opened.closes) {
             (_, Some(closes)) => {
-                let closed = (closes.intent, closes.result == Ended::Done);
-                self.consent.outcome(closed, entry.time_ms, view).map_err(consent)?;
+                let (closed, at) = ((closes.intent, closes.result), (position, entry.time_ms));
+                let whole = self.scope == Scope::All && self.gone.len() == 0;
+                self.consent.outcome(closed, at, view, whole).map_err(consent)?;
             }
-            (Kind::Management, _) => self.consent.management(position, view).map_err(consent)?,
+            (Kind::Management, _) => {
+                self.consent.management(position, entry.time_ms, view).map_err(consent)?
+            }
             (Kind::Intent, _) => match self.consent.intent(position, entry.time_ms, view).map_err(consent)? {
                 Said::Nothing => {}
                 Said::Covered => self.counts.content_reads += 1,
@@ -334,6 +338,9 @@ impl<'a> Order<'a> {
             return Err(violation("once", "the bundle", why));
         }
         let mut promises = self.promises(manifest, head, expect);
+        let (signed, passkeys) = std::mem::take(&mut self.consent.signatures).promise();
+        let at = promises.iter().position(|p| p.name == "consent").map_or(0, |at| at + 1);
+        promises.insert(at, signed);
         promises.splice(promises.len() - 2..promises.len() - 2, outside.promises(expect, head.size));
         Ok(Report {
             origin: manifest.origin.clone(),
@@ -353,6 +360,7 @@ impl<'a> Order<'a> {
             erased: self.gone.explained,
             withheld: self.withheld,
             counts: self.counts,
+            passkeys,
             promises,
         })
     }

@@ -1,6 +1,6 @@
 //! What holds, promise by promise, in plain words, and what a bundle alone cannot show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -41,8 +41,27 @@ pub struct Report {
     pub withheld: BTreeMap<&'static str, u64>,
     /// Counts.
     pub counts: Counts,
+    /// Passkeys that signed approvals.
+    pub passkeys: Vec<Passkey>,
     /// Promise by promise.
     pub promises: Vec<Promise>,
+}
+
+/// A passkey that signed approvals. Whether it is the person's own nobody knows but he: compare its fingerprint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Passkey {
+    /// `SHA256:…` of its public key (COSE_Key).
+    pub fingerprint: String,
+    /// Whose it is, by name: `root`, or a user.
+    pub by: BTreeSet<String>,
+    /// On which pages of the console it signed.
+    pub origins: BTreeSet<String>,
+    /// How many approvals.
+    pub approvals: u64,
+    /// The record of its registration; none: the log does not show it, its key is known from its first approval.
+    pub bound: Option<u64>,
+    /// The record of the first approval.
+    pub first: u64,
 }
 
 /// One promise, and what the bundle shows of it.
@@ -146,6 +165,20 @@ impl std::fmt::Display for Report {
         writeln!(f)?;
         for Promise { name, verdict, detail } in &self.promises {
             writeln!(f, "{name:<13} {verdict:<9}  {detail}")?;
+        }
+        if !self.passkeys.is_empty() {
+            writeln!(f)?;
+            writeln!(f, "Passkeys that signed approvals; compare them with your approvers' (--passkey):")?;
+        }
+        for Passkey { fingerprint, by, origins, approvals, bound, first } in &self.passkeys {
+            let joined =
+                |all: &BTreeSet<String>| all.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let since = match bound {
+                Some(record) => format!("bound in record {record}"),
+                None => format!("its registration is not shown, first in record {first}"),
+            };
+            let (by, on) = (joined(by), joined(origins));
+            writeln!(f, "  {fingerprint}  {by}: {approvals} approvals on {on}; {since}")?;
         }
         if !self.key_given {
             writeln!(f)?;

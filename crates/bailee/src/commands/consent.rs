@@ -159,7 +159,7 @@ fn policy(SetPolicy { policy: p, set }: &SetPolicy, json_out: bool) {
         println!(
             "{}",
             json!({
-                "approvals": p.approvals, "approvers": names, "mfa": p.mfa, "hours": p.hours,
+                "approvals": p.approvals, "approvers": names, "mfa": p.mfa, "signed": p.signed, "hours": p.hours,
                 "lapseHours": p.lapse_hours, "minutesMax": p.minutes_max,
                 "setBy": set.as_ref().map(|s| &s.0), "setAt": set.as_ref().map(|s| s.1.iso()),
             })
@@ -173,6 +173,7 @@ fn policy(SetPolicy { policy: p, set }: &SetPolicy, json_out: bool) {
     println!("persons who must approve: {}", p.approvals);
     println!("who may: {}", if names.is_empty() { "whom RAM lets".into() } else { names.join(", ") });
     println!("second factor within five minutes: {}", if p.mfa { "yes" } else { "who has one" });
+    println!("signed approvals only: {}", if p.signed { "yes" } else { "no" });
     if let Some(h) = &p.hours {
         let clock = |m: u32| format!("{:02}:{:02}", m / 60, m % 60);
         let days = h.days.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

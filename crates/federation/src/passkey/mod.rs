@@ -78,6 +78,19 @@ pub struct CredentialRecord {
     pub aaguid: Vec<u8>,
 }
 
+/// A statement that a passkey signed: what an outsider needs to check it, beside the text and the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedStatement {
+    /// What the caller stores of the passkey, as after a sign-on.
+    pub outcome: Outcome,
+    /// What the authenticator says.
+    pub authenticator_data: Vec<u8>,
+    /// What the browser says.
+    pub client_data: Vec<u8>,
+    /// Over the two.
+    pub signature: Vec<u8>,
+}
+
 /// A good answer of a passkey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
@@ -198,6 +211,54 @@ impl RelyingParty {
     ) -> Result<Outcome, PasskeyError> {
         let state = State::read(state, Kind::Authentication, now)?;
         let answer = Assertion::parse(response_json)?;
+        self.judge(&state, &answer, credential, require_user_verification)
+    }
+
+    /// Begins to sign `text` with one of `allow`: the challenge is the hash of the text, so that the signature is one over
+    /// its words. The caller puts into the text what makes it another one each time.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn start_statement(
+        &self,
+        allow: &[CredentialRecord],
+        text: &str,
+        now: Timestamp,
+    ) -> Result<Ceremony, PasskeyError> {
+        let mut state = State::new(Kind::Statement, &[], allow, true, now)?;
+        state.challenge = digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec();
+        Ok(Ceremony { options: options::request(self, &state, allow), state: state.bytes()? })
+    }
+
+    /// Ends what [`RelyingParty::start_statement`] began; the person must have been verified.
+    ///
+    /// # Errors
+    /// One variant for each reason; [`PasskeyError::Challenge`] also when `text` is another one than was begun with.
+    pub fn finish_statement(
+        &self,
+        state: &[u8],
+        (text, response_json): (&str, &[u8]),
+        credential: &CredentialRecord,
+        now: Timestamp,
+    ) -> Result<SignedStatement, PasskeyError> {
+        let state = State::read(state, Kind::Statement, now)?;
+        let hash = digest::digest(&digest::SHA256, text.as_bytes());
+        if hash.as_ref() != state.challenge || state.credentials.is_empty() {
+            return Err(PasskeyError::Challenge);
+        }
+        let answer = Assertion::parse(response_json)?;
+        let outcome = self.judge(&state, &answer, credential, true)?;
+        let Assertion { authenticator_data, client_data, signature, .. } = answer;
+        Ok(SignedStatement { outcome, authenticator_data, client_data, signature })
+    }
+
+    fn judge(
+        &self,
+        state: &State,
+        answer: &Assertion,
+        credential: &CredentialRecord,
+        require_user_verification: bool,
+    ) -> Result<Outcome, PasskeyError> {
         let asked_for = state.credentials.is_empty() || state.credentials.iter().any(|c| c.0 == answer.id);
         if !asked_for || answer.id != credential.id {
             return Err(PasskeyError::Credential);

@@ -23,6 +23,7 @@ pub(super) struct State {
 pub(super) enum Kind {
     Registration,
     Authentication,
+    Statement,
 }
 
 #[derive(Serialize, Deserialize, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use super::life::Approval;
 use super::policy::{Circumstances, Person, consent_arn};
 use super::request::parameters;
 use super::rows::Approved;
+use super::signed::{ByPasskey, Signature};
 use super::{Request, Scope, Step, counting, rows, talk};
 use crate::gate::{Asked, Caller, Class, Intent, Operation, Touches};
 use crate::{Failure, House, Thing};
@@ -44,6 +45,8 @@ pub struct Decide {
     /// An approval as the tenant's approver signed it with a key of his own ([`GrantStatement`]): then it says until when and
     /// how many reads.
     pub statement: Option<String>,
+    /// An approval that was signed with a passkey: see [`Decide::signed`].
+    pub passkey: Option<ByPasskey>,
     /// An approval for less than was asked for.
     pub scope: Option<Scope>,
     /// What the other side reads of it, at most 1,000 characters; may be empty.
@@ -53,7 +56,7 @@ pub struct Decide {
 impl Decide {
     /// A decision about all that was asked for.
     pub fn new(tenant: TenantId, id: GrantId, decision: Decision) -> Self {
-        Self { tenant, id, decision, statement: None, scope: None, note: String::new() }
+        Self { tenant, id, decision, statement: None, passkey: None, scope: None, note: String::new() }
     }
 }
 
@@ -70,8 +73,8 @@ pub struct Decided {
     pub operator: Pseudonym,
     /// For an approval: the first instant at which it allows nothing any more.
     pub until: Option<Timestamp>,
-    /// Who signed the statement, when there is one.
-    pub signed_by: Vec<String>,
+    /// Of an approval: how it is signed.
+    pub(super) signature: Option<Signature>,
     /// Of an approval: whose approvals count now.
     pub approved_by: Vec<String>,
     /// Of an approval: how many persons must approve. While there are fewer it opens nothing.
@@ -135,13 +138,13 @@ impl Operation for Decide {
         }
     }
 
-    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Decided, Failure> {
+    async fn act(mut self, house: &Arc<House>, intent: &Intent) -> Result<Decided, Failure> {
         // The consent is the tenant's to give: no worker and no operator decides in his name.
         if intent.caller().tenant() != Some(&self.tenant) {
             return Err(Failure::Conflict("only the tenant decides about consent".into()));
         }
-        // To let an operator in is as grave as anything here: whoever has a second factor shows it just before.
-        if matches!(self.decision, Decision::Approve { .. }) {
+        // To let an operator in is as grave as anything here: whoever has a second factor shows it just before, or signs by it.
+        if matches!(self.decision, Decision::Approve { .. }) && self.passkey.is_none() {
             house.need_fresh_if_bound(intent.caller()).await?;
         }
         let note = talk::written(&self.note)?;
@@ -150,6 +153,9 @@ impl Operation for Decide {
             .db
             .write(move |tx| {
                 let (by, now) = (caller.name(), inner.now());
+                if let Some(passkey) = &mut self.passkey {
+                    passkey.prove(&inner, tx, &caller, now)?;
+                }
                 let mut tx = tx.tenant(&self.tenant);
                 let request = rows::one(&mut tx, &self.id)?
                     .ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
@@ -179,10 +185,13 @@ impl Operation for Decide {
             "operator": done.operator.as_str(),
             "untilMs": done.until.map(Timestamp::ms),
             "usesMax": uses_max,
-            "signedBy": done.signed_by,
+            "signedBy": done.signature.as_ref().map_or(&[][..], Signature::signed_by),
             "approvedBy": done.approved_by,
             "approvalsNeeded": done.needed,
         })));
+        if let Some(signature) = &done.signature {
+            told.insert("signature".into(), signature.told());
+        }
         parameters(json!({ "consent": told }))
     }
 }
@@ -214,7 +223,7 @@ impl Decide {
             scope: request.scope.clone(),
             operator: request.pseudonym.clone(),
             until: None,
-            signed_by: Vec::new(),
+            signature: None,
             approved_by: Vec::new(),
             needed: 0,
         })
@@ -232,12 +241,13 @@ impl Decide {
         let moment = request.moment(now, seen);
         let policy = rows::policy(tx)?.policy;
         let person = Person::of(tx, caller)?;
-        policy.admit(caller, &person, now)?;
+        let by_passkey = self.passkey.is_some();
+        policy.admit((caller, &person), by_passkey, now)?;
         let origin = caller.origin();
         let then = Circumstances {
             source_ip: origin.source_ip.clone(),
             secure: origin.secure,
-            mfa: caller.mfa_present(),
+            mfa: caller.mfa_present() || by_passkey,
             at: now,
         };
         if !person.counts(&policy, (&self.tenant, &self.id), &then) {
@@ -254,7 +264,7 @@ impl Decide {
             uses_max,
             scope: self.scope.clone().unwrap_or_else(|| request.scope_asked.clone()),
         };
-        let mut signed_by = Vec::new();
+        let mut signature = None;
         if let Some(note) = &self.statement {
             if self.scope.is_some() {
                 return Err(Failure::invalid(
@@ -265,7 +275,7 @@ impl Decide {
             let (said, by) = signed(house, tx, note)?;
             let until = request.accepts(&said, now)?;
             (approval.minutes, approval.uses_max, approval.until) = (minutes_max, said.reads, Some(until));
-            signed_by = by;
+            signature = Some(Signature::Note(note.clone(), by));
         } else {
             let custody = match request.scope.bucket() {
                 Some(bucket) => crate::vault::is_in_custody(tx, bucket)?,
@@ -279,11 +289,13 @@ impl Decide {
                 ));
             }
         }
-        if !(1..=minutes_max).contains(&approval.minutes) {
-            return Err(Failure::invalid("minutes", format!("must be 1 to {minutes_max}")));
+        approval.fits(request, policy.minutes_max)?;
+        if let Some(passkey) = &self.passkey {
+            signature = Some(passkey.covers(caller, request, &approval)?);
         }
-        if !(1..=request.uses_max_asked).contains(&approval.uses_max) {
-            return Err(Failure::invalid("uses", format!("must be 1 to {}", request.uses_max_asked)));
+        let signed_with = signature.as_ref().and_then(Signature::with);
+        if policy.signed && signed_with.is_none() {
+            return Err(super::signed::missing());
         }
         let mut life = request.life();
         let before = counting(tx, request, &policy, now)?;
@@ -292,7 +304,7 @@ impl Decide {
             .next(Step::Approve(approval.clone(), policy.approvals), moment)
             .map_err(|stop| request.stopped(stop))?;
         let (by, statement) = (caller.name().to_owned(), self.statement.clone());
-        let approved = Approved { approval, by, then, statement };
+        let approved = Approved { approval, by, then, statement, signed_with };
         rows::approve(tx, &self.id, &approved)?;
         let all: Vec<&Approved> = before.iter().chain([&approved]).collect();
         if let Some(given) = &next.given {
@@ -314,7 +326,7 @@ impl Decide {
             scope: given.as_ref().map_or(approved.approval.scope, |g| g.scope.clone()),
             operator: request.pseudonym.clone(),
             until: given.map(|g| g.until),
-            signed_by,
+            signature,
             approved_by: before.iter().map(|a| a.by.clone()).chain([caller.name().to_owned()]).collect(),
             needed: policy.approvals,
         })

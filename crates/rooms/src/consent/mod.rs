@@ -15,6 +15,7 @@ mod policy;
 mod request;
 mod rows;
 mod scope;
+mod signed;
 mod talk;
 
 use bailee_proof::grant::GrantStatement;
@@ -30,9 +31,10 @@ pub(crate) use request::parameters;
 pub use request::{RequestConsent, WithdrawRequest};
 pub use scope::{ClusterRule, Limits, Scope, ServiceRule};
 pub(crate) use scope::{session_action, target_arn};
+pub use signed::{ApprovalAsked, AskApproval, ByPasskey};
 pub use talk::{Comment, CommentRequest, ConfirmRequest};
 
-use self::life::{Given, Life, Over, Step, Stop};
+use self::life::{Approval, Given, Life, Over, Step, Stop};
 use self::rows::Approved;
 use crate::gate::Asked;
 use crate::{Failure, House, Thing};
@@ -280,7 +282,25 @@ impl Request {
     }
 }
 
-/// Approvals of a request that count now: each by a person who is still there, may still approve, and signed for later than now.
+impl Approval {
+    /// Refuses more minutes or reads than were asked for, or than the policy allows.
+    fn fits(&self, request: &Request, minutes_max: u32) -> Result<(), Failure> {
+        let minutes_max = request.minutes.min(minutes_max);
+        if !(1..=minutes_max).contains(&self.minutes) {
+            return Err(Failure::invalid("minutes", format!("must be 1 to {minutes_max}")));
+        }
+        if !(1..=request.uses_max_asked).contains(&self.uses_max) {
+            return Err(Failure::invalid("uses", format!("must be 1 to {}", request.uses_max_asked)));
+        }
+        if !self.scope.is_within(&request.scope_asked) {
+            return Err(request.stopped(Stop::Wider));
+        }
+        Ok(())
+    }
+}
+
+/// Approvals of a request that count now: each by a person who is still there, may still approve, signed for later than now,
+/// and signed at all where the policy wants that.
 fn counting(
     tx: &mut TenantTx<'_, '_>,
     request: &Request,
@@ -292,7 +312,8 @@ fn counting(
         let a = &approved.approval;
         let person = policy::Person::by_id(tx, &a.person)?;
         let counts = person.is_some_and(|p| p.counts(policy, (&request.tenant, &request.id), &approved.then))
-            && a.until.is_none_or(|until| now < until);
+            && a.until.is_none_or(|until| now < until)
+            && (!policy.signed || approved.signed_with.is_some());
         if counts && !counting.iter().any(|c| c.approval.person == a.person) {
             counting.push(approved);
         }

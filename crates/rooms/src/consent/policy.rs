@@ -32,6 +32,9 @@ pub struct ConsentPolicy {
     pub approvers: Vec<Approver>,
     /// Whether an approval needs a second factor that was shown within the last five minutes.
     pub mfa: bool,
+    /// Whether an approval counts only when it is signed, with a passkey or an approver's own key.
+    #[serde(default)]
+    pub signed: bool,
     /// When approvals are given; none: always.
     pub hours: Option<Hours>,
     /// Hours after which a request that was not answered lapses, 1 to 336.
@@ -72,6 +75,7 @@ impl Default for ConsentPolicy {
             approvals: 1,
             approvers: Vec::new(),
             mfa: false,
+            signed: false,
             hours: None,
             lapse_hours: 72,
             minutes_max: 1_440,
@@ -131,8 +135,13 @@ impl ConsentPolicy {
         self.approvers.is_empty() || self.approvers.iter().any(|a| person.is(&a.id))
     }
 
-    /// Refuses an approval by `person` now, with the reason.
-    pub(super) fn admit(&self, caller: &Caller, person: &Person, now: Timestamp) -> Result<(), Failure> {
+    /// Refuses an approval by `person` now, with the reason. A passkey that signs it is a second factor shown just now.
+    pub(super) fn admit(
+        &self,
+        (caller, person): (&Caller, &Person),
+        by_passkey: bool,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         if !self.names(person) {
             return Err(Failure::Conflict(format!(
                 "`{}` is none of those whom the consent policy names to approve; nothing was changed",
@@ -149,7 +158,7 @@ impl ConsentPolicy {
                 "the consent policy lets nobody approve outside its hours; nothing was changed".into(),
             ));
         }
-        if self.mfa { caller.need_fresh_mfa(now) } else { Ok(()) }
+        if self.mfa && !by_passkey { caller.need_fresh_mfa(now) } else { Ok(()) }
     }
 }
 
@@ -279,8 +288,8 @@ impl Operation for SetConsentPolicy {
         let p = &self.policy;
         let approvers: Vec<_> = self.approvers.iter().take(APPROVERS_MAX).collect();
         let detail = json!({
-            "approvals": p.approvals, "approvers": approvers, "mfa": p.mfa, "hours": p.hours,
-            "lapseHours": p.lapse_hours, "minutesMax": p.minutes_max,
+            "approvals": p.approvals, "approvers": approvers, "mfa": p.mfa, "signed": p.signed,
+            "hours": p.hours, "lapseHours": p.lapse_hours, "minutesMax": p.minutes_max,
         });
         asked(&self.tenant, "bailee:SetConsentPolicy", Class::Management { write: true }, detail)
     }

@@ -103,15 +103,17 @@ pub(super) struct Approved {
     pub(super) by: String,
     pub(super) then: Circumstances,
     pub(super) statement: Option<String>,
+    /// By what it is signed, where that was checked.
+    pub(super) signed_with: Option<String>,
 }
 
 pub(super) fn approve(tx: &mut TenantTx<'_, '_>, id: &GrantId, a: &Approved) -> Result<(), StoreError> {
     let (covers, bucket, name, limits) = a.approval.scope.columns();
     tx.execute(
         "INSERT INTO consent_approval (tenant_id, grant_id, seq, person, approved_by, approved_at_ms, source_ip, secure, \
-         mfa, minutes, uses_max, covers, bucket, object_key, limits, statement, until_ms) VALUES ($1, $2, \
+         mfa, minutes, uses_max, covers, bucket, object_key, limits, statement, until_ms, signed_with) VALUES ($1, $2, \
          (SELECT coalesce(max(seq), 0) + 1 FROM consent_approval WHERE tenant_id = $1 AND grant_id = $2), \
-         $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         &[
             id.as_str().into(),
             (&a.approval.person).into(),
@@ -128,6 +130,7 @@ pub(super) fn approve(tx: &mut TenantTx<'_, '_>, id: &GrantId, a: &Approved) -> 
             limits.as_deref().into(),
             a.statement.as_deref().into(),
             a.approval.until.map(Timestamp::ms).into(),
+            a.signed_with.as_deref().into(),
         ],
     )
     .map(drop)
@@ -136,7 +139,7 @@ pub(super) fn approve(tx: &mut TenantTx<'_, '_>, id: &GrantId, a: &Approved) -> 
 /// All approvals of a request, in order.
 pub(super) fn approvals(tx: &mut TenantTx<'_, '_>, id: &GrantId) -> Result<Vec<Approved>, StoreError> {
     let sql = "SELECT person, approved_by, approved_at_ms, source_ip, secure, mfa, minutes, uses_max, covers, bucket, \
-               object_key, limits, statement, until_ms FROM consent_approval \
+               object_key, limits, statement, until_ms, signed_with FROM consent_approval \
                WHERE tenant_id = $1 AND grant_id = $2 ORDER BY seq";
     tx.query(sql, &[id.as_str().into()])?
         .iter()
@@ -158,6 +161,7 @@ pub(super) fn approvals(tx: &mut TenantTx<'_, '_>, id: &GrantId) -> Result<Vec<A
                     at: Timestamp::from_ms(r.int(2)?),
                 },
                 statement: r.opt_text(12)?.map(str::to_owned),
+                signed_with: r.opt_text(14)?.map(str::to_owned),
             })
         })
         .collect()

@@ -80,7 +80,10 @@ pub use mfa::{
 };
 pub use operator::{CreateOperator, EXCLUSIVE, OPERATOR_ROLES, Operator, SetOperatorRoles, SetOperatorState};
 pub use passkey_sign_in::PasskeyBegun;
-pub use passkeys::{AskPasskey, BeginPasskey, FinishPasskey, PasskeyOptions, RemovePasskey, ShowPasskey};
+pub(crate) use passkeys::SignedText;
+pub use passkeys::{
+    AskPasskey, BeginPasskey, BoundPasskey, FinishPasskey, PasskeyOptions, RemovePasskey, ShowPasskey,
+};
 pub use policy::{
     CreatePolicy, CreatePolicyVersion, DeletePolicy, DeletePolicyVersion, GetPolicy, GetPolicyVersion,
     ListPolicies, ListPolicyVersions, PolicyInfo, PolicyType, PolicyVersion, SetDefaultPolicyVersion,

@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
-use bailee_federation::passkey::{CredentialRecord, RelyingParty, credential_id};
-use bailee_types::{SecretText, TenantId};
+use bailee_federation::passkey::{CredentialRecord, PasskeyError, RelyingParty, credential_id};
+use bailee_proof::passkey::{Assertion, fingerprint};
+use bailee_store::Tx;
+use bailee_types::{SecretText, TenantId, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
@@ -13,7 +15,8 @@ use serde_json::{Map, Value, json};
 use super::console::{asked, holder_of, next_stage};
 use super::rows::{device, mfa, session as rows};
 use super::session::{SessionToken, hash_of};
-use crate::gate::{Asked, Intent, Operation};
+use crate::consent::parameters;
+use crate::gate::{Asked, Caller, Intent, Operation};
 use crate::{Failure, House, SignInProblem, Thing};
 
 /// Passkeys that one person may have.
@@ -41,6 +44,26 @@ pub struct FinishPasskey {
     pub label: String,
     /// The browser's answer.
     pub response: String,
+}
+
+/// A passkey that was bound.
+pub struct BoundPasskey {
+    /// The session goes on under this one.
+    pub token: SessionToken,
+    /// With the first factor: new recovery codes.
+    pub codes: Option<Vec<SecretText>>,
+    id: String,
+    public_key: String,
+}
+
+/// A text that a person signed with his passkey, for whoever checks it from the log; all in base64url.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedText {
+    credential_id: String,
+    public_key: String,
+    authenticator_data: String,
+    client_data: String,
+    signature: String,
 }
 
 /// Begins to show a passkey.
@@ -85,6 +108,113 @@ impl House {
 
     pub(super) fn user_handle(&self, tenant: &TenantId, holder: &str) -> [u8; 32] {
         self.identity.recovery.mac(&[b"user-handle", tenant.as_str().as_bytes(), holder.as_bytes()])
+    }
+}
+
+impl super::Passkey {
+    /// By which people compare it: `SHA256:…` of its public key.
+    pub fn fingerprint(&self) -> String {
+        let key = |r: CredentialRecord| fingerprint(&URL_SAFE_NO_PAD.encode(r.public_key)).ok();
+        serde_json::from_str(&self.record).ok().and_then(key).unwrap_or_default()
+    }
+}
+
+impl House {
+    /// Asks the caller to sign a text with one of his passkeys, within this session. The challenge is the hash of the text.
+    pub(crate) fn ask_signature(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        (token, text): (&str, &str),
+        now: Timestamp,
+    ) -> Result<PasskeyOptions, Failure> {
+        let (tenant, holder) = holder_of(caller)?;
+        let there = mfa::passkeys(&mut tx.tenant(&tenant), &holder)?;
+        if there.is_empty() {
+            return Err(Failure::Conflict(
+                "you have no passkey to sign with: bind one under \"My sign-in\", and come back".into(),
+            ));
+        }
+        let ceremony = self
+            .party()?
+            .start_statement(&records(&there)?, text, now)
+            .map_err(|e| Failure::Conflict(format!("a passkey cannot be asked for: {e}")))?;
+        let hash = hash_of(token);
+        let sealed = self.identity.credentials.seal(&pending_aad(b"sign", &hash), &ceremony.state);
+        rows::set_pending(tx, &hash, Some(&sealed))?;
+        Ok(PasskeyOptions(ceremony.options))
+    }
+
+    /// Takes the answer to [`House::ask_signature`], once. It counts if `bailee-verify` would find it good, too.
+    pub(crate) fn take_signature(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        (token, text, response): (&str, &str, &str),
+        now: Timestamp,
+    ) -> Result<SignedText, Failure> {
+        let refused = |e: PasskeyError| Failure::invalid("passkey", format!("is refused: {e}"));
+        let (tenant, holder) = holder_of(caller)?;
+        let state = take_pending(tx, self, &hash_of(token), b"sign")?;
+        let id = URL_SAFE_NO_PAD.encode(credential_id(response.as_bytes()).map_err(refused)?);
+        let mut own = tx.tenant(&tenant);
+        let found = mfa::passkeys(&mut own, &holder)?.into_iter().find(|p| p.id == id);
+        let found = found.ok_or_else(|| Failure::not_found(Thing::Passkey, "of yours"))?;
+        let mut record =
+            records(&[found])?.pop().ok_or_else(|| Failure::Bug("a passkey has no record".into()))?;
+        let said = self
+            .party()?
+            .finish_statement(&state, (text, response.as_bytes()), &record, now)
+            .map_err(refused)?;
+        if said.outcome.counter_regressed {
+            tracing::error!(tenant.id = %tenant, holder, passkey = id, "a passkey's counter went back");
+            return Err(Failure::invalid(
+                "passkey",
+                "is refused: its counter went back, so there may be a copy of it; remove it and bind another",
+            ));
+        }
+        record.counter = record.counter.max(said.outcome.counter);
+        record.backed_up = said.outcome.backed_up;
+        let kept = serde_json::to_string(&record).map_err(|e| Failure::Bug(e.to_string()))?;
+        mfa::use_passkey(&mut own, &id, &kept, now)?;
+        let signed = SignedText {
+            credential_id: id,
+            public_key: URL_SAFE_NO_PAD.encode(&record.public_key),
+            authenticator_data: URL_SAFE_NO_PAD.encode(&said.authenticator_data),
+            client_data: URL_SAFE_NO_PAD.encode(&said.client_data),
+            signature: URL_SAFE_NO_PAD.encode(&said.signature),
+        };
+        signed.assertion().open().map_err(|e| {
+            Failure::invalid("passkey", format!("is refused, as whoever checks the log would: {e}"))
+        })?;
+        Ok(signed)
+    }
+}
+
+impl SignedText {
+    fn assertion(&self) -> Assertion<'_> {
+        Assertion {
+            public_key: &self.public_key,
+            authenticator_data: &self.authenticator_data,
+            client_data: &self.client_data,
+            signature: &self.signature,
+        }
+    }
+
+    /// By which people compare the passkey.
+    pub(crate) fn fingerprint(&self) -> String {
+        fingerprint(&self.public_key).unwrap_or_default()
+    }
+
+    /// In the words of records.
+    pub(crate) fn told(&self) -> Map<String, Value> {
+        parameters(json!({
+            "credentialId": self.credential_id,
+            "publicKey": self.public_key,
+            "authenticatorData": self.authenticator_data,
+            "clientDataJSON": self.client_data,
+            "signature": self.signature,
+        }))
     }
 }
 
@@ -157,7 +287,7 @@ impl Operation for BeginPasskey {
 }
 
 impl Operation for FinishPasskey {
-    type Output = (SessionToken, Option<Vec<SecretText>>);
+    type Output = BoundPasskey;
 
     fn asks(&self) -> Asked {
         asked(&self.tenant, "bailee:BindSecondFactor", true, json!({ "factor": "passkey", "step": "finish" }))
@@ -172,7 +302,7 @@ impl Operation for FinishPasskey {
         let new = SessionToken::random();
         let new_hash = new.hash();
         let codes = house.new_recovery_codes(&tenant, &holder);
-        let shown = house
+        let (codes, id, public_key) = house
             .db
             .write(move |tx| {
                 let state = take_pending(tx, &inner, &old, b"bind")?;
@@ -195,14 +325,20 @@ impl Operation for FinishPasskey {
                 }
                 device::end_tickets(&mut own, &holder)?;
                 rows::advance(tx, &old, &new_hash, stage, Some(now))?;
-                Ok(first.then_some(codes.0))
+                Ok((first.then_some(codes.0), id, URL_SAFE_NO_PAD.encode(&record.public_key)))
             })
             .await?;
-        Ok((new, shown))
+        Ok(BoundPasskey { token: new, codes, id, public_key })
     }
 
-    fn outcome_detail(_: &Self::Output) -> Map<String, Value> {
-        Map::new()
+    /// Who checks signatures from the log knows from here whose key it was, and since when.
+    fn outcome_detail(bound: &BoundPasskey) -> Map<String, Value> {
+        parameters(json!({ "passkey": {
+            "act": "bind",
+            "credentialId": bound.id,
+            "publicKey": bound.public_key,
+            "fingerprint": fingerprint(&bound.public_key).unwrap_or_default(),
+        } }))
     }
 }
 
@@ -293,13 +429,14 @@ impl Operation for ShowPasskey {
 }
 
 impl Operation for RemovePasskey {
-    type Output = ();
+    /// The credential's id.
+    type Output = String;
 
     fn asks(&self) -> Asked {
         asked(&self.tenant, "bailee:RemoveSecondFactor", true, json!({ "factor": "passkey" }))
     }
 
-    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<(), Failure> {
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<String, Failure> {
         intent.caller().need_fresh_mfa(house.now())?;
         let (tenant, holder) = holder_of(intent.caller())?;
         house
@@ -308,10 +445,14 @@ impl Operation for RemovePasskey {
                 let mut own = tx.tenant(&tenant);
                 if mfa::delete_passkey(&mut own, &holder, &self.id)? {
                     device::end_tickets(&mut own, &holder)?;
-                    return Ok(mfa::forget_codes_without_factor(&mut own, &holder)?);
+                    mfa::forget_codes_without_factor(&mut own, &holder)?;
+                    return Ok(self.id);
                 }
                 Err(Failure::not_found(Thing::Passkey, "of yours"))
             })
             .await
+    }
+    fn outcome_detail(id: &String) -> Map<String, Value> {
+        parameters(json!({ "passkey": { "act": "remove", "credentialId": id } }))
     }
 }

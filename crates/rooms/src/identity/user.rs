@@ -207,7 +207,8 @@ impl Act for UpdateUser {
 }
 
 impl Act for DeleteUser {
-    type Output = ();
+    /// Ids of the passkeys that went with him.
+    type Output = Vec<String>;
     head!(
         "ACS::RAM::User",
         write,
@@ -216,7 +217,7 @@ impl Act for DeleteUser {
         |s| json!({ "UserName": s.name.as_str() })
     );
 
-    fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<(), Failure> {
+    fn run(self, cx: &mut Cx<'_, '_, '_>) -> Result<Vec<String>, Failure> {
         let user = found(cx, &self.name)?;
         let id = user.id.as_str();
         let holder = format!("user/{id}");
@@ -232,12 +233,20 @@ impl Act for DeleteUser {
         }
         // The console password, passkeys, recovery codes and sessions are the user's alone and go with him.
         login::delete(cx.tx, id)?;
+        let passkeys = mfa::passkeys(cx.tx, &holder)?.into_iter().map(|p| p.id).collect();
         mfa::forget_holder(cx.tx, &holder)?;
         super::rows::session::end_all(cx.tx, &holder)?;
         super::rows::device::forget_all(cx.tx, &holder)?;
         tag::delete_all(cx.tx, "user", id)?;
         user::delete(cx.tx, id)?;
-        Ok(())
+        Ok(passkeys)
+    }
+
+    fn outcome(passkeys: &Vec<String>) -> Value {
+        match passkeys.is_empty() {
+            true => json!({}),
+            false => json!({ "passkey": { "act": "remove", "credentialIds": passkeys } }),
+        }
     }
 }
 

@@ -3,16 +3,17 @@
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::consent::{
-    Code, CommentRequest, Decide, Decision, GetConsent, Limits, ListConsents, Request, Scope, State,
+    ApprovalAsked, AskApproval, Code, CommentRequest, Decide, Decision, GetConsent, Limits, ListConsents,
+    Request, Scope, State,
 };
 use bailee_types::{GrantId, ObjectKey, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::failure;
 use super::frame::{Here, csrf, icon, inside, time};
 use super::sessions::cut_button;
 use super::visit::{Lang, Posted, Signed, Tenant, Visit};
+use super::{failure, passkey};
 
 pub(super) async fn list(s: Signed<Tenant>) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
@@ -218,7 +219,9 @@ fn pending(visit: &Visit, r: &Request) -> Markup {
                         (narrowing(visit.lang, r))
                         (note(visit.lang, r, "approve"))
                     }
-                    div.pad { button.btn.main-act.wide { (t("Approve", "批准")) } }
+                    div.pad.stack { button.btn.main-act.wide { (t("Approve", "批准")) }
+                        @if visit.site.house.offers_passkeys() { button.btn.wide id={ "by-passkey-" (r.id) } formaction={ "/console/consent/" (r.id) "/sign" } { (t("Sign with a passkey", "使用通行密钥签署")) } }
+                    }
                 }
                 details.pad id={ "sign-" (r.id) } { summary { (t("Sign it with a key of your own", "用您自己的密钥签署")) }
                     p.hint { (t("Needed where the bucket's key lies in your own key service. Run `bailee keyhouse approve` with this statement on your own machine and paste what it prints.", "如果存储空间的密钥在您自己的密钥服务中，则必须签署。请在您自己的机器上用此声明运行 `bailee keyhouse approve`，并粘贴其输出。")) }
@@ -435,26 +438,85 @@ pub(super) async fn approve(Path(id): Path<String>, p: Posted<Tenant>) -> Respon
         let yes = Decision::Approve { minutes: 1, uses_max: 1 };
         return decide(&p, Decide { statement, ..Decide::new(s.who.id.clone(), id, yes) }).await;
     }
+    let (minutes, uses_max, scope) = match limits(&p, &id).await {
+        Ok(limits) => limits,
+        Err(no) => return no,
+    };
+    let decision = Decision::Approve { minutes, uses_max };
+    decide(&p, Decide { scope, ..Decide::new(s.who.id.clone(), id, decision) }).await
+}
+
+/// Minutes, reads and what is left of the scope, as the form has them; or the page that says what is wrong.
+async fn limits(p: &Posted<Tenant>, id: &GrantId) -> Result<(u32, u32, Option<Scope>), Response> {
+    let s = &p.signed;
     let number = |name: &str| p.field(name).trim().parse::<u32>();
     let (Ok(minutes), Ok(uses_max)) = (number("minutes"), number("uses")) else {
         let text = s.visit.lang.t("Minutes and reads must be whole numbers.", "分钟与次数必须是整数。");
-        return failure::invalid(&s.visit, text);
+        return Err(failure::invalid(&s.visit, text));
     };
     // Who takes nothing away need not be allowed to look.
     let get = GetConsent { tenant: s.who.id.clone(), id: id.clone() };
     let scope = match p.field("narrow") {
         "1" => match s.visit.site.house.perform(s.caller.clone(), get).await {
-            Ok(request) => narrowed(&p, &request.scope_asked),
-            Err(e) => return failure::page(&s.visit, &e),
+            Ok(request) => narrowed(p, &request.scope_asked),
+            Err(e) => return Err(failure::page(&s.visit, &e)),
         },
         _ => Ok(None),
     };
-    let Ok(scope) = scope else {
-        let text = s.visit.lang.t("That is no object's name.", "这不是对象名称。");
-        return failure::invalid(&s.visit, text);
+    match scope {
+        Ok(scope) => Ok((minutes, uses_max, scope)),
+        Err(()) => {
+            let text = s.visit.lang.t("That is no object's name.", "这不是对象名称。");
+            Err(failure::invalid(&s.visit, text))
+        }
+    }
+}
+
+/// Shows the text of an approval, for a passkey to sign.
+pub(super) async fn sign(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
+    let s = &p.signed;
+    let t = |en, zh| s.visit.lang.t(en, zh);
+    let Ok(id) = GrantId::parse(&id) else { return failure::missing(&s.visit) };
+    let (minutes, uses_max, scope) = match limits(&p, &id).await {
+        Ok(limits) => limits,
+        Err(no) => return no,
     };
-    let decision = Decision::Approve { minutes, uses_max };
-    decide(&p, Decide { scope, ..Decide::new(s.who.id.clone(), id, decision) }).await
+    let token = s.visit.token.clone().unwrap_or_default();
+    let ask = AskApproval { tenant: s.who.id.clone(), token, id, minutes, uses_max, scope };
+    let ApprovalAsked { request: r, statement, options } =
+        match s.visit.site.house.perform(s.caller.clone(), ask).await {
+            Ok(asked) => asked,
+            Err(e) => return failure::page(&s.visit, &e),
+        };
+    let title = t("Sign this approval", "签署此批准");
+    let here = format!("/console/consent/{}", r.id);
+    let button = t("Sign and approve", "签署并批准");
+    let main = html! {
+        p.crumb { a href="/console/consent" { (t("Who wants to touch my data", "谁想动我的数据")) } " / " a href=(here) { (r.id) } }
+        div.title { div { h1 { (title) } p { (t("Your passkey signs exactly this text. It stands in your log with the signature, and `bailee-verify` checks it without us.", "您的通行密钥签署的正是以下文本。它与签名一起保存在您的日志中，`bailee-verify` 无需我们即可验证。")) } } }
+        div.card.pad.stack {
+            pre.statement #statement { (statement) }
+            (passkey::sign_form(&s.visit, &format!("{here}/signed"), &options, (p.field("note"), button)))
+            p.hint { a href=(here) { (t("Back: nothing is approved yet", "返回：尚未批准任何内容")) } }
+        }
+    };
+    passkey::with_script(inside(&s.visit, StatusCode::OK, title, Some(Here::Consent), &main))
+}
+
+/// Approves as it was signed.
+pub(super) async fn signed(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
+    let s = &p.signed;
+    let answer = (
+        s.visit.token.clone().unwrap_or_default(),
+        // Browsers send lines with CR LF.
+        p.field("statement").replace("\r\n", "\n"),
+        p.field("response").to_owned(),
+    );
+    match Decide::signed(s.who.id.clone(), answer) {
+        Ok(op) if op.id.as_str() == id => decide(&p, op).await,
+        Ok(_) => failure::missing(&s.visit),
+        Err(e) => failure::page(&s.visit, &e),
+    }
 }
 
 /// Denies, revokes, or comments.

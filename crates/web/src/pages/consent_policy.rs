@@ -36,6 +36,7 @@ fn page(s: &Signed<Tenant>, SetPolicy { policy, set }: &SetPolicy) -> Response {
             div.field { label for="approvals" { (t("Different persons who must approve (1 to 5)", "须由几名不同的人批准（1 至 5）")) } input.in #approvals name="approvals" type="number" min="1" max="5" value=(policy.approvals) required; }
             div.field { label for="approvers" { (t("Who may, one a line: root, user/<name>, group/<name>; empty: whom RAM lets", "允许谁批准，每行一个：root、user/<名称>、group/<名称>；留空则由 RAM 决定")) } textarea.in #approvers name="approvers" rows="4" maxlength="4000" { (names.join("\n")) } }
             p { input type="checkbox" #mfa name="mfa" value="1" checked[policy.mfa]; " " label for="mfa" { (t("Only with a second factor shown within the last five minutes", "仅限五分钟内验证过第二因素")) } }
+            p { input type="checkbox" #signed name="signed" value="1" checked[policy.signed]; " " label for="signed" { (t("Only signed: with a passkey, or with the key of an approver whom a key store names", "仅限已签署：使用通行密钥，或密钥存储中登记的批准人密钥")) } }
             div.field { label for="lapse" { (t("Hours after which a request lapses (1 to 336)", "请求在多少小时后失效（1 至 336）")) } input.in #lapse name="lapse_hours" type="number" min="1" max="336" value=(policy.lapse_hours) required; }
             div.field { label for="longest" { (t("Minutes that a grant lasts at most (1 to 1,440)", "授权最长分钟数（1 至 1440）")) } input.in #longest name="minutes_max" type="number" min="1" max="1440" value=(policy.minutes_max) required; }
             fieldset { legend { (t("Hours", "时段")) } p.hint { (t("Without a day: approvals are given at any time.", "不选日期则任何时间均可批准。")) }
@@ -88,6 +89,7 @@ fn policy(p: &Posted<Tenant>) -> Option<ConsentPolicy> {
         approvals: number("approvals")?,
         approvers: Vec::new(),
         mfa: ticked("mfa"),
+        signed: ticked("signed"),
         hours,
         lapse_hours: number("lapse_hours")?,
         minutes_max: number("minutes_max")?,

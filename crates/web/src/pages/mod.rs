@@ -136,6 +136,8 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/consent/policy", get(consent_policy::show).post(consent_policy::set))
         .route("/console/consent/{id}", get(consent::one))
         .route("/console/consent/{id}/approve", post(consent::approve))
+        .route("/console/consent/{id}/sign", post(consent::sign))
+        .route("/console/consent/{id}/signed", post(consent::signed))
         .route("/console/consent/{id}/{what}", post(consent::act))
         .route("/console/data", get(objects::buckets))
         .route("/console/data/{bucket}", get(objects::list))

@@ -8,7 +8,8 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::identity::{
-    AskPasskey, BeginPasskey, FinishPasskey, Passkey, PasskeyOptions, RemovePasskey, ShowPasskey, Stage,
+    AskPasskey, BeginPasskey, BoundPasskey, FinishPasskey, Passkey, PasskeyOptions, RemovePasskey,
+    ShowPasskey, Stage,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use maud::{Markup, html};
@@ -103,6 +104,27 @@ pub(super) fn enter_form(visit: &Visit) -> Markup {
     )
 }
 
+/// The form that signs the text of the element `#statement`: the script takes its hash for the challenge.
+pub(super) fn sign_form(
+    visit: &Visit,
+    action: &str,
+    options: &PasskeyOptions,
+    (note, button): (&str, &str),
+) -> Markup {
+    html! {
+        form #sign-passkey method="post" action=(action) data-passkey="sign" data-options=(options.0) data-statement="#statement" {
+            (csrf(visit))
+            input type="hidden" name="response";
+            input type="hidden" name="statement";
+            input type="hidden" name="note" value=(note);
+            button.btn.main-act.wide { (button) }
+            p.hint data-said hidden role="alert" {}
+            noscript { p.hint { (visit.lang.t("Passkeys need a script on this page; your browser does not run it.", "通行密钥需要本页面的脚本，您的浏览器未运行它。")) } }
+        }
+        script src={ "/assets/" (SCRIPT_NAME.as_str()) } defer {}
+    }
+}
+
 fn set_kept(visit: &Visit, response: &mut Response, value: &str, age_s: i64) {
     let secure = if visit.site.secure { "; Secure" } else { "" };
     let name = visit.site.passkey_cookie();
@@ -151,7 +173,7 @@ pub(super) fn list(visit: &Visit, all: &[Passkey], fresh: bool) -> Markup {
         @if all.is_empty() { p #passkeys-none { (t("No passkey is bound.", "尚未绑定通行密钥。")) } }
         @else { table.tbl #passkeys { thead { tr { th { (t("Passkey", "通行密钥")) } th { (t("Bound", "绑定于")) } th { (t("Last used", "最近使用")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
             @for p in all { tr {
-                th scope="row" { (p.label) }
+                th scope="row" { (p.label) span.sub { code.fingerprint { (p.fingerprint()) } } }
                 td data-l=(t("Bound", "绑定于")) { (time(p.created_at)) }
                 td data-l=(t("Last used", "最近使用")) { @if let Some(at) = p.last_used_at { (time(at)) } @else { "–" } }
                 td.act { @if fresh { form method="post" action={ "/security/passkeys/" (p.id) "/remove" } { (csrf(visit)) button.btn.slim { (t("Remove", "移除")) } } } }
@@ -190,12 +212,12 @@ pub(super) async fn bind(p: Posted<Newcomer>) -> Response {
     };
     let to = if stage(&s.visit) == Stage::Full { "/security" } else { "/signin" };
     match s.visit.site.house.perform(s.caller.clone(), act).await {
-        Ok((token, Some(codes))) => {
+        Ok(BoundPasskey { token, codes: Some(codes), .. }) => {
             let mut response = codes_page(&moved(&s.visit, &token).await, &codes, to);
             carry_on(&s.visit, &mut response, &token, false).await;
             response
         }
-        Ok((token, None)) => go_on(s, &token, to, false).await,
+        Ok(BoundPasskey { token, .. }) => go_on(s, &token, to, false).await,
         Err(e) => failed(s, &e).await,
     }
 }
@@ -224,7 +246,7 @@ pub(super) async fn remove(Path(id): Path<String>, p: Posted<Person>) -> Respons
     let s = &p.signed;
     let act = RemovePasskey { tenant: s.who.tenant.clone(), id };
     match s.visit.site.house.perform(s.caller.clone(), act).await {
-        Ok(()) => Redirect::to("/security").into_response(),
+        Ok(_) => Redirect::to("/security").into_response(),
         Err(e) => failure::page(&s.visit, &e),
     }
 }

@@ -193,6 +193,37 @@ fn a_counter_that_went_back_is_told() {
 }
 
 #[test]
+fn a_statement_is_signed_over_its_text_by_a_person() {
+    for mut soft in [Soft::es256(), Soft::ed25519(), Soft::rs256()] {
+        let record = register(&soft).unwrap();
+        let own = std::slice::from_ref(&record);
+        soft.counter = 2;
+        let begun = party().start_statement(own, "yes\n", NOW).unwrap();
+        let options: Value = serde_json::from_str(&begun.options).unwrap();
+        assert_eq!(options["userVerification"], "required");
+        let answer = soft.get(&begun.options).to_string().into_bytes();
+        let finish = |state: &[u8], text: &str, answer: &[u8], now| {
+            party().finish_statement(state, (text, answer), &record, now)
+        };
+        let signed = finish(&begun.state, "yes\n", &answer, NOW).unwrap();
+        assert!(signed.outcome.user_verified && !signed.outcome.counter_regressed);
+        assert_eq!(finish(&begun.state, "yes", &answer, NOW), Err(PasskeyError::Challenge));
+        let other = party().start_statement(own, "no\n", NOW).unwrap();
+        assert_eq!(finish(&other.state, "no\n", &answer, NOW), Err(PasskeyError::Challenge));
+        let late = NOW.plus_ms(CEREMONY_MS);
+        assert_eq!(finish(&begun.state, "yes\n", &answer, late), Err(PasskeyError::Expired));
+        // The state of a sign-on signs nothing, and the other way round.
+        let sign_on = party().start_authentication(own, true, NOW).unwrap();
+        assert_eq!(finish(&sign_on.state, "yes\n", &answer, NOW), Err(PasskeyError::State));
+        let crossed = party().finish_authentication(&begun.state, &answer, &record, true, NOW);
+        assert_eq!(crossed, Err(PasskeyError::State));
+        soft.flags = UP;
+        let present = soft.get(&begun.options).to_string().into_bytes();
+        assert_eq!(finish(&begun.state, "yes\n", &present, NOW), Err(PasskeyError::NotVerified));
+    }
+}
+
+#[test]
 fn another_passkey_or_user_is_refused() {
     let mut soft = Soft::es256();
     let record = register(&soft).unwrap();

@@ -139,7 +139,7 @@ impl Soft {
         data
     }
 
-    fn cose_key(&self) -> Vec<u8> {
+    pub(crate) fn cose_key(&self) -> Vec<u8> {
         let n = |n: i64| Cbor::Integer(n.into());
         let mut members = match &self.key {
             Key::Es256(key) => {

@@ -348,7 +348,7 @@ pub(super) async fn delete(Path(name): Path<String>, p: Posted<Tenant>) -> Respo
         return failure::page(&p.signed.visit, &e);
     }
     match ask(&p.signed, DeleteUser { name: user.clone() }).await {
-        Ok(()) => Redirect::to("/console/access/users").into_response(),
+        Ok(_) => Redirect::to("/console/access/users").into_response(),
         Err(e) => match Said::failed(&p, "delete", &e) {
             Ok(said) if said.status != StatusCode::NOT_FOUND => show(&p.signed, &user, &said).await,
             Ok(_) => failure::missing(&p.signed.visit),
