@@ -199,6 +199,10 @@ id!(
     GrantId, "grant id (`G-` and 12 characters)", |t| tagged(t, "G-", 12..=12, lower_alnum)
 );
 id!(
+    /// A standing right of a tenant: `R-` and 12 characters.
+    StandingId, "standing right's id (`R-` and 12 characters)", |t| tagged(t, "R-", 12..=12, lower_alnum)
+);
+id!(
     /// A key of KMS: a UUID in lower case.
     KeyId, "key id (a UUID)", uuid
 );
@@ -278,6 +282,13 @@ impl GrantId {
     /// A new random grant id.
     pub fn random() -> Self {
         Self(format!("G-{}", random_text(LOWER, 12)))
+    }
+}
+
+impl StandingId {
+    /// A new random id of a standing right.
+    pub fn random() -> Self {
+        Self(format!("R-{}", random_text(LOWER, 12)))
     }
 }
 

@@ -12,7 +12,7 @@ mod time;
 pub use arn::{Arn, ArnError};
 pub use ids::{
     AccessKeyId, GrantId, GroupId, KeyId, KeyVersionId, LogId, ObjectVersionId, OperatorId, Pseudonym,
-    RequestId, RoleId, TenantId, TicketId, UserId, random_bytes, random_text,
+    RequestId, RoleId, StandingId, TenantId, TicketId, UserId, random_bytes, random_text,
 };
 pub use names::{
     BucketName, GroupName, NameError, ObjectKey, PolicyName, ProviderName, RegionId, RoleName, SessionName,

@@ -197,9 +197,7 @@ fn opened<'a>(
     let matters = match entry.kind {
         Kind::Refusal => false,
         Kind::Outcome => view.detail.is_some(),
-        Kind::Management => {
-            matches!(&*text(view.event_name), "ApproveConsent" | "RevokeConsent")
-        }
+        Kind::Management => crate::consent::is_decision(&text(view.event_name)),
         _ => true,
     };
     let id = view.event_id.and_then(unquoted).map(|id| {

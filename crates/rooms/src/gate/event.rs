@@ -305,6 +305,7 @@ fn is_sensitive(name: &str) -> bool {
             | "DeleteTrail"
             | "UpdateTrail"
             | "ApproveConsent"
+            | "SetStandingRight"
     )
 }
 
