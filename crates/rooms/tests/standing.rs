@@ -375,6 +375,8 @@ fn the_end_of_a_right_ends_what_came_of_it_and_nothing_else() {
         acme.decide(&t, &by_hand, Decision::Approve { minutes: 30, uses_max: 2 }).await.unwrap();
         let right = set(&t, &acme, &acme.root, terms(&t)).await.unwrap();
         let live = ask(&t, &lin, wish(&acme, &ticket)).await.id;
+        // The newest is used first.
+        t.clock.advance_ms(1);
         let used = ask(&t, &lin, RequestConsent { uses_max: 1, ..wish(&acme, &ticket) }).await.id;
         let back = ask(&t, &lin, RequestConsent { uses_max: 1, ..wish(&acme, &ticket) }).await.id;
         let withdraw = WithdrawRequest { tenant: acme.id.clone(), id: back.clone() };

@@ -133,6 +133,28 @@ pub(super) fn sentence(lang: Lang, r: &Request) -> Markup {
     }
 }
 
+/// The sentence without markup, and line by line what is allowed: for programs.
+pub(crate) fn preview(r: &Request) -> [(&'static str, String, Vec<String>); 2] {
+    [("en", Lang::En), ("zh", Lang::Zh)].map(|(name, lang)| {
+        (name, plain(&sentence(lang, r).into_string()), may(lang, &r.scope))
+    })
+}
+
+/// The text of markup of ours.
+fn plain(markup: &str) -> String {
+    let mut text = String::with_capacity(markup.len());
+    let mut rest = markup;
+    while let Some((before, tag)) = rest.split_once('<') {
+        text.push_str(before);
+        rest = tag.split_once('>').map_or("", |(_, after)| after);
+    }
+    text.push_str(rest);
+    // What maud escapes, the ampersand last.
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")]
+        .iter()
+        .fold(text, |text, (escaped, c)| text.replace(escaped, c))
+}
+
 /// "within 30 minutes of the approval".
 pub(super) fn within(lang: Lang, minutes: u32) -> Markup {
     match lang {

@@ -53,6 +53,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use bailee_rooms::House;
 
+pub(crate) use consent::preview;
 pub(crate) use objects::attachment;
 pub(crate) use trail_live::Live;
 pub(crate) use upload::Uploads;
