@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use bailee_rooms::consent::{
-    Code, Comment, Decide, Decision, FindConsents, GetConsent, ListStandingRights, Request, RevokeStandingRight,
-    Scope, SetStandingRight, StandingRight, State, Terms,
+    Code, Comment, Decide, Decision, FindConsents, GetConsent, ListStandingRights, Request,
+    RevokeStandingRight, Scope, SetStandingRight, StandingRight, State, Terms,
 };
 use bailee_rooms::gate::Operation;
 use bailee_rooms::{Failure, House, Thing};
@@ -168,7 +168,8 @@ async fn set_right(cx: &Cx<'_>) -> Result<Response<Body>, RpcError> {
     let new: NewRight = cx.object()?;
     let wrong = |field: &str, why: String| RpcError::new(400, format!("InvalidParameter.{field}"), why);
     let operators = new.operators.iter().map(|o| {
-        Pseudonym::parse(o).map_err(|e| wrong("operators", format!("Operators are named by their numbers: {e}.")))
+        Pseudonym::parse(o)
+            .map_err(|e| wrong("operators", format!("Operators are named by their numbers: {e}.")))
     });
     let codes = new.codes.iter().map(|c| {
         let codes = Code::ALL.map(Code::word).join(", ");
@@ -220,12 +221,9 @@ fn whole(house: &House, r: &Request) -> Value {
         .into_iter()
         .map(|(lang, sentence, may)| (lang.to_owned(), json!({ "sentence": sentence, "may": may })))
         .collect();
-    let confirmed = r.confirmed.as_ref().map(|c| {
-        json!({ "yes": c.yes, "by": c.pseudonym.as_str(), "at": c.at.iso() })
-    });
-    let comment = |c: &Comment| {
-        json!({ "writer": c.writer, "side": if c.by_provider { "provider" } else { "tenant" }, "at": c.at.iso(), "text": c.text })
-    };
+    let confirmed =
+        r.confirmed.as_ref().map(|c| json!({ "yes": c.yes, "by": c.pseudonym.as_str(), "at": c.at.iso() }));
+    let comment = |c: &Comment| json!({ "writer": c.writer, "side": if c.by_provider { "provider" } else { "tenant" }, "at": c.at.iso(), "text": c.text });
     let now = house.now();
     json!({
         "consent": shown(house, r),

@@ -90,12 +90,9 @@ impl Act {
     /// Bytes of the body it takes, and how long it may take to come.
     fn takes(self) -> (usize, Duration) {
         match self {
-            Self::Open
-            | Self::Reply
-            | Self::Approve
-            | Self::Deny
-            | Self::Revoke
-            | Self::SetRight => (JSON_BYTES_MAX, JSON_PATIENCE),
+            Self::Open | Self::Reply | Self::Approve | Self::Deny | Self::Revoke | Self::SetRight => {
+                (JSON_BYTES_MAX, JSON_PATIENCE)
+            }
             Self::Attach => (PAPER_BYTES_MAX, DOCUMENT_PATIENCE),
             _ => (0, JSON_PATIENCE),
         }
@@ -165,10 +162,13 @@ impl Cx<'_> {
     /// The body as an object of this form; none at all is an empty one.
     fn object<T: serde::de::DeserializeOwned>(&self) -> Result<T, RpcError> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
-        serde_json::from_slice(body).map_err(|e| {
-            let why = format!("The body is not as /api/v1/openapi.json has it: {e}.");
-            RpcError::new(400, "InvalidParameter.body", why)
-        })
+        // A list would be read as an object's members in order.
+        serde_json::from_slice::<Map<String, Value>>(body)
+            .and_then(|object| serde_json::from_value(Value::Object(object)))
+            .map_err(|e| {
+                let why = format!("The body is not as /api/v1/openapi.json has it: {e}.");
+                RpcError::new(400, "InvalidParameter.body", why)
+            })
     }
 
     /// The body as an object of texts with these names only.
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_path_is_of_one_route_or_none() {
         for (verb, template, act) in ROUTES {
-            let path = template.replace("{ticket}", "T-7").replace("{sha256}", "ab").replace('{', "").replace('}', "");
+            let path = template.replace("{ticket}", "T-7").replace("{sha256}", "ab").replace(['{', '}'], "");
             let method = Method::from_bytes(verb.as_bytes()).unwrap();
             assert_eq!(route(&method, &path).unwrap().0, *act);
             assert_eq!(route(&Method::PATCH, &path).unwrap_err().status(), 405);

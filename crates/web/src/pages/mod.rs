@@ -34,6 +34,7 @@ mod sessions;
 mod signin;
 mod sinks;
 mod sso;
+mod standing;
 mod targets;
 mod ticket_view;
 mod tickets;
@@ -133,6 +134,8 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/trail/proof/witnesses", post(witnesses::set))
         .route("/console/consent", get(consent::list))
         .route("/console/consent/policy", get(consent_policy::show).post(consent_policy::set))
+        .route("/console/consent/standing", get(standing::form).post(standing::set))
+        .route("/console/consent/standing/{id}/revoke", post(standing::revoke))
         .route("/console/consent/{id}", get(consent::one))
         .route("/console/consent/{id}/approve", post(consent::approve))
         .route("/console/consent/{id}/{what}", post(consent::act))
