@@ -99,6 +99,8 @@ pub enum Thing {
     Ticket,
     /// A consent request or grant.
     Grant,
+    /// A standing right.
+    StandingRight,
     /// A log or a part of it.
     Log,
     /// A trail: where events are delivered.
@@ -166,6 +168,7 @@ impl std::fmt::Display for Thing {
             Self::TransferRequest => "request for a transfer",
             Self::Ticket => "ticket",
             Self::Grant => "consent request",
+            Self::StandingRight => "standing right",
             Self::Log => "log",
             Self::Trail => "trail",
             Self::Collector => "collector",

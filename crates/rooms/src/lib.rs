@@ -66,5 +66,6 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 40, name: "consent", sql: include_str!("migrations/0040_consent.sql") },
     Migration { number: 41, name: "uncovered", sql: include_str!("migrations/0041_uncovered.sql") },
     Migration { number: 42, name: "signed", sql: include_str!("migrations/0042_signed.sql") },
+    Migration { number: 43, name: "standing", sql: include_str!("migrations/0043_standing.sql") },
     Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
 ];

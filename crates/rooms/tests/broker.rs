@@ -66,7 +66,7 @@ impl Scene {
             reason: "nginx does not start".into(),
             because: Because::default(),
         };
-        t.house.perform(self.lin.clone(), ask).await
+        t.house.perform(self.lin.clone(), ask).await.map(|asked| asked.id)
     }
 
     async fn granted(&self, t: &TestHouse) -> GrantId {

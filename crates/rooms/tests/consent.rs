@@ -56,7 +56,7 @@ fn a_grant_for_a_beginning_of_keys_covers_what_begins_so_and_nothing_else() {
         let climbing = Scope::Prefix { bucket: bucket(OBJECT.0), prefix: "../".into() };
         let refused = t.house.perform(lin.clone(), RequestConsent { scope: climbing, ..ask.clone() }).await;
         assert!(matches!(refused, Err(Failure::Invalid { .. })), "{refused:?}");
-        let grant = t.house.perform(lin.clone(), ask).await.unwrap();
+        let grant = t.house.perform(lin.clone(), ask).await.unwrap().id;
         let read = async |of| acme.read(&t, &lin, &ticket, of).await;
         let waits = read((OBJECT.0, "2026/1.pdf")).await;
         assert_eq!(refusal(waits), RefusalKind::NoConsent(NoCoverage::Waiting));

@@ -290,7 +290,7 @@ fn an_approval_covers_less_if_the_tenant_says_so_and_never_more() {
                 reason: "they open blank".into(),
                 because: Because::default(),
             };
-            t.house.perform(lin.clone(), ask).await.unwrap()
+            t.house.perform(lin.clone(), ask).await.unwrap().id
         };
         let approve = async |who: &Caller, grant: &GrantId, scope| {
             let op = Decide { scope: Some(scope), ..Decide::new(acme.id.clone(), grant.clone(), YES) };
@@ -437,7 +437,7 @@ fn a_request_says_why_and_both_sides_write_on_it() {
                 reason: "they open blank".into(),
                 because,
             };
-            t.house.perform(who.clone(), ask).await
+            t.house.perform(who.clone(), ask).await.map(|asked| asked.id)
         };
         let legal = |reference: &str| Because {
             code: Code::LegalRequest,

@@ -295,7 +295,7 @@ impl TestTenant {
             reason: "it opens blank".into(),
             because: Because::default(),
         };
-        t.house.perform(operator.clone(), ask).await
+        t.house.perform(operator.clone(), ask).await.map(|asked| asked.id)
     }
 
     /// Root decides.

@@ -208,6 +208,10 @@ id!(
     |t| (1..=64).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 );
 id!(
+    /// A standing right of a tenant: `R-` and 12 characters.
+    StandingId, "standing right's id (`R-` and 12 characters)", |t| tagged(t, "R-", 12..=12, lower_alnum)
+);
+id!(
     /// A key of KMS: a UUID in lower case.
     KeyId, "key id (a UUID)", uuid
 );
@@ -294,6 +298,13 @@ impl HandlingId {
     /// A new random one.
     pub fn random() -> Self {
         Self(format!("H-{}", random_text(LOWER, 12)))
+    }
+}
+
+impl StandingId {
+    /// A new random id of a standing right.
+    pub fn random() -> Self {
+        Self(format!("R-{}", random_text(LOWER, 12)))
     }
 }
 

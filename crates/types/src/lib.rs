@@ -12,7 +12,8 @@ mod time;
 pub use arn::{Arn, ArnError};
 pub use ids::{
     AccessKeyId, ChangeId, GrantId, GroupId, HandlingId, KeyId, KeyVersionId, LogId, ObjectVersionId,
-    OperatorId, Pseudonym, RequestId, RoleId, TenantId, TicketId, UserId, random_bytes, random_text,
+    OperatorId, Pseudonym, RequestId, RoleId, StandingId, TenantId, TicketId, UserId, random_bytes,
+    random_text,
 };
 pub use names::{
     BucketName, GroupName, NameError, ObjectKey, PolicyName, ProviderName, RegionId, RoleName, SessionName,

@@ -21,15 +21,8 @@ use crate::{Expect, places};
 
 /// Acts of the tenant whose records are read in their order.
 pub(crate) fn matters(name: &str) -> bool {
-    matches!(
-        name,
-        "ApproveConsent"
-            | "RevokeConsent"
-            | "SetConsentPolicy"
-            | "BindSecondFactor"
-            | "RemoveSecondFactor"
-            | "DeleteUser"
-    )
+    crate::consent::is_decision(name)
+        || matches!(name, "SetConsentPolicy" | "BindSecondFactor" | "RemoveSecondFactor" | "DeleteUser")
 }
 
 /// What is known of passkeys, policies and approvals so far.
@@ -226,7 +219,7 @@ impl Signatures {
             Ok(said) => said,
             Err(why) => return no(why),
         };
-        let (must_be_signed, persons_min) = self.policy(a);
+        let (must_be_signed, persons_min) = self.policy((a.intent, a.outcome));
         if said.is_none() && must_be_signed {
             let why = "is not signed, and the consent policy takes signed ones only";
             if a.whole || self.demanded {
@@ -293,14 +286,14 @@ impl Signatures {
         Ok(())
     }
 
-    /// What holds for an approval: whether it must be signed, how many persons must approve. Of policies that were set while
-    /// it ran, the one that asks for less.
-    fn policy(&self, a: &Approval<'_>) -> (bool, u64) {
+    /// What holds for an approval between two records: whether it must be signed, how many persons must approve. Of policies
+    /// that were set while it ran, the one that asks for less.
+    pub(crate) fn policy(&self, (from, to): (u64, u64)) -> (bool, u64) {
         let mut before = None;
         let mut beside = Vec::new();
-        for set in self.policies.iter().filter(|p| p.intent < a.outcome) {
+        for set in self.policies.iter().filter(|p| p.intent < to) {
             match set.outcome {
-                Some(outcome) if outcome < a.intent => {
+                Some(outcome) if outcome < from => {
                     before = before.filter(|b: &&Set| b.outcome > set.outcome).or(Some(set));
                 }
                 _ => beside.push(set),

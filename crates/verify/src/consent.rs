@@ -1,7 +1,11 @@
 //! Consent replayed from the records alone: each read of content by an operator must lie under a grant that the tenant
 //! approved before it, for this operator and object, not expired and not revoked.
 //!
+//! A grant that a standing right opened needs that right: set by the tenant before, live then, and around all that was given
+//! (`standing`).
 //! INVARIANT: what is not understood covers nothing: a read whose grant cannot be found is a violation.
+
+mod standing;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -28,6 +32,10 @@ pub(crate) struct Replay {
     asked: HashMap<String, Asked>,
     /// Whose act an operator's intent is.
     acts: HashMap<u64, String>,
+    /// The tenant's standing rights.
+    rights: standing::Rights,
+    /// Acts in which a request may become a grant by such a right, with their times.
+    opening: HashMap<u64, u64>,
 }
 
 /// What an operator asked for: an approval may give less and never more.
@@ -36,12 +44,15 @@ struct Asked {
     operator: String,
     minutes: u64,
     uses_max: u64,
+    code: String,
 }
 
-/// What an intent of the platform is to consent.
+/// What a record of the platform is to consent.
 pub(crate) enum Said {
     /// No read of content.
     Nothing,
+    /// A request became a grant by a standing right that no record sets, in words.
+    NoRight(String),
     /// A read that a live grant covers.
     Covered,
     /// A read whose grant no record approves, in words.
@@ -73,6 +84,13 @@ struct Grant {
     uses: u64,
     approved_ms: u64,
     revoked_ms: Option<u64>,
+    /// The standing right that opened it.
+    right: Option<String>,
+}
+
+/// Whether acts of this name decide what operators may read.
+pub(crate) fn is_decision(name: &str) -> bool {
+    matches!(name, "ApproveConsent" | "RevokeConsent" | "SetStandingRight" | "RevokeStandingRight")
 }
 
 impl Replay {
@@ -91,7 +109,7 @@ impl Replay {
         if !event.management.is_some_and(|m| m.starts_with('{')) {
             return Ok(());
         }
-        if matches!(&*name, "ApproveConsent" | "RevokeConsent") {
+        if is_decision(&name) {
             self.deciding.insert(index, time_ms);
         }
         self.signatures.management(index, &name, event)
@@ -104,22 +122,38 @@ impl Replay {
         (outcome, time_ms): (u64, u64),
         event: &EventView<'_>,
         whole: bool,
-    ) -> Result<(), String> {
+    ) -> Result<Said, String> {
         let done = ended == Ended::Done;
         let person = self.signatures.outcome((intent, outcome), ended, event)?;
-        if let Some(asked) = self.asking.remove(&intent).filter(|_| done) {
+        let asked = self.asking.remove(&intent);
+        if let Some(begun_ms) = self.opening.remove(&intent).filter(|_| done) {
             let detail = object(event.detail)?;
-            if let Some(grant) = detail.pointer("/consent/grant").and_then(Value::as_str) {
+            let Some(grant) = detail.pointer("/consent/grant").and_then(Value::as_str) else {
+                return Ok(Said::Nothing);
+            };
+            if let Some(asked) = asked {
                 self.asked.insert(grant.to_owned(), asked);
             }
-            return Ok(());
+            return match detail.pointer("/consent/opened") {
+                None | Some(Value::Null) => Ok(Said::Nothing),
+                Some(opened) => self.opened(grant, opened, (intent, outcome), (begun_ms, time_ms)),
+            };
         }
         let (decides, returns) = (self.deciding.remove(&intent), self.returning.remove(&intent));
         if !(decides.is_some() || returns) || !done {
-            return Ok(());
+            return Ok(Said::Nothing);
         }
         let detail = object(event.detail)?;
-        let Some(consent) = detail.get("consent") else { return Ok(()) };
+        if let Some(standing) = detail.get("standing").filter(|_| decides.is_some()) {
+            if let Some(right) = self.rights.learn(standing, time_ms)? {
+                let came_of_it = self.grants.values_mut().filter(|g| g.right.as_ref() == Some(&right));
+                came_of_it.for_each(|g| {
+                    g.revoked_ms.get_or_insert(time_ms);
+                });
+            }
+            return Ok(Said::Nothing);
+        }
+        let Some(consent) = detail.get("consent") else { return Ok(Said::Nothing) };
         let text = |name: &str| consent.get(name).and_then(Value::as_str).map(str::to_owned);
         let approves = matches!(text("act").as_deref(), Some("approve" | "approve-part"));
         if let (true, Some(person), Some(intent_ms)) = (approves, person, decides) {
@@ -153,6 +187,7 @@ impl Replay {
                         uses: 0,
                         approved_ms: time_ms,
                         revoked_ms: None,
+                        right: None,
                     });
                 }
             }
@@ -163,7 +198,54 @@ impl Replay {
             }
             _ => {}
         }
-        Ok(())
+        Ok(Said::Nothing)
+    }
+
+    /// A request that became a grant by a standing right.
+    fn opened(
+        &mut self,
+        grant: &str,
+        opened: &Value,
+        records: (u64, u64),
+        times: (u64, u64),
+    ) -> Result<Said, String> {
+        let no = |why: String| Err(format!("grant {grant} was opened by a standing right, but {why}"));
+        if self.signatures.policy(records) != (false, 1) {
+            return no("the consent policy demands signed approvals, or several persons".into());
+        }
+        let Some(given) = standing::Given::read(opened) else { return no("its record is not whole".into()) };
+        // A request whose text was erased is not there to compare with.
+        if let Some(asked) = self.asked.get(grant)
+            && !given.is_asked(asked)
+        {
+            return no("it gives something else than was asked for".into());
+        }
+        let born = match self.rights.open(grant, &given, times) {
+            Ok(born) => born,
+            Err(why) => return no(why),
+        };
+        let Some(standing::Born { revoked }) = born else {
+            return Ok(Said::NoRight(format!(
+                "grant {grant} was opened by standing right {}, which no record of the tenant sets",
+                given.right
+            )));
+        };
+        let standing::Given { right, covers, action, operator, until_ms, uses_max, .. } = given;
+        let new = Grant {
+            covers,
+            action,
+            operator,
+            until_ms,
+            uses_max: Some(uses_max),
+            uses: 0,
+            approved_ms: times.1,
+            revoked_ms: revoked.then_some(times.1),
+            right: Some(right),
+        };
+        if self.grants.insert(grant.to_owned(), new).is_some() {
+            return no("it was a grant before".into());
+        }
+        Ok(Said::Nothing)
     }
 
     /// An intent of the platform: whether it is a read of content, which then must be covered.
@@ -171,6 +253,9 @@ impl Replay {
         let name = text(event.event_name)?;
         if name == "WithdrawRequest" {
             self.returning.insert(index);
+        }
+        if matches!(&*name, "RequestConsent" | "ConfirmRequest") {
+            self.opening.insert(index, time_ms);
         }
         if name == "RequestConsent" {
             self.asking.extend(asked(event)?.map(|asked| (index, asked)));
@@ -310,7 +395,8 @@ fn asked(event: &EventView<'_>) -> Result<Option<Asked>, String> {
     let number = |name: &str| detail.get(name).and_then(Value::as_u64);
     let parts = (covers(&detail), text("EmployeeID"), number("minutes"), number("usesMax"));
     let (Some(covers), Some(operator), Some(minutes), Some(uses_max)) = parts else { return Ok(None) };
-    Ok(Some(Asked { covers, operator: operator.to_owned(), minutes, uses_max }))
+    let code = detail.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(Some(Asked { covers, operator: operator.to_owned(), minutes, uses_max, code }))
 }
 
 /// A string member as it was meant, however it is escaped; empty when there is none.

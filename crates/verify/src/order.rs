@@ -226,13 +226,17 @@ impl<'a> Order<'a> {
             (_, Some(closes)) => {
                 let (closed, at) = ((closes.intent, closes.result), (position, entry.time_ms));
                 let whole = self.scope == Scope::All && self.gone.len() == 0;
-                self.consent.outcome(closed, at, view, whole).map_err(consent)?;
+                match self.consent.outcome(closed, at, view, whole).map_err(consent)? {
+                    // The setting of the right may be among what was erased; a read under such a grant is counted below.
+                    Said::NoRight(why) if self.gone.len() == 0 => return Err(consent(why)),
+                    _ => {}
+                }
             }
             (Kind::Management, _) => {
                 self.consent.management(position, entry.time_ms, view).map_err(consent)?
             }
             (Kind::Intent, _) => match self.consent.intent(position, entry.time_ms, view).map_err(consent)? {
-                Said::Nothing => {}
+                Said::Nothing | Said::NoRight(_) => {}
                 Said::Covered => self.counts.content_reads += 1,
                 // The approval may be among what was erased; then nothing shows that it was there.
                 Said::NoGrant(_) if self.gone.len() > 0 => {

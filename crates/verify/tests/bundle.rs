@@ -359,6 +359,154 @@ fn an_approval_of_more_than_was_asked_is_found() {
     }
 }
 
+const RIGHT: &str = "R-abcdefghjkmn";
+const MINUTE_MS: u64 = 60_000;
+const DAY_MS: u64 = 86_400_000;
+
+fn patched(mut value: Value, patch: Value) -> Value {
+    value.as_object_mut().unwrap().extend(patch.as_object().unwrap().clone());
+    value
+}
+
+/// A right that the tenant sets, with changes to what its record says.
+fn right_set(at: u64, patch: Value) -> Vec<(Kind, Value)> {
+    let told = json!({ "right": RIGHT, "act": "set", "prefix": "invoices/1", "action": "oss:GetObject", "operators": ["emp-a"],
+        "codes": ["response_to_alert"], "minutes": 5, "usesMax": 3, "dayUsesMax": 3, "untilMs": T0 + 10 * MINUTE_MS });
+    let set = json!({ "eventName": "SetStandingRight", "management": { "x": 1 } });
+    let done = json!({ "intent": at, "result": "done", "detail": { "standing": patched(told, patch) } });
+    vec![(Kind::Management, set), (Kind::Outcome, done)]
+}
+
+/// A request that becomes a grant at once, with changes to what was asked, and to what its outcome says was opened.
+fn stood(at: u64, grant: &str, asked: Value, opened: Value) -> Vec<(Kind, Value)> {
+    let wish = patched(
+        json!({ "object": "invoices/1.pdf", "action": "oss:GetObject", "minutes": 5, "usesMax": 3, "code": "response_to_alert" }),
+        asked,
+    );
+    let platform = json!({ "EmployeeID": "emp-a", "EventAdditionalDetail": wish.to_string() });
+    let began = T0 + 1000 * at;
+    let given =
+        patched(wish, json!({ "standing": RIGHT, "operator": "emp-a", "untilMs": began + 5 * MINUTE_MS }));
+    let detail = json!({ "consent": { "grant": grant, "act": "request", "opened": patched(given, opened) } });
+    vec![
+        (Kind::Intent, json!({ "eventName": "RequestConsent", "platform": platform })),
+        (Kind::Outcome, json!({ "intent": at, "result": "done", "detail": detail })),
+    ]
+}
+
+fn right_ended(at: u64, grants: &[&str]) -> Vec<(Kind, Value)> {
+    let told = json!({ "right": RIGHT, "act": "revoke", "grants": grants });
+    let end = json!({ "eventName": "RevokeStandingRight", "management": { "x": 1 } });
+    vec![
+        (Kind::Management, end),
+        (Kind::Outcome, json!({ "intent": at, "result": "done", "detail": { "standing": told } })),
+    ]
+}
+
+#[test]
+fn a_grant_by_a_standing_right_needs_one_that_the_tenant_set_and_that_covers_it() {
+    let none = || json!({});
+    let reads = |events: &[(Kind, Value)]| {
+        let records = log(events);
+        check(&bundle(&records, &records)).unwrap().counts.content_reads
+    };
+    let read_it = || vec![read(Some(GRANT), "emp-a")];
+    let all = |parts: Vec<Vec<(Kind, Value)>>| parts.concat();
+    let good = all(vec![right_set(0, none()), stood(2, GRANT, none(), none()), read_it()]);
+    assert_eq!(reads(&good), 1);
+    let any = right_set(0, json!({ "operators": [] }));
+    assert_eq!(reads(&all(vec![any, stood(2, GRANT, none(), none()), read_it()])), 1);
+
+    // The right: none, not the tenant's, failed, ended before, too narrow for what it opened, or more than any may be.
+    let opened = || stood(2, GRANT, none(), none());
+    let mut forged = right_set(0, none());
+    forged[0] =
+        (Kind::Intent, json!({ "eventName": "SetStandingRight", "platform": { "EmployeeID": "emp-a" } }));
+    let mut failed = right_set(0, none());
+    failed[1].1["result"] = "failed".into();
+    for (set, wanted) in [
+        (vec![], "which no record of the tenant sets"),
+        (forged, "which no record of the tenant sets"),
+        (failed, "which no record of the tenant sets"),
+        (right_set(0, json!({ "right": "R-zzzzzzzzzzzz" })), "which no record of the tenant sets"),
+        (right_set(0, json!({ "operators": "emp-a" })), "which no record of the tenant sets"),
+        (all(vec![right_set(0, none()), right_ended(2, &[])]), "had ended"),
+        (right_set(0, json!({ "untilMs": T0 + 5 * MINUTE_MS })), "lasts longer than standing right"),
+        (right_set(0, json!({ "operators": ["emp-b"] })), "does not name its operator"),
+        (right_set(0, json!({ "codes": ["customer_initiated_support"] })), "not for requests of code"),
+        (right_set(0, json!({ "prefix": "invoices/2" })), "not for all of"),
+        (right_set(0, json!({ "prefix": "invoices/1.pdf.zip" })), "not for all of"),
+        (right_set(0, json!({ "minutes": 4 })), "is more than standing right"),
+        (right_set(0, json!({ "usesMax": 2 })), "is more than standing right"),
+        (right_set(0, json!({ "dayUsesMax": 2 })), "is more than standing right"),
+        (right_set(0, json!({ "prefix": "invoices/" })), "wider or longer than any may be"),
+        (right_set(0, json!({ "untilMs": T0 + 91 * DAY_MS })), "wider or longer than any may be"),
+    ] {
+        let at = set.len() as u64;
+        let said = why(&all(vec![set, stood(at, GRANT, none(), none())]));
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    // What it opened: not what was asked for, or at another time.
+    for (asked, told) in [
+        (none(), json!({ "object": "invoices/10.pdf" })),
+        (none(), json!({ "usesMax": 2 })),
+        (none(), json!({ "operator": "emp-b" })),
+        (none(), json!({ "code": "customer_initiated_support" })),
+        (json!({ "minutes": 4 }), json!({ "minutes": 5 })),
+        (none(), json!({ "untilMs": T0 + 2_000 + 6 * MINUTE_MS })),
+        (none(), json!({ "untilMs": T0 + 1_999 + 5 * MINUTE_MS })),
+        (none(), json!({ "standing": 1 })),
+        (json!({ "usesMax": 0 }), none()),
+    ] {
+        let said = why(&all(vec![right_set(0, none()), stood(2, GRANT, asked, told.clone())]));
+        assert!(said.contains("was opened by a standing right, but"), "{told}: {said}");
+    }
+    // More in a day than it gives, one grant twice, and what an operator says of another act.
+    let other = "G-bbbbbbbbbbbb";
+    let twice = all(vec![right_set(0, none()), opened(), stood(4, other, none(), none())]);
+    assert!(why(&twice).contains("is more than standing right"), "{}", why(&twice));
+    let more = || right_set(0, json!({ "dayUsesMax": 6 }));
+    assert_eq!(reads(&all(vec![more(), opened(), stood(4, other, none(), none()), read_it()])), 1);
+    let said = why(&all(vec![more(), opened(), stood(4, GRANT, none(), none())]));
+    assert!(said.contains("was a grant before"), "{said}");
+    let mut elsewhere = all(vec![right_set(0, none()), opened(), read_it()]);
+    elsewhere[2].1["eventName"] = "CommentRequest".into();
+    assert!(why(&elsewhere).contains("which no record of the tenant approves"));
+
+    // Its end ends what came of it; a grant that its end names may be told after it, and allows nothing.
+    let ended = all(vec![right_set(0, none()), opened(), right_ended(4, &[GRANT]), read_it()]);
+    assert!(why(&ended).contains("after grant G-abcdefghjkmn was revoked"), "{}", why(&ended));
+    let quiet = all(vec![right_set(0, none()), opened(), right_ended(4, &[]), read_it()]);
+    assert!(why(&quiet).contains("was revoked"), "whatever its record lists");
+    let mut late = all(vec![right_set(0, none()), opened(), right_ended(3, &[GRANT])]);
+    let told = late.remove(3);
+    late.push(told);
+    assert_eq!(reads(&late), 0);
+    late.extend(read_it());
+    assert!(why(&late).contains("was revoked"));
+
+    // Sessions: no limit may be wider.
+    let target = |limits: Value| json!({ "target": "web", "limits": limits, "action": "ecs:StartSession" });
+    let session = |limits: Value| {
+        let (mut wish, mut set) = (target(limits), right_set(0, none()));
+        wish["object"] = Value::Null;
+        let told = set[1].1["detail"]["standing"].as_object_mut().unwrap();
+        told.remove("prefix");
+        told.extend(
+            target(json!({ "family": "host", "shell": false, "exec": true })).as_object().unwrap().clone(),
+        );
+        all(vec![set, stood(2, GRANT, wish, none())])
+    };
+    assert_eq!(reads(&session(json!({ "family": "host", "shell": false, "exec": true }))), 0);
+    for wider in [
+        json!({ "family": "host", "shell": true, "exec": true }),
+        json!({ "family": "database", "shell": false, "exec": true }),
+        json!({ "family": "host", "exec": true }),
+    ] {
+        assert!(why(&session(wider.clone())).contains("not for all of"), "{wider}");
+    }
+}
+
 #[test]
 fn a_head_from_elsewhere_must_be_continued() {
     let all = log(&honest());

@@ -1,4 +1,7 @@
-//! `bailee consent …`: requests, grants and what the tenant demands of its decisions, at the machine. It decides nothing.
+//! `bailee consent …`. `list`, `show` and `policy` run at the house's machine, on its database, and decide nothing; the others run at
+//! the customer's and ask the house's API (`client`).
+
+mod client;
 
 use std::process::ExitCode;
 
@@ -12,8 +15,8 @@ use super::on_runtime;
 use crate::config::{Common, Output};
 use crate::output::{Stop, table};
 
-/// Requests for consent and grants: list and show them. Only the tenant decides, in its console under "Who wants to touch my
-/// data".
+/// Requests for consent and grants. At the house's machine: `list`, `show`, `policy`, which decide nothing. At the customer's, with
+/// its AccessKey: `inbox`, `approve`, `deny`, `revoke`, `standing`.
 #[derive(Subcommand)]
 pub(crate) enum Consent {
     /// List a tenant's requests and grants, the newest first.
@@ -42,14 +45,39 @@ pub(crate) enum Consent {
         #[arg(long)]
         tenant: String,
     },
+    /// The customer's: what waits for a decision, or one request in full.
+    Inbox(client::Inbox),
+    /// The customer's: approve a request, or less of it.
+    Approve(Box<client::Approve>),
+    /// The customer's: deny a request.
+    Deny(client::Decide),
+    /// The customer's: end a grant now.
+    Revoke(client::Decide),
+    /// The customer's: standing rights.
+    #[command(subcommand)]
+    Standing(client::Standing),
 }
 
 pub(crate) fn run(common: &Common, command: Consent) -> Result<ExitCode, Stop> {
+    match command {
+        Consent::Inbox(c) => client::inbox(common, &c),
+        Consent::Approve(c) => client::approve(common, &c),
+        Consent::Deny(c) => client::decide(common, &c, "deny"),
+        Consent::Revoke(c) => client::decide(common, &c, "revoke"),
+        Consent::Standing(c) => client::standing(common, &c),
+        at_the_machine => look(common, at_the_machine),
+    }
+}
+
+fn look(common: &Common, command: Consent) -> Result<ExitCode, Stop> {
     let house = common.open()?;
     let json_out = common.output == Output::Json;
     on_runtime(async {
         let (Consent::List { tenant, .. } | Consent::Show { tenant, .. } | Consent::Policy { tenant }) =
-            &command;
+            &command
+        else {
+            return Err(Stop::unable("this runs at the customer's"));
+        };
         let tenant = house.find_tenant(tenant).await?.id;
         let caller = house.system_caller("bailee consent");
         match command {
@@ -77,7 +105,7 @@ pub(crate) fn run(common: &Common, command: Consent) -> Result<ExitCode, Stop> {
                 let r = house.perform(caller, GetConsent { tenant, id }).await?;
                 show(&house, &r, json_out);
             }
-            Consent::Policy { .. } => {
+            _ => {
                 let set = house.perform(caller, ShowConsentPolicy { tenant }).await?;
                 policy(&set, json_out);
             }
@@ -145,7 +173,8 @@ fn shown(house: &House, r: &Request) -> Value {
         "minutes": r.minutes, "usesMaxAsked": r.uses_max_asked, "asked": r.asked_at.iso(), "lapses": r.lapses_at.iso(),
         "confirmed": r.confirmed.as_ref().map(|c| json!({ "yes": c.yes, "by": c.pseudonym.as_str(), "at": c.at.iso() })),
         "approvals": r.approvals.iter().map(by).collect::<Vec<_>>(), "approvalsNeeded": r.approvals_needed,
-        "decided": r.decided.as_ref().map(by), "until": r.approved.map(|(until, _)| until.iso()),
+        "decided": r.decided.as_ref().map(by),
+        "standingRight": r.standing.as_ref().map(bailee_types::StandingId::as_str), "until": r.approved.map(|(until, _)| until.iso()),
         "usesMax": r.approved.map(|(_, uses)| uses), "uses": r.uses, "revoked": r.revoked.as_ref().map(by),
         "comments": r.comments.iter().map(|c| json!({
             "by": c.writer, "provider": c.by_provider, "at": c.at.iso(), "text": c.text,

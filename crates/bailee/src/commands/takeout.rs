@@ -196,7 +196,7 @@ fn now() -> Timestamp {
     SystemClock::default().now()
 }
 
-fn without_address(e: &ureq::Error) -> String {
+pub(super) fn without_address(e: &ureq::Error) -> String {
     match e {
         ureq::Error::Io(e) => e.to_string(),
         ureq::Error::Timeout(_) => "it did not answer in time".into(),
@@ -214,7 +214,7 @@ fn text(body: ureq::Body) -> Result<String, Problem> {
 }
 
 /// The first line of a file, or of standard input.
-fn first_line(path: &str) -> Result<String, Stop> {
+pub(super) fn first_line(path: &str) -> Result<String, Stop> {
     let mut line = String::new();
     let read = if path == "-" {
         io::stdin().lock().read_line(&mut line)

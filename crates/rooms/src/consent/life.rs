@@ -9,6 +9,7 @@ use std::fmt;
 use bailee_types::Timestamp;
 
 use super::Scope;
+use super::standing::Stand;
 
 /// Where a request or grant stands at a given moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,28 @@ impl State {
             Self::TicketClosed => "ticket-closed",
             Self::OperatorDisabled => "operator-disabled",
         }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Confirming,
+        Self::Pending,
+        Self::Live,
+        Self::Declined,
+        Self::Denied,
+        Self::Withdrawn,
+        Self::Lapsed,
+        Self::Expired,
+        Self::Revoked,
+        Self::Returned,
+        Self::Exhausted,
+        Self::TicketClosed,
+        Self::OperatorDisabled,
+    ];
+
+    /// Reads [`State::word`].
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.word() == word)
     }
 
     /// Whether it waits or lives.
@@ -124,6 +147,8 @@ pub(crate) enum Step {
     /// One approval more; so many are needed.
     Approve(Approval, u32),
     Deny,
+    /// A standing right of the tenant's is held against it.
+    Stand(Box<Stand>),
     /// The operator takes a request back, or gives a grant back.
     Withdraw,
     Revoke,
@@ -145,6 +170,8 @@ pub(crate) enum Stop {
     Apart,
     /// It is more than what was asked for.
     Wider,
+    /// It does not lie wholly inside the standing right.
+    Outside,
 }
 
 impl fmt::Display for Stop {
@@ -156,6 +183,7 @@ impl fmt::Display for Stop {
                 f.write_str("was approved by another person for something else: nothing would be left")
             }
             Self::Wider => f.write_str("asks for less than that"),
+            Self::Outside => f.write_str("does not lie inside the standing right"),
         }
     }
 }
@@ -200,6 +228,10 @@ impl Life {
             (Step::Confirm(true), State::Confirming) => self.unconfirmed = false,
             (Step::Confirm(false), State::Confirming) => self.over = Some(Over::Declined),
             (Step::Approve(approval, needed), State::Pending) => self.approve(approval, needed, now)?,
+            // Once persons have begun to decide, they do.
+            (Step::Stand(stand), State::Pending) if self.approvals.is_empty() => {
+                self.given = Some(stand.gives(&self, now).ok_or(Stop::Outside)?);
+            }
             // The tenant need not wait for the provider to say no.
             (Step::Deny, State::Confirming | State::Pending) => self.over = Some(Over::Denied),
             (Step::Withdraw, State::Confirming | State::Pending) => self.over = Some(Over::Withdrawn),

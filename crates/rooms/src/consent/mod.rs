@@ -16,22 +16,27 @@ mod request;
 mod rows;
 mod scope;
 mod signed;
+mod standing;
 mod talk;
 
 use bailee_proof::grant::GrantStatement;
 use bailee_store::{StoreError, TenantTx, Tx};
-use bailee_types::{GrantId, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
+use bailee_types::{GrantId, OperatorId, Pseudonym, StandingId, TenantId, TicketId, Timestamp};
 
 pub use code::{Because, Code};
 pub use decide::{Decide, Decided, Decision};
 pub use life::State;
-pub use look::{GetConsent, ListConsents};
+pub use look::{ConsentPage, FindConsents, GetConsent, ListConsents};
 pub use policy::{Approver, ConsentPolicy, Hours, SetConsentPolicy, SetPolicy, ShowConsentPolicy};
 pub(crate) use request::parameters;
-pub use request::{RequestConsent, WithdrawRequest};
+pub use request::{RequestConsent, Requested, WithdrawRequest};
 pub use scope::{ClusterRule, Limits, Scope, ServiceRule};
 pub(crate) use scope::{session_action, target_arn};
 pub use signed::{ApprovalAsked, AskApproval, ByPasskey};
+pub use standing::{
+    ListStandingRights, RevokeStandingRight, RightEnded, SetStandingRight, StandingOpened, StandingRight,
+    Terms,
+};
 pub use talk::{Comment, CommentRequest, ConfirmRequest};
 
 use self::life::{Approval, Given, Life, Over, Step, Stop};
@@ -154,6 +159,8 @@ pub struct Request {
     pub decided: Option<(String, Timestamp)>,
     /// Until when and how many reads the tenant approved.
     pub approved: Option<(Timestamp, u32)>,
+    /// The standing right that opened it.
+    pub standing: Option<StandingId>,
     /// Who revoked, when.
     pub revoked: Option<(String, Timestamp)>,
     /// Reads so far.

@@ -171,6 +171,7 @@ pub(super) enum Person {
 }
 
 /// What was so when an approval was given, for the policies that are asked again.
+#[derive(Clone, Debug)]
 pub(super) struct Circumstances {
     pub(super) source_ip: String,
     pub(super) secure: bool,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bailee_types::{Arn, GrantId, TenantId, TicketId};
 use serde_json::{Map, Value, json};
 
-use super::{Because, Scope, State, Step, rows};
+use super::{Because, Scope, StandingOpened, State, Step, rows, standing};
 use crate::gate::{Asked, Class, Intent, Operation, Principal, Touches};
 use crate::{Failure, House, Thing, notices, tickets};
 
@@ -28,8 +28,17 @@ pub struct RequestConsent {
     pub because: Because,
 }
 
+/// What became of an operator's request.
+#[derive(Clone, Debug)]
+pub struct Requested {
+    /// The request.
+    pub id: GrantId,
+    /// The grant, where a standing right of the tenant's opened it at once.
+    pub opened: Option<StandingOpened>,
+}
+
 impl Operation for RequestConsent {
-    type Output = GrantId;
+    type Output = Requested;
 
     fn asks(&self) -> Asked {
         let mut told = self.scope.told();
@@ -57,7 +66,7 @@ impl Operation for RequestConsent {
         }
     }
 
-    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<GrantId, Failure> {
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Requested, Failure> {
         let Principal::Operator { id, place, .. } = intent.caller().principal() else {
             return Err(Failure::Conflict("only an operator asks for consent".into()));
         };
@@ -94,6 +103,7 @@ impl Operation for RequestConsent {
             seen: house.now(),
         };
         let (tenant, ticket, inner) = (self.tenant, self.ticket, Arc::clone(house));
+        let record = intent.record();
         house
             .db
             .write(move |tx| {
@@ -121,16 +131,21 @@ impl Operation for RequestConsent {
                 row.seen = crate::trail::last_time(&mut tx)?;
                 rows::insert(&mut tx, &row)?;
                 // With a second pair of eyes the tenant is asked when it said yes.
+                let mut opened = None;
                 if !row.second_eye {
-                    notices::emit(&mut tx, notices::Kind::Consent, row.id.as_str(), row.asked_at)?;
+                    opened = standing::open(&mut tx, (&tenant, &row.id), record, row.asked_at)?;
+                    if opened.is_none() {
+                        notices::emit(&mut tx, notices::Kind::Consent, row.id.as_str(), row.asked_at)?;
+                    }
                 }
-                Ok(row.id)
+                Ok(Requested { id: row.id, opened })
             })
             .await
     }
 
-    fn outcome_detail(id: &GrantId) -> Map<String, Value> {
-        parameters(json!({ "consent": { "grant": id.as_str(), "act": "request" } }))
+    fn outcome_detail(Requested { id, opened }: &Requested) -> Map<String, Value> {
+        let opened = opened.as_ref().map(StandingOpened::told);
+        parameters(json!({ "consent": { "grant": id.as_str(), "act": "request", "opened": opened } }))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The consent room's only SQL. One query reads a request with everything that decides its state.
 
+pub(super) mod standing;
+
 use bailee_store::{Row, StoreError, TenantTx, Tx, Value};
-use bailee_types::{Arn, GrantId, OperatorId, Pseudonym, TenantId, TicketId, Timestamp};
+use bailee_types::{Arn, GrantId, OperatorId, Pseudonym, StandingId, TenantId, TicketId, Timestamp};
 
 use super::life::Approval;
 use super::policy::{Circumstances, ConsentPolicy, SetPolicy};
@@ -275,7 +277,8 @@ const SELECT: &str = "SELECT r.tenant_id, r.grant_id, r.ticket_number, r.operato
       AND i.counts_as_use = 1), t.closed_at_ms, o.state, t.solved_at_ms, \
      t.reopened, r.ticket_reopened, r.covers, r.limits, d.covers, d.bucket, d.object_key, d.limits, \
      r.code, r.reference, r.renews, r.second_eye, c.act, c.pseudonym, c.confirmed_at_ms, o.disabled, \
-     r.operator_disabled, v.given_back, coalesce(d.seen_ms, r.seen_ms) \
+     r.operator_disabled, v.given_back, coalesce(d.seen_ms, r.seen_ms), d.right_id, \
+     (SELECT i.result FROM access_intent i WHERE i.tenant_id = d.tenant_id AND i.intent_index = d.record) \
      FROM consent_request r \
      JOIN ticket t ON t.tenant_id = r.tenant_id AND t.number = r.ticket_number \
      JOIN operator o ON o.operator_id = r.operator_id \
@@ -294,6 +297,36 @@ pub(super) fn of_tenant(tx: &mut TenantTx<'_, '_>, limit: u32) -> Result<Vec<Req
     tx.query(
         &format!("{SELECT} WHERE r.tenant_id = $1 ORDER BY r.asked_at_ms DESC, r.grant_id LIMIT $2"),
         &[i64::from(limit).into()],
+    )?
+    .iter()
+    .map(read)
+    .collect()
+}
+
+/// A tenant's requests, perhaps of one operator, from behind one of them on, newest first.
+pub(super) fn find(
+    tx: &mut TenantTx<'_, '_>,
+    operator: Option<&Pseudonym>,
+    after: Option<&GrantId>,
+    limit: u32,
+) -> Result<Vec<Request>, StoreError> {
+    let mut place = (i64::MAX, "");
+    if let Some(after) = after {
+        let sql = "SELECT asked_at_ms FROM consent_request WHERE tenant_id = $1 AND grant_id = $2";
+        let Some(row) = tx.query_opt(sql, &[after.as_str().into()])? else { return Ok(Vec::new()) };
+        place = (row.int(0)?, after.as_str());
+    }
+    tx.query(
+        &format!(
+            "{SELECT} WHERE r.tenant_id = $1 AND r.asked_at_ms <= $2 AND (r.asked_at_ms < $2 OR r.grant_id > $3) \
+             AND (CAST($4 AS TEXT) = '' OR r.pseudonym = $4) ORDER BY r.asked_at_ms DESC, r.grant_id LIMIT $5"
+        ),
+        &[
+            place.0.into(),
+            place.1.into(),
+            operator.map_or("", Pseudonym::as_str).into(),
+            i64::from(limit).into(),
+        ],
     )?
     .iter()
     .map(read)
@@ -404,6 +437,8 @@ fn read(r: &Row) -> Result<Request, StoreError> {
         Some(_) => scope(r, [29, 30, 31, 32])?,
         None => scope_asked.clone(),
     };
+    let standing = r.opt_text(44)?.map(StandingId::parse).transpose();
+    let standing = standing.map_err(|e| StoreError::Corrupt(e.to_string()))?;
     let confirmed = match (r.opt_text(37)?, r.opt_text(38)?, at(39)?) {
         (Some(act), Some(_), Some(at)) => {
             Some(Confirmed { yes: act == "confirm", pseudonym: r.parsed(38, Pseudonym::parse)?, at })
@@ -437,6 +472,9 @@ fn read(r: &Row) -> Result<Request, StoreError> {
         confirmed,
         decided: pair(15, 16)?,
         approved,
+        // What opened by a standing right allows something once the log says so: what is not told there is covered by nothing.
+        withdrawn: act == Some("withdraw") || (standing.is_some() && r.opt_text(45)? != Some("done")),
+        standing,
         revoked: pair(19, 20)?,
         uses: count(r, 21)?,
         approvals: Vec::new(),
@@ -446,7 +484,6 @@ fn read(r: &Row) -> Result<Request, StoreError> {
         ticket_open: r.opt_int(22)?.is_none() && r.opt_int(24)?.is_none() && r.int(25)? == r.int(26)?,
         operator_active: r.text(23)? == "active" && r.int(40)? == r.int(41)?,
         denied: act == Some("deny"),
-        withdrawn: act == Some("withdraw"),
         given_back: r.opt_int(42)? == Some(1),
         seen: Timestamp::from_ms(r.int(43)?),
     })

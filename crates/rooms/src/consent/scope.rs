@@ -270,8 +270,8 @@ impl Scope {
         }
     }
 
-    /// In the words of records: `object`, `prefix`, or `target` with `limits`.
-    pub(crate) fn told(&self) -> Map<String, Value> {
+    /// In the words of records and of the API: `object`, `prefix`, or `target` with `limits`.
+    pub fn told(&self) -> Map<String, Value> {
         let said = self.said();
         let mut told = Map::new();
         told.insert(said.word().into(), said.name().into());
@@ -279,6 +279,34 @@ impl Scope {
             told.insert("limits".into(), json!(limits));
         }
         told
+    }
+
+    /// Reads [`Scope::told`].
+    ///
+    /// # Errors
+    /// When it has another form.
+    pub fn read_told(told: &Value) -> Result<Self, Failure> {
+        let wrong = |why: &str| Failure::invalid("scope", why);
+        let form = "must be one of {\"object\": \"bucket/key\"}, {\"prefix\": \"bucket/beginning\"} and \
+                    {\"target\": \"name\", \"limits\": {…}}";
+        let map = told.as_object().ok_or_else(|| wrong(form))?;
+        let text = |name: &str| map.get(name).and_then(Value::as_str);
+        let within = |name: &str| text(name).and_then(|n| n.split_once('/'));
+        let bucket = |name: &str| BucketName::parse(name).map_err(|e| wrong(&e.to_string()));
+        let scope = match map.len() {
+            1 if let Some((of, key)) = within("object") => {
+                Self::object(bucket(of)?, ObjectKey::parse(key).map_err(|e| wrong(&e.to_string()))?)
+            }
+            1 if let Some((of, prefix)) = within("prefix") => {
+                Self::Prefix { bucket: bucket(of)?, prefix: prefix.to_owned() }
+            }
+            2 if let (Some(name), Some(limits)) = (text("target"), map.get("limits")) => Self::Target {
+                target: TargetName::parse(name).map_err(|e| wrong(&e.to_string()))?,
+                limits: Limits::parse(&limits.to_string())?,
+            },
+            _ => return Err(wrong(form)),
+        };
+        scope.check().map(|()| scope)
     }
 
     /// The columns `covers`, `bucket`, `object_key` and `limits`.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::policy::consent_arn;
 use super::request::parameters;
-use super::{COMMENTS_MAX, Step, rows};
+use super::{COMMENTS_MAX, StandingOpened, Step, rows, standing};
 use crate::gate::{Asked, Caller, Class, Intent, Operation, Principal, Touches};
 use crate::{Failure, House, Thing, notices};
 
@@ -81,7 +81,8 @@ fn side(house: &House, tenant: &TenantId, caller: &Caller) -> (&'static str, Str
 }
 
 impl Operation for ConfirmRequest {
-    type Output = (GrantId, bool);
+    /// The request, the answer, and the grant where a standing right of the tenant's opened it.
+    type Output = (GrantId, bool, Option<StandingOpened>);
 
     fn asks(&self) -> Asked {
         let comment = self.comment.chars().take(1_000).collect::<String>();
@@ -101,7 +102,7 @@ impl Operation for ConfirmRequest {
         if text.is_none() && !self.yes {
             return Err(Failure::invalid("comment", "must say why it is declined: who asked reads it"));
         }
-        let inner = Arc::clone(house);
+        let (inner, record) = (Arc::clone(house), intent.record());
         house
             .db
             .write(move |tx| {
@@ -116,20 +117,25 @@ impl Operation for ConfirmRequest {
                 request.step(Step::Confirm(self.yes), moment)?;
                 let pseudonym = inner.pseudonym(&self.tenant, &operator);
                 rows::confirm(&mut tx, &self.id, (&operator, &pseudonym), self.yes, now)?;
+                let mut opened = None;
                 if self.yes {
-                    notices::emit(&mut tx, notices::Kind::Consent, self.id.as_str(), now)?;
+                    opened = standing::open(&mut tx, (&self.tenant, &self.id), record, now)?;
+                    if opened.is_none() {
+                        notices::emit(&mut tx, notices::Kind::Consent, self.id.as_str(), now)?;
+                    }
                 }
                 if let Some(text) = text {
                     keep(&mut tx, &self.id, ("provider", pseudonym.as_str()), &text, now)?;
                 }
-                Ok((self.id, self.yes))
+                Ok((self.id, self.yes, opened))
             })
             .await
     }
 
-    fn outcome_detail((id, yes): &Self::Output) -> Map<String, Value> {
+    fn outcome_detail((id, yes, opened): &Self::Output) -> Map<String, Value> {
         let act = if *yes { "confirm" } else { "decline" };
-        parameters(json!({ "consent": { "grant": id.as_str(), "act": act } }))
+        let opened = opened.as_ref().map(StandingOpened::told);
+        parameters(json!({ "consent": { "grant": id.as_str(), "act": act, "opened": opened } }))
     }
 }
 

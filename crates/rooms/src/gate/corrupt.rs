@@ -195,7 +195,7 @@ fn behind_a_corrupt_front_door_the_keys_still_refuse() {
             reason: "it opens blank".into(),
             because: Because::default(),
         };
-        let grant = s.house.perform(s.lin.clone(), ask).await.unwrap();
+        let grant = s.house.perform(s.lin.clone(), ask).await.unwrap().id;
         let yes = Decide::new(s.tenant.clone(), grant, Decision::Approve { minutes: 30, uses_max: 3 });
         s.house.perform(s.root.clone(), yes).await.unwrap();
         assert_eq!((s.read("small").await.unwrap(), s.read("large").await.unwrap()), (small, large));

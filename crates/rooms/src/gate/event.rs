@@ -321,6 +321,7 @@ fn is_sensitive(name: &str) -> bool {
             | "DeleteTrail"
             | "UpdateTrail"
             | "ApproveConsent"
+            | "SetStandingRight"
     )
 }
 

@@ -32,6 +32,11 @@ pub(super) struct Said<'a> {
 }
 
 impl Said<'_> {
+    /// Whether a standing right was used: the reference is its id, not a request's.
+    fn is_standing(&self) -> bool {
+        self.reference.starts_with("R-")
+    }
+
     /// Where to look.
     pub(super) fn link(&self) -> String {
         let at = self.at;
@@ -39,6 +44,7 @@ impl Said<'_> {
             (Kind::Ticket, true) => format!("{at}/desk/tickets/{}", self.reference),
             (Kind::Ticket, false) => format!("{at}/console/tickets/{}", self.reference),
             (_, true) => format!("{at}/desk"),
+            (Kind::Consent, false) if self.is_standing() => format!("{at}/console/consent#standing"),
             (Kind::Consent, false) => format!("{at}/console/consent"),
             (Kind::Alert, false) if self.is_handling() => format!("{at}/console/handling"),
             (Kind::Alert, false) => format!("{at}/console/trail/alerts"),
@@ -54,6 +60,10 @@ impl Said<'_> {
         let it = self.reference;
         let (en, zh) = match self.kind {
             Kind::Ticket => (format!("Ticket {it} has something new"), format!("工单 {it} 有新内容")),
+            Kind::Consent if self.is_standing() => (
+                format!("An operator got a grant by standing right {it}"),
+                format!("运维人员凭常设授权 {it} 获得授权"),
+            ),
             Kind::Consent => (format!("Request {it} waits for you"), format!("请求 {it} 等待您处理")),
             Kind::Alert if self.is_handling() => (
                 format!("The provider's act {it} is to be looked at by you"),

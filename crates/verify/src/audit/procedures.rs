@@ -166,6 +166,8 @@ struct Grant {
 pub(super) struct Work {
     waiting: HashMap<u64, Waiting>,
     grants: HashMap<String, Grant>,
+    /// Who set a standing right, and whether with a second factor.
+    rights: HashMap<String, (String, bool)>,
     /// What the tenant wants to be copied: by bucket, prefixes.
     copied: HashMap<String, Vec<String>>,
     reads: Tally,
@@ -251,7 +253,7 @@ impl Work {
             ]);
         }
         let decides = (entry.kind == Kind::Management
-            && matches!(&*name, "ApproveConsent" | "RevokeConsent"))
+            && matches!(&*name, "ApproveConsent" | "RevokeConsent" | "SetStandingRight"))
         .then(|| who(view));
         let copies = (entry.kind == Kind::Management
             && matches!(&*name, "PutBucketReplication" | "DeleteBucketReplication"))
@@ -303,6 +305,9 @@ impl Work {
         if let Some(why) = intent.hands.filter(|_| done) {
             self.compliance.exception(closes.intent, format!("{} {why}", intent.name));
         }
+        if done && matches!(&*intent.name, "RequestConsent" | "ConfirmRequest") {
+            self.opened(closes.intent, &intent, &detail);
+        }
         self.outcomes.population += 1;
         self.released(closes.intent, &intent, done, &detail);
         if intent.content {
@@ -310,13 +315,36 @@ impl Work {
         }
     }
 
+    /// A grant that a standing right opened: who set the right decided, and how.
+    fn opened(&mut self, record: u64, intent: &Waiting, detail: &Value) {
+        let grant = detail.pointer("/consent/grant").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let Some(opened) = detail.pointer("/consent/opened").filter(|o| o.is_object()) else { return };
+        let right = opened.get("standing").and_then(Value::as_str).unwrap_or_default();
+        let (by, mfa) = self.rights.get(right).cloned().unwrap_or_default();
+        self.approved(record, intent, (&format!("{by} by {right}"), mfa), (grant, opened));
+    }
+
     fn decided(&mut self, record: u64, intent: &Waiting, by: &str, mfa: bool, detail: &Value) {
-        let consent = detail.get("consent").unwrap_or(&Value::Null);
-        let get = |name: &str| consent.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if get("act") != "approve" {
+        if let Some(standing) = detail.get("standing") {
+            let right = standing.get("right").and_then(Value::as_str).unwrap_or_default().to_owned();
+            self.rights.insert(right, (by.to_owned(), mfa));
             return;
         }
-        let grant = get("grant");
+        let consent = detail.get("consent").unwrap_or(&Value::Null);
+        let get = |name: &str| consent.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if get("act") == "approve" {
+            self.approved(record, intent, (by, mfa), (get("grant"), consent));
+        }
+    }
+
+    fn approved(
+        &mut self,
+        record: u64,
+        intent: &Waiting,
+        (by, mfa): (&str, bool),
+        (grant, consent): (String, &Value),
+    ) {
+        let get = |name: &str| consent.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         self.approvals.population += 1;
         if !mfa {
             self.approvals

@@ -3,6 +3,7 @@
 //! INVARIANT: no byte of a body is taken in before the head's signature is good; then the body's hash must be the one signed.
 //! INVARIANT: every route of [`ROUTES`] stands in `openapi.json`, and no other.
 
+mod consents;
 mod tickets;
 
 use std::net::SocketAddr;
@@ -53,6 +54,14 @@ enum Act {
     Attach,
     Read,
     Remove,
+    Consents,
+    Consent,
+    Approve,
+    Deny,
+    Revoke,
+    Rights,
+    SetRight,
+    EndRight,
 }
 
 /// Method, path and what it does; `{…}` stands for one piece of the path.
@@ -67,13 +76,23 @@ const ROUTES: &[(&str, &str, Act)] = &[
     ("POST", "/api/v1/tickets/{ticket}/attachments", Act::Attach),
     ("GET", "/api/v1/tickets/{ticket}/attachments/{sha256}", Act::Read),
     ("DELETE", "/api/v1/tickets/{ticket}/attachments/{sha256}", Act::Remove),
+    ("GET", "/api/v1/consents", Act::Consents),
+    ("GET", "/api/v1/consents/{grant}", Act::Consent),
+    ("POST", "/api/v1/consents/{grant}/approve", Act::Approve),
+    ("POST", "/api/v1/consents/{grant}/deny", Act::Deny),
+    ("POST", "/api/v1/consents/{grant}/revoke", Act::Revoke),
+    ("GET", "/api/v1/standing-rights", Act::Rights),
+    ("POST", "/api/v1/standing-rights", Act::SetRight),
+    ("DELETE", "/api/v1/standing-rights/{right}", Act::EndRight),
 ];
 
 impl Act {
     /// Bytes of the body it takes, and how long it may take to come.
     fn takes(self) -> (usize, Duration) {
         match self {
-            Self::Open | Self::Reply => (JSON_BYTES_MAX, JSON_PATIENCE),
+            Self::Open | Self::Reply | Self::Approve | Self::Deny | Self::Revoke | Self::SetRight => {
+                (JSON_BYTES_MAX, JSON_PATIENCE)
+            }
             Self::Attach => (PAPER_BYTES_MAX, DOCUMENT_PATIENCE),
             _ => (0, JSON_PATIENCE),
         }
@@ -138,6 +157,18 @@ impl Cx<'_> {
             None => Ok(()),
             Some(_) => Err(RpcError::invalid("query", format!("The query may hold: {}.", names.join(", ")))),
         }
+    }
+
+    /// The body as an object of this form; none at all is an empty one.
+    fn object<T: serde::de::DeserializeOwned>(&self) -> Result<T, RpcError> {
+        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
+        // A list would be read as an object's members in order.
+        serde_json::from_slice::<Map<String, Value>>(body)
+            .and_then(|object| serde_json::from_value(Value::Object(object)))
+            .map_err(|e| {
+                let why = format!("The body is not as /api/v1/openapi.json has it: {e}.");
+                RpcError::new(400, "InvalidParameter.body", why)
+            })
     }
 
     /// The body as an object of texts with these names only.
@@ -224,7 +255,17 @@ impl Api {
         })?;
         signed.fits(&body)?;
         let cx = Cx { house: &self.house, caller, tenant, query: request.query(), body };
-        let answered = tickets::answer(&cx, act, &pieces).await;
+        let answered = match act {
+            Act::Consents
+            | Act::Consent
+            | Act::Approve
+            | Act::Deny
+            | Act::Revoke
+            | Act::Rights
+            | Act::SetRight
+            | Act::EndRight => consents::answer(&cx, act, &pieces).await,
+            _ => tickets::answer(&cx, act, &pieces).await,
+        };
         drop(slot);
         answered
     }
@@ -260,7 +301,7 @@ mod tests {
     #[test]
     fn a_path_is_of_one_route_or_none() {
         for (verb, template, act) in ROUTES {
-            let path = template.replace("{ticket}", "T-7").replace("{sha256}", "ab");
+            let path = template.replace("{ticket}", "T-7").replace("{sha256}", "ab").replace(['{', '}'], "");
             let method = Method::from_bytes(verb.as_bytes()).unwrap();
             assert_eq!(route(&method, &path).unwrap().0, *act);
             assert_eq!(route(&Method::PATCH, &path).unwrap_err().status(), 405);

@@ -71,10 +71,11 @@ pub(super) async fn answer(cx: &Cx<'_>, act: Act, pieces: &[&str]) -> Result<Res
             *response.status_mut() = http::StatusCode::NO_CONTENT;
             Ok(response)
         }
+        _ => Err(cx.failed(Failure::Bug(format!("{act:?} is no act on tickets")))),
     }
 }
 
-fn word<T>(
+pub(super) fn word<T>(
     name: &str,
     given: Option<&str>,
     parse: impl Fn(&str) -> Option<T>,

@@ -27,11 +27,16 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
         Ok(open) => open,
         Err(e) => return failure::page(&s.visit, &e),
     };
+    let standing = match super::standing::section(&s).await {
+        Ok(section) => section,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
     let now = house.now();
     let of = |wanted: State| all.iter().filter(move |r| r.state(now) == wanted);
     let ended: Vec<_> = all.iter().filter(|r| !r.state(now).is_open()).collect();
     let main = html! {
-        div.title { div { h1 { (t("Who wants to touch my data", "谁想动我的数据")) } p { a #policy href="/console/consent/policy" { (t("Who may approve, and when", "谁可以批准、何时批准")) } } p { (t("Nobody has access until you approve. If you do nothing, a request lapses and nothing is opened.", "在您批准之前，没有人能访问。您不作回应，请求即失效，什么也不会打开。")) } } }
+        div.title { div { h1 { (t("Who wants to touch my data", "谁想动我的数据")) } p { a #policy href="/console/consent/policy" { (t("Who may approve, and when", "谁可以批准、何时批准")) } } p { (t("Nobody has access until you approve, or what you approved beforehand covers it. If you do nothing, a request lapses and nothing is opened.", "在您批准（或事先批准）之前，没有人能访问。您不作回应，请求即失效，什么也不会打开。")) } } }
+        (standing)
         div.stack #pending {
             @for r in of(State::Pending) { (pending(&s.visit, r)) }
             @if of(State::Pending).next().is_none() { div.card.empty { h3 { (t("No request waits", "没有等待的请求")) } p { (t("Nobody asks to read your content.", "没有人请求读取您的内容。")) } } }
@@ -50,7 +55,7 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
             @if of(State::Live).next().is_none() { div.empty { h3 { (t("No grant is live", "没有有效授权")) } p { (t("No operator can open any of your objects now.", "目前没有运维人员能打开您的任何对象。")) } } }
             @else { table.tbl { thead { tr { th { (t("What it allows", "允许的操作")) } th { (t("Ends", "结束")) } th { (t("Used", "已用")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
                 @for r in of(State::Live) { tr id=(r.id) {
-                    th scope="row" { (wants(s.visit.lang, &r.scope)) " " a href={ "/console/consent/" (r.id) } { code { (r.scope) } } span.sub { (r.id) " · " (r.pseudonym) ", " (r.place) } }
+                    th scope="row" { (wants(s.visit.lang, &r.scope)) " " a href={ "/console/consent/" (r.id) } { code { (r.scope) } } span.sub { (r.id) " · " (r.pseudonym) ", " (r.place) @if let Some(id) = &r.standing { " · " (t("by ", "凭 ")) (id) } } }
                     td data-l=(t("Ends", "结束")) { @if let Some((until, _)) = r.approved { (time(until)) } }
                     td data-l=(t("Used", "已用")) { (r.uses) " / " (r.approved.map_or(0, |a| a.1)) }
                     td.act { form id={ "revoke-" (r.id) } method="post" action={ "/console/consent/" (r.id) "/revoke" } { (csrf(&s.visit)) button.btn.slim.stop { (t("Revoke now", "立即撤销")) } } }
@@ -132,6 +137,27 @@ pub(super) fn sentence(lang: Lang, r: &Request) -> Markup {
         }
         None => said(lang, &who, &r.place, &r.scope, r.uses_max_asked, &within(lang, r.minutes)),
     }
+}
+
+/// The sentence without markup, and line by line what is allowed: for programs.
+pub(crate) fn preview(r: &Request) -> [(&'static str, String, Vec<String>); 2] {
+    [("en", Lang::En), ("zh", Lang::Zh)]
+        .map(|(name, lang)| (name, plain(&sentence(lang, r).into_string()), may(lang, &r.scope)))
+}
+
+/// The text of markup of ours.
+fn plain(markup: &str) -> String {
+    let mut text = String::with_capacity(markup.len());
+    let mut rest = markup;
+    while let Some((before, tag)) = rest.split_once('<') {
+        text.push_str(before);
+        rest = tag.split_once('>').map_or("", |(_, after)| after);
+    }
+    text.push_str(rest);
+    // What maud escapes, the ampersand last.
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")]
+        .iter()
+        .fold(text, |text, (escaped, c)| text.replace(escaped, c))
 }
 
 /// "within 30 minutes of the approval".

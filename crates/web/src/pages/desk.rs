@@ -159,10 +159,14 @@ pub(super) async fn ticket(
             Err(e) => return failure::page(&s.visit, &e),
         },
     };
+    let covered = match super::standing::covered(&s, &ticket).await {
+        Ok(covered) => covered,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
     let main = html! {
         p.crumb { a href="/desk" { (t("Desk", "工作台")) } " / " (ticket.id) }
         div.title { div { h1 { (ticket.title) } p { (ticket.id) " · " (ticket.alias) } } }
-        div.stack { @if let Some(buckets) = &buckets {
+        div.stack { @if let Some(buckets) = &buckets { (covered)
         div.card { div.head { h2 { (t("Buckets", "存储桶")) } p { (t("Names, sizes and dates only.", "仅名称、大小与日期。")) } }
             @if buckets.is_empty() { div.empty { p { (t("This tenant has no bucket.", "该租户没有存储桶。")) } } }
             @else { ul.rows { @for b in buckets { li { div { strong { a href={ "/desk/tickets/" (ticket.id) "/data/" (b.name) } { (b.name) } } p { (b.region) } } } } } }

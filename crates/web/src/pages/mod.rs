@@ -36,6 +36,7 @@ mod sessions;
 mod signin;
 mod sinks;
 mod sso;
+mod standing;
 mod targets;
 mod ticket_view;
 mod tickets;
@@ -55,6 +56,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use bailee_rooms::House;
 
+pub(crate) use consent::preview;
 pub(crate) use objects::attachment;
 pub(crate) use trail_live::Live;
 pub(crate) use upload::Uploads;
@@ -134,6 +136,8 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/trail/proof/witnesses", post(witnesses::set))
         .route("/console/consent", get(consent::list))
         .route("/console/consent/policy", get(consent_policy::show).post(consent_policy::set))
+        .route("/console/consent/standing", get(standing::form).post(standing::set))
+        .route("/console/consent/standing/{id}/revoke", post(standing::revoke))
         .route("/console/consent/{id}", get(consent::one))
         .route("/console/consent/{id}/approve", post(consent::approve))
         .route("/console/consent/{id}/sign", post(consent::sign))

@@ -72,6 +72,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::Target => "目标系统",
         Thing::BrokerSession => "会话",
         Thing::Grant => "同意请求",
+        Thing::StandingRight => "常设授权",
         Thing::Log => "日志",
         Thing::Trail => "跟踪",
         Thing::Collector => "采集器",

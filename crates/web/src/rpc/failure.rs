@@ -180,6 +180,8 @@ fn entity(thing: Thing) -> &'static str {
         Thing::Region => "Region",
         Thing::Ticket => "Ticket",
         Thing::Document => "Document",
+        Thing::Grant => "Consent",
+        Thing::StandingRight => "StandingRight",
         _ => "Entity",
     }
 }

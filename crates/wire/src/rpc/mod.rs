@@ -19,7 +19,7 @@ mod table;
 pub use auth::{Scheme, Signed};
 pub use error::{Denied, RpcError};
 pub use request::{PARAMETERS_MAX, RpcRequest, looks_like_rpc};
-pub use rest::{RestRequest, RestSigned};
+pub use rest::{RestRequest, RestSigned, RestSigner, RestToSend};
 pub use table::{Operation, Product, operations};
 
 /// How far a signing date may lie from now, either way (contract §2).

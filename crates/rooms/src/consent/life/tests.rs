@@ -2,9 +2,11 @@
 //! rules (facts/identity.md §3, C1–C10), not off the states.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use bailee_types::{BucketName, ObjectKey};
+use bailee_types::{BucketName, ObjectKey, Pseudonym};
 use proptest::prelude::*;
 
+use super::super::Code;
+use super::super::standing::Terms;
 use super::*;
 
 const WALKS: u32 = 100_000;
@@ -30,6 +32,21 @@ enum Try {
     /// The person is removed: his approval does not count any more.
     Remove(usize),
     Pass(i64),
+    /// The tenant sets a standing right in place of the one before: on what, minutes and uses of a grant, uses that are left of
+    /// the day's, minutes that it holds, and whether it names this operator and this code.
+    SetRight {
+        scope: usize,
+        minutes: u32,
+        uses: u32,
+        left: u32,
+        holds: i64,
+        named: bool,
+        code: bool,
+    },
+    /// It is ended, with what came of it.
+    EndRight,
+    /// The request is held against it.
+    Stand,
 }
 
 fn scopes() -> [Scope; 6] {
@@ -55,6 +72,13 @@ fn try_it() -> impl Strategy<Value = Try> {
         1 => Just(Try::DisableOperator),
         1 => (0..3usize).prop_map(Try::Remove),
         3 => (-10..20i64).prop_map(|m| Try::Pass(m * MINUTE_MS / 4)),
+        2 => (0..4usize, 4..7u32, 2..5u32, 2..6u32, 3..12i64, 0..8u32)
+            .prop_map(|(scope, minutes, uses, left, holds, named)| {
+                let scope = [0, 0, 1, 5][scope];
+                Try::SetRight { scope, minutes, uses, left, holds, named: named != 0, code: named != 1 }
+            }),
+        1 => Just(Try::EndRight),
+        3 => Just(Try::Stand),
     ]
 }
 
@@ -81,8 +105,32 @@ impl History {
             .collect()
     }
 
+    /// Whether a standing right lets a request for the first scope, five minutes and three uses be a grant at `now`.
+    fn may_stand(&self, now: i64) -> bool {
+        let set = self.done.iter().rposition(|(_, t)| matches!(t, Try::SetRight { .. }));
+        let ended = self.done.iter().rposition(|(_, t)| matches!(t, Try::EndRight));
+        let Some(set) = set.filter(|s| ended.is_none_or(|e| e < *s)) else { return false };
+        let (
+            at,
+            Try::SetRight { scope: 0, minutes: 5.., uses: 3.., left: 3.., holds, named: true, code: true },
+        ) = self.done[set]
+        else {
+            return false;
+        };
+        let waits = self.given().is_none() && self.is_open() && now < 30 * MINUTE_MS;
+        waits && self.approvals(self.done.len()).is_empty() && now + 5 * MINUTE_MS <= at + holds * MINUTE_MS
+    }
+
+    /// When a standing right made it a grant.
+    fn stood(&self) -> Option<usize> {
+        self.done.iter().position(|(_, t)| matches!(t, Try::Stand))
+    }
+
     /// What the tenant gave: until when, how often, on what; none while too few have approved.
     fn given(&self) -> Option<(i64, u32, Vec<Scope>)> {
+        if let Some(stood) = self.stood() {
+            return Some((self.done[stood].0 + 5 * MINUTE_MS, 3, vec![scopes()[0].clone()]));
+        }
         let enough = (0..self.done.len()).find(|i| {
             matches!(self.done[*i].1, Try::Approve { .. })
                 && self.approvals(i + 1).len() >= self.needed as usize
@@ -114,7 +162,10 @@ impl History {
             matches!(t, Try::Confirm(false) | Try::Deny | Try::Withdraw | Try::Revoke | Try::CloseTicket)
                 || matches!(t, Try::DisableOperator)
         });
-        !ended && (!self.second_eye || self.has(|t| matches!(t, Try::Confirm(true))))
+        // What came of a right ends with it.
+        let with_right =
+            self.stood().is_some_and(|s| self.done[s..].iter().any(|(_, t)| matches!(t, Try::EndRight)));
+        !ended && !with_right && (!self.second_eye || self.has(|t| matches!(t, Try::Confirm(true))))
     }
 }
 
@@ -133,6 +184,7 @@ fn walk(second_eye: bool, needed: u32, tries: &[Try]) {
         ticket_open: true,
         operator_active: true,
     };
+    let mut right: Option<Stand> = None;
     let mut history = History { needed, second_eye, done: Vec::new() };
     let (mut clock, mut seen, mut was_over) = (0i64, 0i64, false);
     for t in tries {
@@ -157,6 +209,38 @@ fn walk(second_eye: bool, needed: u32, tries: &[Try]) {
                 history.done.push((seen, *t));
                 None
             }
+            Try::SetRight { scope, minutes, uses, left, holds, named, code } => {
+                let operator = Pseudonym::parse("emp-aaaaaaaaaaaaaaaa").unwrap();
+                let other = Pseudonym::parse("emp-bbbbbbbbbbbbbbbb").unwrap();
+                right = Some(Stand {
+                    terms: Terms {
+                        scope: scopes()[scope].clone(),
+                        operators: vec![if named { operator.clone() } else { other }],
+                        codes: vec![if code { Code::ResponseToAlert } else { Code::default() }],
+                        minutes,
+                        uses_max: uses,
+                        day_uses_max: 10,
+                        until: Timestamp::from_ms(seen + holds * MINUTE_MS),
+                    },
+                    operator,
+                    code: Code::ResponseToAlert,
+                    day_uses: 10 - left,
+                    ended: false,
+                });
+                history.done.push((seen, *t));
+                None
+            }
+            Try::EndRight => {
+                // The room ends, with a right, what it opened.
+                let came_of_it = history.stood().is_some();
+                history.done.push((seen, *t));
+                right.as_mut().into_iter().for_each(|r| r.ended = true);
+                if came_of_it && life.taken_back.is_none() {
+                    life.taken_back = Some(State::Revoked);
+                }
+                None
+            }
+            Try::Stand => right.clone().map(|stand| Step::Stand(Box::new(stand))),
             Try::Remove(person) => {
                 // The room reads who still counts before each decision; what is given stays given.
                 life.approvals.retain(|a| a.person != PERSONS[person]);
@@ -173,8 +257,10 @@ fn walk(second_eye: bool, needed: u32, tries: &[Try]) {
         let now = Timestamp::from_ms(seen);
         let before = life.clone();
         if let Some(step) = step {
+            let stands = history.may_stand(seen);
             match life.clone().next(step, now) {
                 Ok(next) => {
+                    assert!(!matches!(t, Try::Stand) || stands, "a right opened it: {:?}", history.done);
                     if matches!(t, Try::Approve { .. }) {
                         // C6, C7: no yes after a no, nor after the end of the time to answer, nor a second time.
                         assert!(
@@ -188,6 +274,7 @@ fn walk(second_eye: bool, needed: u32, tries: &[Try]) {
                     history.done.push((seen, *t));
                 }
                 Err(stop) => {
+                    assert!(!matches!(t, Try::Stand) || !stands, "{stop:?}: {:?}", history.done);
                     let yes = matches!(t, Try::Use) && history.may_act(seen);
                     assert!(!yes, "a use that a grant covers was stopped: {stop:?}\n{:?}", history.done);
                 }
@@ -208,7 +295,10 @@ fn walk(second_eye: bool, needed: u32, tries: &[Try]) {
         persons.sort_unstable();
         persons.dedup();
         assert_eq!(persons.len(), life.approvals.len(), "one person counts twice");
-        assert!(before.given.is_some() || life.given.is_none() || persons.len() >= needed as usize);
+        let by_right = matches!(t, Try::Stand);
+        assert!(
+            before.given.is_some() || life.given.is_none() || persons.len() >= needed as usize || by_right
+        );
         // C6, C7, C8: what has ended stays ended, and silence opens nothing.
         let over = !matches!(state, State::Confirming | State::Pending | State::Live);
         assert!(over || !was_over, "{state:?} after an end\n{:?}", history.done);
