@@ -285,7 +285,7 @@ impl Operation for SetStandingRight {
                     let why = "a standing right outlives a session of a role: a user or root sets it";
                     return Err(Failure::Conflict(why.into()));
                 }
-                policy.admit(&caller, &person, now)?;
+                policy.admit((&caller, &person), false, now)?;
                 if policy.approvals > 1 {
                     return Err(Failure::Conflict(format!(
                         "the consent policy demands {} persons for each grant: while it does, there are no standing \
