@@ -68,4 +68,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 38, name: "notices", sql: include_str!("migrations/0038_notices.sql") },
     Migration { number: 39, name: "broker", sql: include_str!("migrations/0039_broker.sql") },
     Migration { number: 40, name: "consent", sql: include_str!("migrations/0040_consent.sql") },
+    Migration { number: 44, name: "operator_keys", sql: include_str!("migrations/0044_operator_keys.sql") },
 ];

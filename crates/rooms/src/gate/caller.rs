@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bailee_policy::{PolicySet, Subject};
-use bailee_types::{AccessKeyId, Arn, OperatorId, TenantAlias, TenantId, Timestamp, UserId, UserName};
+use bailee_types::{
+    AccessKeyId, Arn, GrantId, OperatorId, TenantAlias, TenantId, TicketId, Timestamp, UserId, UserName,
+};
 
 use crate::Failure;
 use crate::identity::{FRESH_MFA_MS, RoleSession, Stage};
@@ -91,6 +93,19 @@ pub struct Caller {
     closes: Option<TenantId>,
     /// Objects of this tenant are copied as rules of their buckets say.
     replicates: Option<TenantId>,
+    /// An operator acts with the temporary keys of a grant, and within it alone.
+    bound: Option<Arc<Bound>>,
+}
+
+/// What an operator's temporary keys are bound to.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    pub(crate) key: AccessKeyId,
+    pub(crate) tenant: TenantId,
+    pub(crate) grant: GrantId,
+    pub(crate) ticket: TicketId,
+    /// Whether they open content.
+    pub(crate) content: bool,
 }
 
 #[derive(Clone)]
@@ -113,6 +128,7 @@ impl Caller {
             delivers_to: None,
             closes: None,
             replicates: None,
+            bound: None,
         }
     }
 
@@ -178,6 +194,20 @@ impl Caller {
     pub(crate) fn with_key(mut self, key: AccessKeyId) -> Self {
         self.access_key = Some(key);
         self
+    }
+
+    pub(crate) fn bound_to(mut self, bound: Bound) -> Self {
+        self.bound = Some(Arc::new(bound));
+        self
+    }
+
+    pub(crate) fn bound(&self) -> Option<&Arc<Bound>> {
+        self.bound.as_ref()
+    }
+
+    /// Tenant and ticket of the grant whose temporary keys signed, if an operator acts with such.
+    pub fn grant_keys(&self) -> Option<(&TenantId, &TicketId)> {
+        self.bound.as_ref().map(|b| (&b.tenant, &b.ticket))
     }
 
     pub(crate) fn with_nonce(mut self, nonce: Option<Nonce>) -> Self {
@@ -347,7 +377,13 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "rds:StartSession"
         | "cs:StartSession"
         | "emr:StartSession"
-        | "bailee:ReturnSession" => is("support"),
+        | "bailee:ReturnSession"
+        | "bailee:TakeKeys"
+        | "oss:GetObjectMeta"
+        | "oss:GetObjectTagging"
+        | "oss:GetBucketLocation"
+        | "oss:ListObjectVersions"
+        | "oss:BeyondGrant" => is("support"),
         "bailee:ConfirmRequest" => is("approver"),
         "bailee:CommentRequest" => is("support") || is("approver"),
         "bailee:ResolveEmployee" | "bailee:NoteResolveEmployee" => is("compliance"),

@@ -43,6 +43,13 @@ pub enum RefusalKind {
     NoTicket,
     /// No live grant covers the act.
     NoConsent(NoCoverage),
+    /// The operator's temporary keys were ended; why.
+    KeysEnded(String),
+    /// The grant to which the operator's temporary keys are bound does not cover the act.
+    OutsideGrant {
+        /// The grant, and what it covers, in words.
+        covers: String,
+    },
     /// Content would leave its jurisdiction.
     Residency {
         /// Where the operator is.
@@ -167,6 +174,19 @@ impl std::fmt::Display for Refusal {
                     self.event_name
                 )
             }
+            RefusalKind::KeysEnded(why) => {
+                write!(
+                    f,
+                    "the temporary keys have ended ({why}); take new ones at the desk while the grant lives"
+                )
+            }
+            RefusalKind::OutsideGrant { covers } => {
+                write!(
+                    f,
+                    "`{}` on `{object}` is not covered: the keys are bound to {covers}",
+                    self.event_name
+                )
+            }
             RefusalKind::Residency { place, jurisdiction } => write!(
                 f,
                 "`{object}` must stay in `{jurisdiction}`: opening it from `{place}` needs a transfer approval with a \
@@ -206,6 +226,8 @@ fn code(kind: &RefusalKind) -> &'static str {
         RefusalKind::OperatorRole { .. } => "NoPermission.OperatorRole",
         RefusalKind::NoTicket => "NoTicket",
         RefusalKind::NoConsent(_) => "NoConsent",
+        RefusalKind::KeysEnded(_) => "NoConsent.KeysEnded",
+        RefusalKind::OutsideGrant { .. } => "NoConsent.OutsideGrant",
         RefusalKind::Residency { .. } => "NoTransferApproval",
     }
 }
