@@ -67,5 +67,6 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 41, name: "uncovered", sql: include_str!("migrations/0041_uncovered.sql") },
     Migration { number: 42, name: "signed", sql: include_str!("migrations/0042_signed.sql") },
     Migration { number: 43, name: "standing", sql: include_str!("migrations/0043_standing.sql") },
+    Migration { number: 44, name: "operator_keys", sql: include_str!("migrations/0044_operator_keys.sql") },
     Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
 ];

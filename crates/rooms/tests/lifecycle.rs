@@ -56,6 +56,7 @@ async fn left(t: &TestHouse, acme: &TestTenant) -> Vec<(String, bool)> {
         delimiter: String::new(),
         after: Default::default(),
         entries_max: 1_000,
+        ticket: None,
     };
     let page = t.house.perform(acme.root.clone(), list).await.unwrap();
     page.versions.into_iter().map(|v| (v.info.key.to_string(), v.marker)).collect()

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use bailee_rooms::broker::{ListSessions, ListTargets};
+use bailee_rooms::broker::{self, ListSessions, ListTargets, TakeKeys};
 use bailee_rooms::consent::{Decision, ListConsents};
 use bailee_rooms::handling::ListHandling;
 use bailee_rooms::identity::{
@@ -51,6 +51,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("instance", "", "servers, a few"),
     ("target", "", "at most 1,000 a tenant, a list that is answered whole"),
     ("s", "s.ended_at_ms IS NULL", "sessions that are open: an index of those"),
+    ("k", "k.ended_at_ms IS NULL", "keys of operators that are good: an index of those"),
     ("recording_part", "frames IS NULL", "parts that are being written: an index of those"),
     ("r", "FROM consent_request", "requests of a tenant, a page of them"),
     ("a", "WHERE a.tenant_id = ?1 ORDER BY", "who-can asks every policy that is on anybody"),
@@ -276,6 +277,9 @@ async fn work(t: &TestHouse) {
     let grant = acme.ask(t, &lin, &ticket, read, (30, 3)).await.unwrap();
     acme.decide(t, &grant, Decision::Approve { minutes: 30, uses_max: 3 }).await.unwrap();
     acme.read(t, &lin, &ticket, read).await.unwrap();
+    let request = t.house.consent_request(&acme.id, &grant).await.unwrap();
+    let take = TakeKeys::of(&request, true, t.house.now()).unwrap();
+    t.house.perform(lin.clone(), take).await.unwrap();
     t.house.perform(root.clone(), ListConsents { tenant: acme.id.clone(), requests_max: 10 }).await.unwrap();
     t.house.perform(root.clone(), ListHandling { tenant: acme.id.clone(), limit: 10 }).await.unwrap();
     t.house.to_acknowledge(&acme.id).await.unwrap();
@@ -338,6 +342,7 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
             delimiter: String::new(),
             after,
             entries_max: 2,
+            ticket: None,
         };
         t.house.perform(root.clone(), list).await.unwrap();
     }
@@ -414,6 +419,9 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
     t.house.operator_sessions(&OperatorId::parse("op-lin").unwrap(), 10).await.unwrap();
     let sessions = ListSessions { tenant: tenant.clone(), session: None, before: None, sessions_max: 10 };
     t.house.perform(root.clone(), sessions).await.unwrap();
+    t.house.open_keys(tenant).await.unwrap();
+    t.house.operator_keys(&OperatorId::parse("op-lin").unwrap()).await.unwrap();
+    t.house.perform(root.clone(), broker::ListKeys { tenant: tenant.clone() }).await.unwrap();
     t.house.perform(root.clone(), ListTargets { tenant: tenant.clone() }).await.unwrap();
     t.house.remove_garbage().await.unwrap();
     t.house.find_orphans(i64::MAX).await.unwrap();

@@ -60,6 +60,7 @@ async fn counted(t: &TestHouse, acme: &TestTenant) -> (u64, u64) {
         delimiter: String::new(),
         after: (String::new(), None),
         entries_max: 1_000,
+        ticket: None,
     };
     let all = t.house.perform(acme.root.clone(), list).await.unwrap().versions;
     let real: Vec<_> = all.iter().filter(|v| !v.marker).collect();

@@ -59,6 +59,7 @@ async fn listed(t: &TestHouse, acme: &TestTenant, max: u32) -> Vec<(String, Stri
             delimiter: String::new(),
             after: after.clone(),
             entries_max: max,
+            ticket: None,
         };
         let page = t.house.perform(acme.root.clone(), list).await.unwrap();
         assert!(page.versions.len() <= max as usize);

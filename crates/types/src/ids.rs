@@ -184,10 +184,12 @@ id!(
     Pseudonym, "pseudonym (`emp-` and 16 characters)", |t| tagged(t, "emp-", 16..=16, lower_alnum)
 );
 id!(
-    /// An AccessKey id: `LTAI` and 20 letters or digits, or `STS.` and 24 for a session's key (contract §5).
-    AccessKeyId, "AccessKey id (`LTAI…` or `STS.…`)", |t| {
+    /// An AccessKey id: `LTAI` and 20 letters or digits, or `STS.` and 24 for a session's key (contract §5), or `GRT.` and 24 for
+    /// the key of an operator's grant.
+    AccessKeyId, "AccessKey id (`LTAI…`, `STS.…` or `GRT.…`)", |t| {
         tagged(t, "LTAI", 12..=24, |b| b.is_ascii_alphanumeric())
             || tagged(t, "STS.", 24..=24, |b| b.is_ascii_alphanumeric())
+            || tagged(t, "GRT.", 24..=24, |b| b.is_ascii_alphanumeric())
     }
 );
 id!(
@@ -281,9 +283,19 @@ impl AccessKeyId {
         Self(format!("STS.NT{}", random_text(ALNUM, 22)))
     }
 
+    /// A new random id for the temporary key of an operator's grant.
+    pub fn random_grant() -> Self {
+        Self(format!("GRT.{}", random_text(ALNUM, 24)))
+    }
+
     /// Whether it is a role session's: good only together with its token.
     pub fn is_session(&self) -> bool {
         self.0.starts_with("STS.")
+    }
+
+    /// Whether it is a grant's: good only together with its token, and within its grant.
+    pub fn is_grant(&self) -> bool {
+        self.0.starts_with("GRT.")
     }
 }
 
@@ -344,6 +356,7 @@ mod tests {
             assert!(TenantId::parse(TenantId::random().as_str()).is_ok());
             assert!(UserId::parse(UserId::random().as_str()).is_ok());
             assert!(AccessKeyId::parse(AccessKeyId::random().as_str()).is_ok());
+            assert!(AccessKeyId::parse(AccessKeyId::random_grant().as_str()).is_ok());
             assert!(GrantId::parse(GrantId::random().as_str()).is_ok());
             assert!(LogId::parse(LogId::random().as_str()).is_ok());
             assert!(RequestId::parse(RequestId::random().as_str()).is_ok());

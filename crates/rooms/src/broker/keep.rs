@@ -31,15 +31,21 @@ impl House {
                 for session in rows::open_sessions(tx, AT_ONCE)? {
                     let lives = crate::consent::lives(&mut tx.tenant(&session.tenant), &session.grant, now)?;
                     if let Err(why) = lives {
-                        over.push((session, why.to_string()));
+                        over.push((session.tenant, session.id, why.to_string()));
+                    }
+                }
+                for keys in rows::open_keys(tx, AT_ONCE)? {
+                    let lives = crate::consent::lives(&mut tx.tenant(&keys.tenant), &keys.grant, now)?;
+                    let late = (now >= keys.until).then(|| "their time is over".to_owned());
+                    if let Some(why) = lives.err().map(|e| e.to_string()).or(late) {
+                        over.push((keys.tenant, keys.id.to_string(), why));
                     }
                 }
                 Ok::<_, Failure>(over)
             })
             .await?;
         let mut ended = 0;
-        for (session, why) in over {
-            let (tenant, id) = (session.tenant, session.id);
+        for (tenant, id, why) in over {
             let end = ReturnSession { tenant: tenant.clone(), session: id.clone(), why: Some(why) };
             match self.perform(self.system_caller("session keeper"), end).await {
                 Ok(()) => ended += 1,

@@ -9,7 +9,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bailee_crypto::seal::SealingKey;
-use bailee_types::{SecretBytes, TenantId};
+use bailee_store::TenantTx;
+use bailee_types::{AccessKeyId, SecretBytes, TenantId, Timestamp};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{Notify, watch};
@@ -34,6 +35,8 @@ pub(crate) struct BrokerState {
     /// Where recordings lie.
     pub(super) folder: PathBuf,
     live: Mutex<HashMap<String, Live>>,
+    /// Keys with which somebody reads here now.
+    reading: Mutex<HashMap<String, Held>>,
     /// Making a recorder takes a moment; two connections of one session wait for each other.
     entering: tokio::sync::Mutex<()>,
     poke: Notify,
@@ -47,6 +50,42 @@ pub(super) struct Live {
     lease: watch::Sender<Lease>,
     /// Some while there are seats.
     seats: Weak<()>,
+}
+
+impl Lease {
+    /// Why it does not hold any more.
+    fn over(&self) -> Option<String> {
+        let is_old = self.seen.elapsed() >= Duration::from_millis(LEASE_MS);
+        self.ended.clone().or_else(|| is_old.then(|| "the house could not say that the grant lives".into()))
+    }
+}
+
+/// A stream that an operator reads with the keys of a grant.
+pub struct Reading {
+    lease: watch::Receiver<Lease>,
+    _stream: Arc<()>,
+}
+
+impl Reading {
+    /// Asked before each segment.
+    ///
+    /// # Errors
+    /// Why no further byte may leave.
+    pub fn goes_on(&self) -> Result<(), Failure> {
+        match self.lease.borrow().over() {
+            None => Ok(()),
+            Some(why) => Err(Failure::Conflict(format!("the read was cut: {why}"))),
+        }
+    }
+}
+
+/// Keys of a grant with which this process sends something.
+#[derive(Clone)]
+struct Held {
+    tenant: TenantId,
+    lease: watch::Sender<Lease>,
+    /// Some while there are streams.
+    streams: Weak<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,9 +113,30 @@ impl BrokerState {
         Self {
             folder: data.join("recordings"),
             live: Mutex::default(),
+            reading: Mutex::default(),
             entering: tokio::sync::Mutex::default(),
             poke: Notify::new(),
         }
+    }
+
+    /// Watches over a stream that is read with these keys. Whoever sends it asked the gate since, which looked itself.
+    pub(super) fn read_with(&self, tenant: &TenantId, keys: &AccessKeyId) -> Reading {
+        let mut reading = self.reading.lock();
+        let there = reading.get(keys.as_str()).and_then(|held| Some((held.clone(), held.streams.upgrade()?)));
+        let (held, stream) = there.unwrap_or_else(|| {
+            let stream = Arc::new(());
+            let lease = watch::Sender::new(Lease { seen: Instant::now(), ended: None });
+            let held = Held { tenant: tenant.clone(), lease, streams: Arc::downgrade(&stream) };
+            reading.insert(keys.to_string(), held.clone());
+            (held, stream)
+        });
+        Reading { lease: held.lease.subscribe(), _stream: stream }
+    }
+
+    fn readers(&self) -> Vec<(TenantId, String, watch::Sender<Lease>)> {
+        let mut reading = self.reading.lock();
+        reading.retain(|_, held| held.streams.strong_count() > 0);
+        reading.iter().map(|(id, held)| (held.tenant.clone(), id.clone(), held.lease.clone())).collect()
     }
 
     /// Something happened that may have ended a session.
@@ -105,14 +165,18 @@ impl Live {
     }
 
     fn end(&self, why: String) {
-        self.lease.send_if_modified(|lease| {
-            let ends = lease.ended.is_none();
-            if ends {
-                lease.ended = Some(why);
-            }
-            ends
-        });
+        end(&self.lease, why);
     }
+}
+
+fn end(lease: &watch::Sender<Lease>, why: String) {
+    lease.send_if_modified(|lease| {
+        let ends = lease.ended.is_none();
+        if ends {
+            lease.ended = Some(why);
+        }
+        ends
+    });
 }
 
 impl House {
@@ -222,40 +286,48 @@ impl House {
         Ok((recorder, receiver, seated))
     }
 
-    /// Looks once at all sessions of this process.
+    /// Looks once at all sessions of this process, and at the keys with which somebody reads.
     pub(super) async fn look_at_leases(self: &Arc<Self>) -> Result<(), Failure> {
-        let all = self.broker.of_this_process();
-        let watched: Vec<_> = all.into_iter().filter(|(_, live)| live.ended().is_none()).collect();
+        let seats = self.broker.of_this_process();
+        let mut watched: Vec<_> = seats.into_iter().map(|(id, live)| (live.tenant, id, live.lease)).collect();
+        watched.extend(self.broker.readers());
+        watched.retain(|(_, _, lease)| lease.borrow().ended.is_none());
         if watched.is_empty() {
             return Ok(());
         }
         let (began, now) = (Instant::now(), self.now());
-        let ids: Vec<_> = watched.iter().map(|(id, live)| (live.tenant.clone(), id.clone())).collect();
+        let ids: Vec<_> = watched.iter().map(|(tenant, id, _)| (tenant.clone(), id.clone())).collect();
         let states = self
             .db
             .read(move |tx| {
                 ids.iter()
-                    .map(|(tenant, id)| {
-                        let mut tx = tx.tenant(tenant);
-                        Ok(match rows::session(&mut tx, id)? {
-                            None => Some("it is gone".to_owned()),
-                            Some(Session { ended: Some(ended), .. }) => Some(ended.why),
-                            Some(session) => crate::consent::lives(&mut tx, &session.grant, now)?
-                                .err()
-                                .map(|e| e.to_string()),
-                        })
-                    })
-                    .collect::<Result<Vec<_>, Failure>>()
+                    .map(|(tenant, id)| over(&mut tx.tenant(tenant), id, now))
+                    .collect::<Result<Vec<_>, _>>()
             })
             .await?;
-        for ((_, live), ended) in watched.iter().zip(states) {
+        for ((_, _, lease), ended) in watched.iter().zip(states) {
             match ended {
-                Some(why) => live.end(why),
-                None => live.lease.send_modify(|lease| lease.seen = lease.seen.max(began)),
+                Some(why) => end(lease, why),
+                None => lease.send_modify(|lease| lease.seen = lease.seen.max(began)),
             }
         }
         Ok(())
     }
+}
+
+/// Why a session, or a set of keys, is over at `now`.
+fn over(tx: &mut TenantTx<'_, '_>, id: &str, now: Timestamp) -> Result<Option<String>, Failure> {
+    let (grant, ended) = if let Ok(keys) = AccessKeyId::parse(id) {
+        let Some(row) = rows::keys(tx, id)? else { return Ok(Some("they are gone".into())) };
+        (row.grant, super::keys_ended(tx, &keys, now)?)
+    } else {
+        let Some(session) = rows::session(tx, id)? else { return Ok(Some("it is gone".into())) };
+        (session.grant, session.ended.map(|e| e.why))
+    };
+    if ended.is_some() {
+        return Ok(ended);
+    }
+    Ok(crate::consent::lives(tx, &grant, now)?.err().map(|e| e.to_string()))
 }
 
 /// The worker.
@@ -273,6 +345,9 @@ pub(crate) async fn watch_leases(house: Arc<House>, mut stop: watch::Receiver<bo
     }
     for (_, live) in house.broker.of_this_process() {
         live.end("the server stops".into());
+    }
+    for (_, _, lease) in house.broker.readers() {
+        end(&lease, "the server stops".into());
     }
 }
 
@@ -299,14 +374,9 @@ impl Seat {
 
     /// Why the session has ended, when it has.
     pub fn ended_now(&self) -> Option<String> {
-        let lease = self.lease.borrow();
-        match &lease.ended {
-            Some(why) => Some(why.clone()),
+        match self.lease.borrow().over() {
             None if self.house.now() >= self.session.until => Some("the grant has expired".into()),
-            None if lease.seen.elapsed() >= Duration::from_millis(LEASE_MS) => {
-                Some("the house could not say that the grant lives".into())
-            }
-            None => None,
+            over => over,
         }
     }
 

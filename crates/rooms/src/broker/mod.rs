@@ -2,11 +2,13 @@
 //!
 //! The protocols are spoken elsewhere (crate `broker`); here is what they ask: [`House::enter_session`] lets a connection in,
 //! [`Seat::record`] takes what passes before it is forwarded, [`Seat::ended`] says when the connection must stop.
+//! For objects there is no broker between: keys for the object listener are taken instead ([`TakeKeys`]).
 //! INVARIANT: a session is opened by an act under a live grant that names the target; it ends when the grant does.
 //! INVARIANT: a seat whose session this process could not confirm for [`LEASE_MS`] has ended (fail closed).
 //! INVARIANT: each part of a recording ends with a record in the tenant's log that says its length and the head of its chain.
 
 mod keep;
+mod keys;
 mod lease;
 mod recording;
 mod rows;
@@ -14,8 +16,10 @@ mod session;
 mod target;
 
 pub(crate) use keep::{keep, reseal};
+pub use keys::{BeyondGrant, KEYS_MINUTES_MAX, ListKeys, ObjectKeys, TakeKeys, TakenKeys};
+pub(crate) use keys::{keys_ended, note_opened, opened_before};
 pub(crate) use lease::{BrokerState, watch_leases};
-pub use lease::{LEASE_MS, Seat};
+pub use lease::{LEASE_MS, Reading, Seat};
 pub use recording::{ReadRecording, Recorded, RecordedFrame, RecordingPage, Side};
 pub(crate) use rows::{end_all, session as session_of, sessions_about, sessions_within};
 pub use session::{

@@ -1,11 +1,13 @@
 //! The broker room's only SQL.
 
 use bailee_store::{Row, StoreError, TenantTx, Tx, Value};
-use bailee_types::{GrantId, OperatorId, Pseudonym, TargetName, TenantId, TicketId, Timestamp};
+use bailee_types::{
+    AccessKeyId, GrantId, ObjectVersionId, OperatorId, Pseudonym, TargetName, TenantId, TicketId, Timestamp,
+};
 
 use super::recording::{Place, Recorded};
 use super::session::Ended;
-use super::{Session, Settings};
+use super::{ObjectKeys, Session, Settings};
 
 pub(super) struct TargetRow {
     pub(super) name: TargetName,
@@ -274,8 +276,13 @@ pub(super) fn end_sessions_of(
     .map(drop)
 }
 
-/// The account is closed: its sessions end, its targets are forgotten.
+/// The account is closed: its sessions and keys end, its targets are forgotten.
 pub(crate) fn end_all(tx: &mut TenantTx<'_, '_>, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE operator_keys SET ended_at_ms = $2, ended_why = 'the account is closed' \
+         WHERE tenant_id = $1 AND ended_at_ms IS NULL",
+        &[now.ms().into()],
+    )?;
     tx.execute(
         "UPDATE broker_session SET ended_at_ms = $2, ended_why = 'the account is closed' \
          WHERE tenant_id = $1 AND ended_at_ms IS NULL",
@@ -378,4 +385,145 @@ pub(super) fn reseal_part(
     let sql = "UPDATE recording_part SET sealed_key = $5 \
                WHERE tenant_id = $1 AND session_id = $2 AND part = $3 AND sealed_key = $4";
     Ok(tx.execute(sql, &wanted)? == 1)
+}
+
+const KEYS: &str = "SELECT k.tenant_id, k.key_id, k.grant_id, k.ticket_number, k.operator_id, k.pseudonym, k.scope, \
+     k.content, k.intent_index, k.taken_at_ms, k.until_ms, k.ended_at_ms, k.ended_why, \
+     (SELECT count(*) FROM operator_keys_opened o WHERE o.tenant_id = k.tenant_id AND o.key_id = k.key_id) \
+     FROM operator_keys k ";
+
+fn read_keys(r: &Row) -> Result<ObjectKeys, StoreError> {
+    let ended = r.opt_int(11)?.zip(r.opt_text(12)?.map(str::to_owned));
+    Ok(ObjectKeys {
+        tenant: r.parsed(0, TenantId::parse)?,
+        id: r.parsed(1, AccessKeyId::parse)?,
+        grant: r.parsed(2, GrantId::parse)?,
+        ticket: TicketId::parse(&format!("T-{}", r.int(3)?))
+            .map_err(|e| StoreError::Corrupt(e.to_string()))?,
+        operator: r.parsed(4, OperatorId::parse)?,
+        pseudonym: r.parsed(5, Pseudonym::parse)?,
+        scope: r.text(6)?.to_owned(),
+        content: r.int(7)? == 1,
+        intent: r.uint(8)?,
+        taken_at: Timestamp::from_ms(r.int(9)?),
+        until: Timestamp::from_ms(r.int(10)?),
+        ended: ended.map(|(at, why)| Ended { at: Timestamp::from_ms(at), why }),
+        opened: r.uint(13)?,
+    })
+}
+
+pub(super) fn insert_keys(tx: &mut TenantTx<'_, '_>, k: &ObjectKeys) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO operator_keys (tenant_id, key_id, grant_id, ticket_number, operator_id, pseudonym, scope, content, \
+         intent_index, taken_at_ms, until_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        &[
+            k.id.as_str().into(),
+            k.grant.as_str().into(),
+            crate::tickets::number(&k.ticket).into(),
+            k.operator.as_str().into(),
+            k.pseudonym.as_str().into(),
+            (&k.scope).into(),
+            i64::from(k.content).into(),
+            (k.intent as i64).into(),
+            k.taken_at.ms().into(),
+            k.until.ms().into(),
+        ],
+    )
+    .map(drop)
+}
+
+pub(super) fn keys(tx: &mut TenantTx<'_, '_>, id: &str) -> Result<Option<ObjectKeys>, StoreError> {
+    let sql = format!("{KEYS} WHERE k.tenant_id = $1 AND k.key_id = $2");
+    tx.query_opt(&sql, &[id.into()])?.as_ref().map(read_keys).transpose()
+}
+
+/// A tenant's keys, the newest first; or only those that have not ended.
+pub(super) fn keys_of(
+    tx: &mut TenantTx<'_, '_>,
+    open: bool,
+    most: u32,
+) -> Result<Vec<ObjectKeys>, StoreError> {
+    let only = if open { "AND k.ended_at_ms IS NULL" } else { "" };
+    tx.query(
+        &format!("{KEYS} WHERE k.tenant_id = $1 {only} ORDER BY k.taken_at_ms DESC, k.key_id LIMIT $2"),
+        &[i64::from(most).into()],
+    )?
+    .iter()
+    .map(read_keys)
+    .collect()
+}
+
+pub(super) fn keys_of_operator(
+    tx: &mut Tx<'_>,
+    operator: &OperatorId,
+    most: u32,
+) -> Result<Vec<ObjectKeys>, StoreError> {
+    tx.query(
+        &format!("{KEYS} WHERE k.operator_id = $1 ORDER BY k.taken_at_ms DESC, k.key_id LIMIT $2"),
+        &[operator.as_str().into(), i64::from(most).into()],
+    )?
+    .iter()
+    .map(read_keys)
+    .collect()
+}
+
+/// Keys that have not ended, those first that must.
+pub(super) fn open_keys(tx: &mut Tx<'_>, most: u32) -> Result<Vec<ObjectKeys>, StoreError> {
+    tx.query(
+        &format!("{KEYS} WHERE k.ended_at_ms IS NULL ORDER BY k.until_ms, k.key_id LIMIT $1"),
+        &[i64::from(most).into()],
+    )?
+    .iter()
+    .map(read_keys)
+    .collect()
+}
+
+pub(super) fn end_keys(
+    tx: &mut TenantTx<'_, '_>,
+    id: &str,
+    now: Timestamp,
+    why: &str,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE operator_keys SET ended_at_ms = $3, ended_why = $4 \
+         WHERE tenant_id = $1 AND key_id = $2 AND ended_at_ms IS NULL",
+        &[id.into(), now.ms().into(), why.into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn end_keys_of_grant(
+    tx: &mut TenantTx<'_, '_>,
+    grant: &GrantId,
+    now: Timestamp,
+    why: &str,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE operator_keys SET ended_at_ms = $3, ended_why = $4 \
+         WHERE tenant_id = $1 AND grant_id = $2 AND ended_at_ms IS NULL",
+        &[grant.as_str().into(), now.ms().into(), why.into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn has_opened(
+    tx: &mut TenantTx<'_, '_>,
+    keys: &AccessKeyId,
+    version: &ObjectVersionId,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM operator_keys_opened WHERE tenant_id = $1 AND key_id = $2 AND version_id = $3";
+    Ok(tx.query_opt(sql, &[keys.as_str().into(), version.as_str().into()])?.is_some())
+}
+
+pub(super) fn note_opened(
+    tx: &mut TenantTx<'_, '_>,
+    keys: &AccessKeyId,
+    version: &ObjectVersionId,
+    intent: u64,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO operator_keys_opened (tenant_id, key_id, version_id, intent_index) VALUES ($1, $2, $3, $4)",
+        &[keys.as_str().into(), version.as_str().into(), (intent as i64).into()],
+    )
+    .map(drop)
 }

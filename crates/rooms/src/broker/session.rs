@@ -88,12 +88,12 @@ pub struct OpenSession {
     pub family: String,
 }
 
-/// The tenant ends a session now.
+/// The tenant ends a session, or a set of keys, now.
 #[derive(Clone, Debug)]
 pub struct CutSession {
     /// Whose.
     pub tenant: TenantId,
-    /// Which.
+    /// Which: its name, or the id of keys.
     pub session: String,
 }
 
@@ -126,7 +126,13 @@ pub(super) fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
-fn own(tenant: &TenantId, action: &'static str, session: &str, class: Class, detail: Value) -> Asked {
+pub(super) fn own(
+    tenant: &TenantId,
+    action: &'static str,
+    session: &str,
+    class: Class,
+    detail: Value,
+) -> Asked {
     Asked {
         tenant: tenant.clone(),
         action,
@@ -223,7 +229,7 @@ impl Operation for OpenSession {
     }
 }
 
-/// Ends a session's row.
+/// Ends a session's row, or that of keys.
 async fn end(
     house: &Arc<House>,
     tenant: TenantId,
@@ -236,13 +242,22 @@ async fn end(
         .db
         .write(move |tx| {
             let mut tx = tx.tenant(&tenant);
-            let found = rows::session(&mut tx, &session)?
-                .filter(|s| operator.as_ref().is_none_or(|o| *o == s.operator))
-                .ok_or_else(|| Failure::not_found(Thing::BrokerSession, &session))?;
-            if let Some(ended) = found.ended {
+            let keys = rows::keys(&mut tx, &session)?.map(|k| (k.operator, k.ended));
+            let is_keys = keys.is_some();
+            let (_, ended) = match keys {
+                None => rows::session(&mut tx, &session)?.map(|s| (s.operator, s.ended)),
+                keys => keys,
+            }
+            .filter(|(by, _)| operator.as_ref().is_none_or(|o| o == by))
+            .ok_or_else(|| Failure::not_found(Thing::BrokerSession, &session))?;
+            if let Some(ended) = ended {
                 return Err(Failure::Conflict(format!("session `{session}` has ended: {}", ended.why)));
             }
-            rows::end_session(&mut tx, &session, now, &why).map_err(Failure::from)
+            match is_keys {
+                true => rows::end_keys(&mut tx, &session, now, &why)?,
+                false => rows::end_session(&mut tx, &session, now, &why)?,
+            }
+            Ok::<_, Failure>(())
         })
         .await
 }

@@ -41,7 +41,7 @@ pub use talk::{Comment, CommentRequest, ConfirmRequest};
 
 use self::life::{Approval, Given, Life, Over, Step, Stop};
 use self::rows::Approved;
-use crate::gate::Asked;
+use crate::gate::{Asked, Bound, RefusalKind};
 use crate::{Failure, House, Thing};
 
 /// Comments of one side on one request, at most.
@@ -329,16 +329,20 @@ fn counting(
 }
 
 /// The grant that covers `asked` for `operator` at `now`, or why there is none. Runs inside the caller's
-/// transaction: the gate calls it once to answer early and once with the intent.
+/// transaction: the gate calls it once to answer early and once with the intent. `under` names the only grant that counts.
 pub(crate) fn coverage(
     tx: &mut Tx<'_>,
     asked: &Asked,
-    operator: &OperatorId,
+    (operator, under): (&OperatorId, Option<&GrantId>),
     now: Timestamp,
 ) -> Result<Result<Coverage, NoCoverage>, StoreError> {
     let Some(ticket) = &asked.ticket else { return Ok(Err(NoCoverage::NotAsked)) };
     let tx = &mut tx.tenant(&asked.tenant);
-    let found = rows::about(tx, operator, ticket, asked.action, &asked.resource)?;
+    let is_his = |r: &Request| r.operator == *operator && r.ticket == *ticket && r.action == asked.action;
+    let found = match under {
+        Some(grant) => rows::one(tx, grant)?.into_iter().filter(is_his).collect(),
+        None => rows::about(tx, operator, ticket, asked.action, &asked.resource)?,
+    };
     if found.is_empty() {
         return Ok(Err(NoCoverage::NotAsked));
     }
@@ -395,6 +399,73 @@ pub(crate) fn lives(
         State::Exhausted => Err(NoCoverage::OperatorDisabled),
         state => Err(why(state)),
     })
+}
+
+/// An operator's grant that lives, for keys to be taken under it.
+pub(crate) fn usable(
+    tx: &mut TenantTx<'_, '_>,
+    grant: &GrantId,
+    operator: &OperatorId,
+    now: Timestamp,
+) -> Result<Result<Request, NoCoverage>, StoreError> {
+    let Some(request) = rows::one(tx, grant)?.filter(|r| r.operator == *operator) else {
+        return Ok(Err(NoCoverage::NotAsked));
+    };
+    if let Err(no) = lives(tx, grant, now)? {
+        return Ok(Err(no));
+    }
+    let moment = request.moment(now, crate::trail::last_time(tx)?);
+    Ok(match request.state(moment) {
+        State::Live => Ok(request),
+        state => Err(why(state)),
+    })
+}
+
+/// The grant to which an operator's temporary keys are bound, when it covers what he asks with them. Content needs
+/// [`coverage`] besides, which counts.
+pub(crate) fn within(
+    tx: &mut Tx<'_>,
+    asked: &Asked,
+    (operator, bound): (&OperatorId, &Bound),
+    now: Timestamp,
+) -> Result<Result<Coverage, RefusalKind>, StoreError> {
+    let tx = &mut tx.tenant(&bound.tenant);
+    if let Some(why) = crate::broker::keys_ended(tx, &bound.key, now)? {
+        return Ok(Err(RefusalKind::KeysEnded(why)));
+    }
+    if let Err(no) = lives(tx, &bound.grant, now)? {
+        return Ok(Err(RefusalKind::NoConsent(no)));
+    }
+    let Some(request) = rows::one(tx, &bound.grant)?.filter(|r| r.operator == *operator) else {
+        return Ok(Err(RefusalKind::NoConsent(NoCoverage::NotAsked)));
+    };
+    let is_bucket = |bucket| asked.resource == bailee_types::Arn::bucket(&bound.tenant, bucket);
+    let lists = asked.conditions.iter().find(|(name, _)| name == "oss:Prefix").and_then(|(_, v)| v.first());
+    let covered = match (asked.action, &request.scope) {
+        ("oss:GetObject", scope) => bound.content && scope.covers(&asked.resource),
+        ("oss:GetObjectMeta" | "oss:GetObjectTagging", scope) => scope.covers(&asked.resource),
+        ("oss:ListObjects" | "oss:ListObjectVersions", Scope::Prefix { bucket, prefix }) => {
+            is_bucket(bucket) && lists.is_some_and(|l| l.starts_with(prefix.as_str()))
+        }
+        ("oss:GetBucketLocation", scope) => scope.bucket().is_some_and(is_bucket),
+        _ => false,
+    };
+    let is_his = asked.tenant == bound.tenant && asked.ticket.as_ref() == Some(&bound.ticket);
+    let (Some((until, uses_max)), true) = (request.approved, covered && is_his) else {
+        let what = if bound.content { "reading" } else { "names, sizes and settings, no content, of" };
+        let covers =
+            format!("grant `{}`, which covers {what} `{}` and nothing else", request.id, request.scope);
+        return Ok(Err(RefusalKind::OutsideGrant { covers }));
+    };
+    Ok(Ok(Coverage {
+        grant: request.id,
+        tenant: bound.tenant.clone(),
+        action: request.action,
+        scope: request.scope,
+        until,
+        uses_left: u64::from(uses_max.saturating_sub(request.uses)),
+        reason: request.reason,
+    }))
 }
 
 /// The operators who may do an action on a resource by a live grant: pseudonym, grant, until when.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bailee_policy::{PolicySet, Subject};
 use bailee_types::{
-    AccessKeyId, Arn, ChangeId, OperatorId, TenantAlias, TenantId, Timestamp, UserId, UserName,
+    AccessKeyId, Arn, ChangeId, GrantId, OperatorId, TenantAlias, TenantId, TicketId, Timestamp, UserId,
+    UserName,
 };
 
 use crate::Failure;
@@ -97,6 +98,19 @@ pub struct Caller {
     change: Option<ChangeId>,
     /// The signature came in an address that anybody may hold.
     by_link: bool,
+    /// An operator acts with the temporary keys of a grant, and within it alone.
+    bound: Option<Arc<Bound>>,
+}
+
+/// What an operator's temporary keys are bound to.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    pub(crate) key: AccessKeyId,
+    pub(crate) tenant: TenantId,
+    pub(crate) grant: GrantId,
+    pub(crate) ticket: TicketId,
+    /// Whether they open content.
+    pub(crate) content: bool,
 }
 
 #[derive(Clone)]
@@ -121,6 +135,7 @@ impl Caller {
             replicates: None,
             change: None,
             by_link: false,
+            bound: None,
         }
     }
 
@@ -209,6 +224,20 @@ impl Caller {
     pub(crate) fn with_key(mut self, key: AccessKeyId) -> Self {
         self.access_key = Some(key);
         self
+    }
+
+    pub(crate) fn bound_to(mut self, bound: Bound) -> Self {
+        self.bound = Some(Arc::new(bound));
+        self
+    }
+
+    pub(crate) fn bound(&self) -> Option<&Arc<Bound>> {
+        self.bound.as_ref()
+    }
+
+    /// Tenant and ticket of the grant whose temporary keys signed, if an operator acts with such.
+    pub fn grant_keys(&self) -> Option<(&TenantId, &TicketId)> {
+        self.bound.as_ref().map(|b| (&b.tenant, &b.ticket))
     }
 
     pub(crate) fn with_nonce(mut self, nonce: Option<Nonce>) -> Self {
@@ -378,7 +407,13 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "rds:StartSession"
         | "cs:StartSession"
         | "emr:StartSession"
-        | "bailee:ReturnSession" => is("support"),
+        | "bailee:ReturnSession"
+        | "bailee:TakeKeys"
+        | "oss:GetObjectMeta"
+        | "oss:GetObjectTagging"
+        | "oss:GetBucketLocation"
+        | "oss:ListObjectVersions"
+        | "oss:BeyondGrant" => is("support"),
         "bailee:ConfirmRequest" => is("approver"),
         "bailee:CommentRequest" => is("support") || is("approver"),
         "bailee:ResolveEmployee"

@@ -24,6 +24,8 @@ pub struct Intent {
     shared: Option<Shared>,
     /// The transfer under which content leaves its jurisdiction by it.
     transfer: Option<String>,
+    /// The object version that it was counted for.
+    opens: Option<ObjectVersionId>,
     /// Data keys that were opened for it.
     releases: AtomicU64,
     _in_flight: Option<Flight>,
@@ -70,6 +72,7 @@ impl Intent {
             waits: false,
             shared,
             transfer: None,
+            opens: None,
             releases,
             _in_flight: None,
         }
@@ -79,7 +82,7 @@ impl Intent {
         caller: Caller,
         asked: Asked,
         record: u64,
-        (grant, transfer): (Option<Coverage>, Option<String>),
+        (grant, transfer, opens): (Option<Coverage>, Option<String>, Option<ObjectVersionId>),
         at: Timestamp,
         waits: bool,
         flight: Flight,
@@ -87,7 +90,19 @@ impl Intent {
         let releases = AtomicU64::new(0);
         let (record, at, flight) = (Some(record), Some(at), Some(flight));
         let shared = None;
-        Self { caller, asked, record, grant, at, waits, shared, transfer, releases, _in_flight: flight }
+        Self {
+            caller,
+            asked,
+            record,
+            grant,
+            at,
+            waits,
+            shared,
+            transfer,
+            opens,
+            releases,
+            _in_flight: flight,
+        }
     }
 
     /// Who acts.
@@ -108,6 +123,11 @@ impl Intent {
     /// The transfer under which content leaves its jurisdiction.
     pub(crate) fn transfer(&self) -> Option<&str> {
         self.transfer.as_deref()
+    }
+
+    /// The object version that the gate counted it for; what is opened by it must be that one.
+    pub(crate) fn opens(&self) -> Option<&ObjectVersionId> {
+        self.opens.as_ref()
     }
 
     /// Whether a tenant's own people act, or who was let in by the tenant; never an operator or a worker.

@@ -29,7 +29,7 @@ use bailee_types::{Arn, GrantId, TenantId, TicketId, Timestamp};
 use serde_json::{Map, Value};
 
 pub use bailee_policy::{Explanation, Phase};
-pub(crate) use caller::Nonce;
+pub(crate) use caller::{Bound, Nonce};
 pub use caller::{Caller, Origin, Principal};
 pub use count::ContentReads;
 pub(crate) use decision::{Leave, leave, lets_everybody_in, of_verdict, phases, words};
@@ -45,8 +45,8 @@ pub(crate) use sweeper::{
 use crate::consent::Coverage;
 use crate::house::Counters;
 use crate::trail::{Draft, Kind};
-use crate::vault::Access;
-use crate::{Failure, House, consent, handling, tickets};
+use crate::vault::{Access, VersionOf};
+use crate::{Failure, House, broker, consent, handling, tickets};
 
 /// How an act is treated by the trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +131,11 @@ pub trait Operation: Send + 'static {
         intent: &Intent,
     ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
 
+    /// The object version whose content it opens, where the gate counts versions: with an operator's temporary keys.
+    fn opens(&self) -> Option<VersionOf> {
+        None
+    }
+
     /// What the outcome record says beside its result, e.g. the number of bytes.
     fn outcome_detail(_output: &Self::Output) -> Map<String, Value> {
         Map::new()
@@ -179,9 +184,13 @@ impl House {
         caller: Caller,
         op: O,
     ) -> Result<O::Output, Failure> {
-        let permit = self.authorize(caller, op.asks(), O::ASKS_OBJECT).await?;
-        let cleared = self.clear(permit).await?;
-        let intent = self.log_intent(cleared).await?;
+        let (mut asked, opens) = (op.asks(), op.opens());
+        if let Some(bound) = caller.bound() {
+            asked.parameters.insert("accessKeyId".into(), bound.key.as_str().into());
+        }
+        let permit = self.authorize(caller, asked, O::ASKS_OBJECT).await?;
+        let cleared = self.clear(permit, opens.as_ref()).await?;
+        let intent = self.log_intent(cleared, opens).await?;
         let result = match self.witnessed(&intent).await {
             Ok(()) => op.act(self, &intent).await,
             Err(e) => Err(e),
@@ -248,12 +257,25 @@ impl House {
         }
     }
 
-    async fn clear(self: &Arc<Self>, permit: Permit) -> Result<Cleared, Failure> {
+    async fn clear(self: &Arc<Self>, permit: Permit, opens: Option<&VersionOf>) -> Result<Cleared, Failure> {
         let Permit { caller, asked, shared } = permit;
         let Principal::Operator { id, place, .. } = caller.principal() else {
             return Ok(Cleared { caller, asked, shared, grant: None });
         };
         let (id, place) = (id.clone(), place.clone());
+        if let Some(bound) = caller.bound().cloned() {
+            let (wanted, operator, now) = (asked.clone(), id.clone(), self.now());
+            let within = self.db.read(move |tx| {
+                consent::within(tx, &wanted, (&operator, &bound), now).map_err(Failure::from)
+            });
+            match within.await? {
+                Err(no) => return Err(self.refuse(&caller, &asked, None, no).await),
+                Ok(grant) if asked.touches != Touches::Content => {
+                    return Ok(Cleared { caller, asked, shared, grant: Some(grant) });
+                }
+                Ok(_) => {}
+            }
+        }
         if asked.touches == Touches::Nothing {
             return Ok(Cleared { caller, asked, shared, grant: None });
         }
@@ -284,7 +306,8 @@ impl House {
             return Ok(Cleared { caller, asked, shared, grant: None });
         }
         let now = self.now();
-        let (wanted, operator) = (asked.clone(), id);
+        let (mut wanted, operator) = (asked.clone(), id);
+        let (bound, opens) = (caller.bound().cloned(), opens.cloned());
         let house = Arc::clone(self);
         let coverage = self
             .db
@@ -292,7 +315,11 @@ impl House {
                 if let Leaves::Nowhere(no) = leaves(tx, &house, &wanted, &place, now)? {
                     return Ok(Err(no));
                 }
-                let covered = consent::coverage(tx, &wanted, &operator, now)?;
+                if let Some(bound) = &bound {
+                    broker::opened_before(tx, &mut wanted, bound, opens.as_ref())?;
+                }
+                let under = bound.as_ref().map(|b| &b.grant);
+                let covered = consent::coverage(tx, &wanted, (&operator, under), now)?;
                 Ok::<_, Failure>(covered.map_err(RefusalKind::NoConsent))
             })
             .await?;
@@ -302,7 +329,11 @@ impl House {
         }
     }
 
-    async fn log_intent(self: &Arc<Self>, cleared: Cleared) -> Result<Intent, Failure> {
+    async fn log_intent(
+        self: &Arc<Self>,
+        cleared: Cleared,
+        opens: Option<VersionOf>,
+    ) -> Result<Intent, Failure> {
         let Cleared { caller, asked, shared, grant } = cleared;
         if asked.class == Class::Data && !caller.is_operator() {
             if caller.nonce().is_some_and(|nonce| !self.recent_nonces.is_new(nonce, self.now())) {
@@ -312,7 +343,7 @@ impl House {
         }
         let log = self.log_keys(&asked.tenant).await?;
         let house = Arc::clone(self);
-        let (who, what) = (caller.clone(), asked.clone());
+        let (who, mut what) = (caller.clone(), asked.clone());
         // A tenant's act is known before the transaction: what can be made of its record is made outside of it.
         let draft = match who.is_tenant() {
             true => Some(event::draft(self, &log, &caller, &asked)?),
@@ -327,7 +358,17 @@ impl House {
             }
             // I2, I4: what `clear` saw may have ended since; this look and the intent are one transaction.
             let mut transfer = None;
+            let (mut within, mut first, mut version) = (None, false, None);
+            if let (Some(bound), Some(id)) = (who.bound(), who.operator()) {
+                within = Some(consent::within(tx, &what, (id, bound), now)?);
+                version = broker::opened_before(tx, &mut what, bound, opens.as_ref())?;
+                first = version.is_some() && what.continues.is_none();
+            }
+            let under = who.bound().map(|b| &b.grant);
             let live = match (who.principal(), what.touches) {
+                _ if within.as_ref().is_some_and(|w| w.is_err() || what.touches != Touches::Content) => {
+                    within
+                }
                 #[cfg(test)]
                 _ if corrupt::is(&house) => None,
                 (Principal::Operator { id, place, .. }, Touches::Content) => {
@@ -337,7 +378,7 @@ impl House {
                             if let Leaves::Under(id) = found {
                                 transfer = Some(id);
                             }
-                            let covered = consent::coverage(tx, &what, id, now)?;
+                            let covered = consent::coverage(tx, &what, (id, under), now)?;
                             Some(covered.map_err(RefusalKind::NoConsent))
                         }
                     }
@@ -373,10 +414,13 @@ impl House {
                 index,
                 &house.instance,
                 grant.as_ref().map(|g| &g.grant),
-                what.continues.is_none(),
+                what.continues.is_none() && what.touches == Touches::Content,
                 what.event_name(),
                 now,
             )?;
+            if let (true, Some(bound), Some(version)) = (first, who.bound(), &version) {
+                broker::note_opened(tx, bound, version, index)?;
+            }
             if let Some(id) = &transfer {
                 let moved = crate::residency::Move {
                     record: index,
@@ -392,16 +436,17 @@ impl House {
             let waits = who.is_operator()
                 && what.touches != Touches::Nothing
                 && crate::trail::waits_for_witnesses(&mut tx.tenant(&what.tenant))?;
-            Ok(Ok((index, (grant, transfer), now, waits)))
+            Ok(Ok((index, (grant, transfer, version), now, waits)))
         };
         let written: Result<_, IntentError> =
             if undoes { self.db.write(log_it).await } else { self.db.write_sure(log_it).await };
         match written {
-            Ok(Ok((index, (live, transfer), at, waits))) => {
+            Ok(Ok((index, (live, transfer, version), at, waits))) => {
                 self.trail.changed.notify_one();
                 Counters::add(&self.counters().intents, 1);
                 let guard = self.in_flight.enter(&asked.tenant, index);
-                Ok(Intent::durable(caller, asked, index, (live.or(grant), transfer), at, waits, guard))
+                let held = (live.or(grant), transfer, version);
+                Ok(Intent::durable(caller, asked, index, held, at, waits, guard))
             }
             Ok(Err((kind, index))) => {
                 self.trail.changed.notify_one();

@@ -45,6 +45,13 @@ pub enum RefusalKind {
     NoConsent(NoCoverage),
     /// A legal order took it away from the public.
     LegalBlock,
+    /// The operator's temporary keys were ended; why.
+    KeysEnded(String),
+    /// The grant to which the operator's temporary keys are bound does not cover the act.
+    OutsideGrant {
+        /// The grant, and what it covers, in words.
+        covers: String,
+    },
     /// Content would leave its jurisdiction.
     Residency {
         /// Where the operator is.
@@ -172,6 +179,19 @@ impl std::fmt::Display for Refusal {
             RefusalKind::LegalBlock => {
                 write!(f, "this is not available to the public here for legal reasons")
             }
+            RefusalKind::KeysEnded(why) => {
+                write!(
+                    f,
+                    "the temporary keys have ended ({why}); take new ones at the desk while the grant lives"
+                )
+            }
+            RefusalKind::OutsideGrant { covers } => {
+                write!(
+                    f,
+                    "`{}` on `{object}` is not covered: the keys are bound to {covers}",
+                    self.event_name
+                )
+            }
             RefusalKind::Residency { place, jurisdiction } => write!(
                 f,
                 "`{object}` must stay in `{jurisdiction}`: opening it from `{place}` needs a transfer approval with a \
@@ -212,6 +232,8 @@ fn code(kind: &RefusalKind) -> &'static str {
         RefusalKind::NoTicket => "NoTicket",
         RefusalKind::NoConsent(_) => "NoConsent",
         RefusalKind::LegalBlock => "UnavailableForLegalReasons",
+        RefusalKind::KeysEnded(_) => "NoConsent.KeysEnded",
+        RefusalKind::OutsideGrant { .. } => "NoConsent.OutsideGrant",
         RefusalKind::Residency { .. } => "NoTransferApproval",
     }
 }

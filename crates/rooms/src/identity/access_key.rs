@@ -129,12 +129,23 @@ impl House {
             Counters::add(&self.counters().sign_in_failures, 1);
             AuthError::Signature(e)
         };
-        let mut off_network = false;
+        let (mut off_network, mut bound) = (false, None);
         let (principal, verified) = if id.is_session() {
             let token = presented.token.ok_or(AuthError::TokenMissing)?;
             let opened = self.open_token(&id, token)?;
             let verified = verify(&opened.secret).map_err(failed)?;
             (self.session_principal(opened).await?, verified)
+        } else if id.is_grant() {
+            // Good for objects and nothing else.
+            if presented.service != "Oss" {
+                return Err(AuthError::UnknownKey);
+            }
+            let (tenant, secret) =
+                self.open_grant_token(&id, presented.token.ok_or(AuthError::TokenMissing)?)?;
+            let verified = verify(&secret).map_err(failed)?;
+            let (principal, to) = self.grant_principal(&tenant, &id).await?;
+            bound = Some(to);
+            (principal, verified)
         } else {
             let cached =
                 self.cached_key(&id).await.map_err(AuthError::Failed)?.ok_or(AuthError::UnknownKey)?;
@@ -157,7 +168,10 @@ impl House {
             nonce: nonce.to_owned(),
             expires_at: self.now().plus_ms(NONCE_MS),
         });
-        let caller = Caller::new(principal, origin).with_key(id).with_nonce(nonce);
+        let mut caller = Caller::new(principal, origin).with_key(id).with_nonce(nonce);
+        if let Some(bound) = bound {
+            caller = caller.bound_to(bound);
+        }
         Ok((if off_network { caller.off_network() } else { caller }, verified))
     }
 

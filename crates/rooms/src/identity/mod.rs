@@ -11,6 +11,7 @@ mod common;
 mod console;
 mod device;
 mod federated;
+mod grant_keys;
 mod group;
 mod held_key;
 mod issuer;

@@ -405,7 +405,7 @@ const NOT_TRUSTED: RefusalKind = RefusalKind::ImplicitDeny { phase: Phase::Trust
 
 impl House {
     /// The secret of a session: derived, so that nothing of it need be kept.
-    fn session_secret(&self, id: &AccessKeyId) -> SecretText {
+    pub(super) fn session_secret(&self, id: &AccessKeyId) -> SecretText {
         let key = &self.identity.sessions;
         let n = SECRET_ALPHABET.len();
         // 44 characters of 62 are 260 bits, drawn from two MACs; the modulo's bias is below 2 %.

@@ -35,6 +35,7 @@ mod retain;
 mod rewrap;
 mod rows;
 mod scrub;
+mod see;
 mod settings;
 mod tags;
 mod tier;
@@ -91,6 +92,7 @@ pub use retain::{
 pub use rewrap::RewrapDone;
 pub(crate) use rewrap::{Rewrapping, under_version};
 pub use scrub::{Damage, Scrub, Scrubbed};
+pub use see::{SeeBucket, SeeObject};
 pub use settings::{GetSettings, Setting, Settings};
 pub use tags::{BUCKET_TAGS_MAX, GetTags, MayTag, OBJECT_TAGS_MAX, SetTags, Tags, TagsOf, check_tags};
 pub use tier::{RESTORE_DAYS_MAX, RestoreObject, Tier};
@@ -101,7 +103,7 @@ pub use upload::{
 pub use version::{
     DeleteVersion, Deleted, ListVersions, Marker, SetVersioning, Version, VersionPage, Versioning, Which,
 };
-pub use window::{ReadObject, WINDOW_LEN, Window};
+pub use window::{ReadObject, ReadVersion, WINDOW_LEN, Window};
 
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Touches};
@@ -260,6 +262,11 @@ impl ObjectInfo {
     /// The version's id as clients know it.
     pub fn version_id(&self) -> String {
         version::shown_id(self.is_null, &self.version)
+    }
+
+    /// An entity tag that tells versions apart and nothing of their content. Clients take it for no MD5.
+    pub fn tag(&self) -> String {
+        format!("{}-1", self.version)
     }
 }
 

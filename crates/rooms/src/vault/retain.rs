@@ -9,7 +9,8 @@
 
 use std::sync::Arc;
 
-use bailee_types::{BucketName, ObjectKey, TenantId, Timestamp};
+use bailee_store::{StoreError, TenantTx};
+use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -289,6 +290,12 @@ pub struct VersionOf {
 }
 
 impl VersionOf {
+    /// The stored version that is meant now, if there is one.
+    pub(crate) fn stored(&self, tx: &mut TenantTx<'_, '_>) -> Result<Option<ObjectVersionId>, StoreError> {
+        let found = rows::object(tx, &self.bucket, &self.key, self.which.as_ref(), false)?;
+        Ok(found.map(|row| row.version))
+    }
+
     pub(super) fn asked(&self, action: &'static str, class: Class) -> Asked {
         let mut asked = object_asked(&self.tenant, &self.bucket, &self.key, action, None);
         asked.class = class;

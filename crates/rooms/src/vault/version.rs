@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
+use bailee_types::{BucketName, ObjectKey, ObjectVersionId, TenantId, TicketId, Timestamp};
 use serde_json::json;
 
 use super::bucket::known;
@@ -198,6 +198,8 @@ pub struct ListVersions {
     pub after: (String, Option<Which>),
     /// At most so many.
     pub entries_max: u32,
+    /// For operators with keys: the ticket of their grant.
+    pub ticket: Option<TicketId>,
 }
 
 /// One version.
@@ -232,6 +234,7 @@ impl Operation for ListVersions {
 
     fn asks(&self) -> Asked {
         let mut asked = bucket_asked(&self.tenant, &self.bucket, "oss:ListObjectVersions");
+        asked.ticket.clone_from(&self.ticket);
         asked.parameters = parameters(json!({ "bucket": self.bucket.as_str(), "prefix": self.prefix }));
         asked.conditions = vec![
             ("oss:Prefix".into(), vec![self.prefix.clone()]),
@@ -240,8 +243,10 @@ impl Operation for ListVersions {
         asked
     }
 
-    async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<VersionPage, Failure> {
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<VersionPage, Failure> {
         let key = house.tenant_key(&self.tenant).await?;
+        // As in other lists, an operator sees names, sizes and dates.
+        let key = intent.is_tenants(&self.tenant).then_some(key);
         house
             .db
             .read(move |tx| {
@@ -249,7 +254,7 @@ impl Operation for ListVersions {
                 if rows::bucket(&mut tx, &self.bucket)?.is_none() {
                     return Err(Failure::not_found(Thing::Bucket, &self.bucket));
                 }
-                self.page(&mut tx, &key)
+                self.page(&mut tx, key.as_deref())
             })
             .await
     }
@@ -272,7 +277,7 @@ impl ListVersions {
     fn page(
         &self,
         tx: &mut bailee_store::TenantTx<'_, '_>,
-        tenant_key: &crate::keys::TenantKey,
+        tenant_key: Option<&crate::keys::TenantKey>,
     ) -> Result<VersionPage, Failure> {
         let max = self.entries_max.min(1_000) as usize;
         let end = successor(&self.prefix);
@@ -323,22 +328,21 @@ impl ListVersions {
 impl rows::VersionRow {
     fn shown(
         self,
-        key: &crate::keys::TenantKey,
+        key: Option<&crate::keys::TenantKey>,
         bucket: &BucketName,
         latest: bool,
     ) -> Result<Version, Failure> {
         let id = shown_id(self.row.is_null, &self.row.version);
-        let info = if self.marker {
-            ObjectInfo {
+        let info = match key {
+            Some(key) if !self.marker => info_of(key, bucket, &self.key, &self.row)?,
+            _ => ObjectInfo {
                 key: self.key,
                 version: self.row.version,
                 is_null: self.row.is_null,
-                size: 0,
+                size: if self.marker { 0 } else { self.row.size },
                 modified_at: self.row.modified_at,
                 meta: super::ObjectMeta::default(),
-            }
-        } else {
-            info_of(key, bucket, &self.key, &self.row)?
+            },
         };
         Ok(Version { info, id, latest, marker: self.marker })
     }

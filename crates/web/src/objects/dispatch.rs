@@ -624,7 +624,7 @@ pub(super) fn kind(info: &ObjectInfo) -> reply::ObjectKind {
     }
 }
 
-fn shown(page: &ObjectPage) -> Page<'_> {
+pub(super) fn shown(page: &ObjectPage) -> Page<'_> {
     let mut out = Page { next: page.next_after.as_deref(), ..Page::default() };
     for entry in &page.entries {
         match entry {

@@ -7,6 +7,7 @@ use bailee_types::{BucketName, RequestId};
 use bailee_wire::object::auth::Terms;
 use bailee_wire::object::{
     Code, FORM_BYTES_MAX, FORM_FIELDS_MAX, Form, Head, Hosts, OBJECT_BYTES_MAX, ObjectError, ObjectRequest,
+    Target,
 };
 use http::Response;
 use http_body_util::BodyExt;
@@ -14,7 +15,7 @@ use hyper::body::Incoming;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use super::body::{Answer, Source};
-use super::{HOST_ID, Objects, answer, dispatch};
+use super::{HOST_ID, Objects, answer, dispatch, granted};
 
 /// A browser that sends nothing for this long is given up.
 const IDLE: Duration = Duration::from_secs(60);
@@ -119,6 +120,9 @@ async fn store(
             dispatch::Cx { objects, caller, dialect, request_id, verified }
         }
     };
+    if cx.caller.grant_keys().is_some() {
+        return granted::refuse(cx, "PostObject", &Target::Bucket(bucket.clone())).await;
+    }
     let parts = form.put_head(bucket)?;
     let head = Head::read(&parts, dialect, &Hosts::default())?;
     let put = ObjectRequest::of_form(&head)?;

@@ -11,6 +11,7 @@ mod destroy;
 mod dispatch;
 mod encryption;
 mod form;
+mod granted;
 mod lifecycle;
 mod logs;
 mod quota;
@@ -188,6 +189,9 @@ async fn respond(
     let request = ObjectRequest::parse(&head)?;
     seen.operation = Some(request.name());
     let cx = dispatch::Cx { objects, caller, dialect, request_id, verified };
+    if cx.caller.grant_keys().is_some() {
+        return granted::run(cx, &head, request, body).await;
+    }
     let reply = dispatch::run(cx, &head, request, body).await?;
     Ok(reply)
 }

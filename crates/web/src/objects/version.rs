@@ -2,7 +2,7 @@
 
 use bailee_rooms::vault::{
     DeleteObject, DeleteVersion, Deleted, GetBucket, GetTags, ListVersions, MayTag, SetTags, SetVersioning,
-    Tags, TagsOf, VersionOf, Versioning, Which,
+    Tags, TagsOf, VersionOf, VersionPage, Versioning, Which,
 };
 use bailee_types::{BucketName, ObjectKey, TenantId};
 use bailee_wire::object::reply::{self, ListedVersion, VersionsPage};
@@ -134,8 +134,14 @@ impl Cx<'_> {
             delimiter: list.delimiter.clone().unwrap_or_default(),
             after: (list.key_marker.clone(), which(marker)?),
             entries_max: list.max_keys,
+            ticket: None,
         };
         let page = self.perform(op).await?;
+        Ok(self.versions(&tenant, &list, &page))
+    }
+
+    /// A page of versions in the caller's dialect.
+    pub(super) fn versions(&self, tenant: &TenantId, list: &wire::ListVersions, page: &VersionPage) -> Reply {
         let mut shown = VersionsPage {
             next: page.next.as_ref().map(|(key, id)| (key.as_str(), id.as_str())),
             ..VersionsPage::default()
@@ -156,6 +162,6 @@ impl Cx<'_> {
             });
         }
         shown.common_prefixes = page.prefixes.iter().map(String::as_str).collect();
-        Ok(reply::versions(self.dialect, &list, self.owner(&tenant), &shown))
+        reply::versions(self.dialect, list, self.owner(tenant), &shown)
     }
 }

@@ -23,9 +23,9 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
         Ok(all) => all,
         Err(e) => return failure::page(&s.visit, &e),
     };
-    let open = match house.open_sessions(&s.who.id).await {
-        Ok(open) => open,
-        Err(e) => return failure::page(&s.visit, &e),
+    let (open, keys) = match (house.open_sessions(&s.who.id).await, house.open_keys(&s.who.id).await) {
+        (Ok(open), Ok(keys)) => (open, keys),
+        (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
     };
     let standing = match super::standing::section(&s).await {
         Ok(section) => section,
@@ -51,6 +51,7 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
                 td.act { (cut_button(&s.visit, x)) }
             } }
         } } } } }
+        @if !keys.is_empty() { section #keys { div.head { h2 { (t("Keys to your objects now", "当前可访问您对象的密钥")) } a.more href="/console/sessions#keys" { (t("All keys", "全部密钥")) } } div.card { (super::desk_keys::table(&s.visit, &keys, &|k| super::desk_keys::cut_button(&s.visit, k))) } } }
         section #live { div.head { h2 { (t("Live grants", "有效授权")) } } div.card {
             @if of(State::Live).next().is_none() { div.empty { h3 { (t("No grant is live", "没有有效授权")) } p { (t("No operator can open any of your objects now.", "目前没有运维人员能打开您的任何对象。")) } } }
             @else { table.tbl { thead { tr { th { (t("What it allows", "允许的操作")) } th { (t("Ends", "结束")) } th { (t("Used", "已用")) } th { span.sr { (t("Action", "操作")) } } } } tbody {

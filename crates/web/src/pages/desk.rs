@@ -10,7 +10,7 @@ use bailee_rooms::consent::{Request, Scope, State};
 use bailee_rooms::gate::{Caller, Principal, RefusalKind};
 use bailee_rooms::residency::RequestTransfer;
 use bailee_rooms::tickets::{GetTicket, State as TicketState, Ticket};
-use bailee_rooms::vault::{ListBuckets, ObjectInfo, ReadObject, Window};
+use bailee_rooms::vault::{ListBuckets, ReadObject, Window};
 use bailee_rooms::{Failure, House};
 use bailee_types::{BucketName, ObjectKey, TicketId};
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use maud::html;
 use super::consent::chip;
 use super::failure;
 use super::frame::{Here, csrf, icon, inside, time};
-use super::objects::{attachment, listing, table};
+use super::objects::attachment;
 use super::places::{basis_choice, jurisdictions, lines, request_chip};
 use super::visit::{Operator, Posted, Signed, Visit};
 
@@ -95,10 +95,12 @@ fn is_compliance(caller: &Caller) -> bool {
 /// What a live grant is used with.
 pub(super) fn use_it(visit: &Visit, r: &Request) -> maud::Markup {
     match &r.scope {
-        Scope::Object { bucket, key } => open_button(visit, &r.ticket, bucket, key),
+        Scope::Object { bucket, key } => {
+            html! { (open_button(visit, &r.ticket, bucket, key)) (super::desk_keys::form(visit, r)) }
+        }
         Scope::Prefix { bucket, prefix } => {
             let prefix = percent_encoding::utf8_percent_encode(prefix, percent_encoding::NON_ALPHANUMERIC);
-            html! { a.btn.slim href={ "/desk/tickets/" (r.ticket) "/data/" (bucket) "?prefix=" (prefix) } { (visit.lang.t("See the objects", "查看对象")) } }
+            html! { a.btn.slim href={ "/desk/tickets/" (r.ticket) "/data/" (bucket) "?prefix=" (prefix) } { (visit.lang.t("See the objects", "查看对象")) } (super::desk_keys::form(visit, r)) }
         }
         Scope::Target { target, limits } => html! {
             form method="post" action={ "/desk/tickets/" (r.ticket) "/session" } {
@@ -109,7 +111,12 @@ pub(super) fn use_it(visit: &Visit, r: &Request) -> maud::Markup {
     }
 }
 
-fn open_button(visit: &Visit, ticket: &TicketId, bucket: &BucketName, key: &ObjectKey) -> maud::Markup {
+pub(super) fn open_button(
+    visit: &Visit,
+    ticket: &TicketId,
+    bucket: &BucketName,
+    key: &ObjectKey,
+) -> maud::Markup {
     html! {
         form method="post" action={ "/desk/tickets/" (ticket) "/read" } {
             (csrf(visit)) input type="hidden" name="bucket" value=(bucket); input type="hidden" name="key" value=(key);
@@ -228,31 +235,6 @@ pub(super) async fn ask_transfer(Path(id): Path<String>, p: Posted<Operator>) ->
     }
 }
 
-pub(super) async fn objects(
-    s: Signed<Operator>,
-    Path((id, bucket)): Path<(String, String)>,
-    Query(q): Query<HashMap<String, String>>,
-) -> Response {
-    let ticket = match open_ticket(&s, &id).await {
-        Ok(ticket) => ticket,
-        Err(response) => return response,
-    };
-    let Ok(bucket) = BucketName::parse(&bucket) else { return failure::missing(&s.visit) };
-    let op = listing(ticket.tenant.clone(), &bucket, &q, Some(ticket.id.clone()));
-    let page = match s.visit.site.house.perform(s.caller.clone(), op).await {
-        Ok(page) => page,
-        Err(e) => return failure::page(&s.visit, &e),
-    };
-    let base = format!("/desk/tickets/{}/data/{bucket}", ticket.id);
-    let act = |info: &ObjectInfo| open_button(&s.visit, &ticket.id, &bucket, &info.key);
-    let main = html! {
-        p.crumb { a href="/desk" { (s.visit.lang.t("Desk", "工作台")) } " / " a href={ "/desk/tickets/" (ticket.id) } { (ticket.id) } " / " (bucket) }
-        div.title { div { h1 { (bucket) } p { (ticket.alias) } } }
-        (table(&s.visit, &base, &q, &page, &act))
-    };
-    inside(&s.visit, StatusCode::OK, bucket.as_str(), Some(Here::Desk), &main)
-}
-
 pub(super) async fn read(Path(id): Path<String>, p: Posted<Operator>) -> Response {
     let s = &p.signed;
     let ticket = match open_ticket(s, &id).await {
@@ -304,7 +286,7 @@ fn windows(house: &Arc<House>, caller: &Caller, op: ReadObject, first: Window) -
     Body::from_stream(stream::iter([Ok::<Bytes, Failure>(first.bytes)]).chain(rest.boxed()))
 }
 
-fn refused(
+pub(super) fn refused(
     s: &Signed<Operator>,
     ticket: &Ticket,
     op: &ReadObject,

@@ -23,6 +23,11 @@ pub(super) async fn list(s: Signed<Operator>) -> Response {
         Ok(all) => all,
         Err(e) => return failure::page(&s.visit, &e),
     };
+    let keys = match s.visit.site.house.operator_keys(&s.who.id).await {
+        Ok(keys) => keys,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
+    let done = |tenant: &TenantId, id: &str| html! { form method="post" action={ "/desk/sessions/" (tenant) "/" (id) "/end" } { (csrf(&s.visit)) button.btn.slim { (t("I am done", "完成")) } } };
     let main = html! {
         div.title { div { h1 { (t("Your sessions", "您的会话")) } p { (t("What you do in one is recorded and belongs to the tenant, who can watch and cut it.", "您在会话中的操作会被录制并归租户所有，租户可以观看并中断。")) } } }
         div.card {
@@ -32,10 +37,11 @@ pub(super) async fn list(s: Signed<Operator>) -> Response {
                     th scope="row" { (x.target) span.sub { (x.id) " · " (x.grant) " · " (x.ticket) } }
                     td data-l=(t("Opened", "打开")) { (time(x.opened_at)) }
                     td data-l=(t("State", "状态")) { (state(s.visit.lang, x)) }
-                    td.act { @if x.ended.is_none() { form method="post" action={ "/desk/sessions/" (x.tenant) "/" (x.id) "/end" } { (csrf(&s.visit)) button.btn.slim { (t("I am done", "完成")) } } } }
+                    td.act { @if x.ended.is_none() { (done(&x.tenant, &x.id)) } }
                 } }
             } } }
         }
+        @if !keys.is_empty() { section #keys { div.head { h2 { (t("Temporary keys for objects", "对象临时密钥")) } } div.card { (super::desk_keys::table(&s.visit, &keys, &|k| done(&k.tenant, k.id.as_str()))) } } }
     };
     inside(&s.visit, StatusCode::OK, t("Your sessions", "您的会话"), Some(Here::Targets), &main)
 }

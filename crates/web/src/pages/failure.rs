@@ -110,6 +110,10 @@ pub(super) fn refusal(lang: Lang, refusal: &Refusal) -> String {
             no_coverage(*why)
         ),
         RefusalKind::LegalBlock => "因法律原因，公众无法在此访问该内容".to_owned(),
+        RefusalKind::KeysEnded(why) => format!("临时密钥已失效（{why}）；授权有效期间可在工作台重新领取"),
+        RefusalKind::OutsideGrant { covers } => {
+            format!("授权不覆盖对 `{object}` 执行 `{action}`：密钥绑定于 {covers}")
+        }
         RefusalKind::Residency { place, jurisdiction } => format!(
             "`{object}` 必须留在 `{jurisdiction}`：从 `{place}` 打开需要具有法律依据的传输审批（目前没有）"
         ),

@@ -14,6 +14,8 @@ mod desk;
 mod desk_ask;
 mod desk_employee;
 mod desk_handling;
+mod desk_keys;
+mod desk_objects;
 mod desk_sessions;
 mod desk_tickets;
 mod destructions;
@@ -197,7 +199,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/desk/tickets/{id}/documents/{sha256}/read", post(desk_tickets::read))
         .route("/desk/tickets/{id}/assign", post(desk_tickets::assign))
         .route("/desk/tickets/{id}/solve", post(desk_tickets::solve))
-        .route("/desk/tickets/{id}/data/{bucket}", get(desk::objects))
+        .route("/desk/tickets/{id}/data/{bucket}", get(desk_objects::list))
+        .route("/desk/tickets/{id}/show", post(desk_objects::show))
+        .route("/desk/requests/{tenant}/{id}/keys", post(desk_keys::take))
         .route("/desk/tickets/{id}/read", post(desk::read))
         .route("/desk/tickets/{id}/ask", get(desk_ask::form).post(desk_ask::ask))
         .route("/desk/tickets/{id}/transfer", post(desk::ask_transfer))

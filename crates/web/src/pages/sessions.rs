@@ -7,12 +7,13 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_broker::seat::{Frame, Side as Passed};
 use bailee_broker::ssh::asciicast::{self, Moment};
-use bailee_rooms::broker::{CutSession, ListSessions, ReadRecording, RecordedFrame, Session, Side};
+use bailee_rooms::broker::{CutSession, ListKeys, ListSessions, ReadRecording, RecordedFrame, Session, Side};
 use bailee_types::Timestamp;
 use http::StatusCode;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::desk_keys;
 use super::failure;
 use super::frame::{Here, csrf, icon, inside, size, time};
 use super::objects::attachment;
@@ -34,6 +35,11 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
         Ok(all) => all,
         Err(e) => return failure::page(&s.visit, &e),
     };
+    let keys = match s.visit.site.house.perform(s.caller.clone(), ListKeys { tenant: s.who.id.clone() }).await
+    {
+        Ok(keys) => keys,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
     let more = all.len() > PER_PAGE as usize;
     all.truncate(PER_PAGE as usize);
     let main = html! {
@@ -52,6 +58,7 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
             } } }
             @if let (true, Some(last)) = (more, all.last()) { p.pad { a href={ "/console/sessions?before=" (last.opened_at.ms()) } { (t("Older", "更早")) } } }
         }
+        @if !keys.is_empty() { section #keys { div.head { h2 { (t("Temporary keys for your objects", "您对象的临时密钥")) } p { (t("What is read with them stands in your log, read by read. Cutting ends the keys; to end the consent, revoke it.", "使用它们的每次读取都记入您的日志。中断将使密钥失效；如需终止授权，请撤销。")) } } div.card { (desk_keys::table(&s.visit, &keys, &|k| desk_keys::cut_button(&s.visit, k))) } } }
     };
     inside(&s.visit, StatusCode::OK, t("Sessions", "会话"), Some(Here::Targets), &main)
 }
@@ -124,6 +131,7 @@ fn show(s: &Signed<Tenant>, x: &Session, recording: Option<&Markup>) -> Response
 pub(super) async fn cut(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
     let cut = CutSession { tenant: p.signed.who.id.clone(), session: id.clone() };
     match p.signed.visit.site.house.perform(p.signed.caller.clone(), cut).await {
+        Ok(()) if id.starts_with("GRT.") => Redirect::to("/console/sessions#keys").into_response(),
         Ok(()) => Redirect::to(&format!("/console/sessions/{}", super::frame::enc(&id))).into_response(),
         Err(e) => failure::page(&p.signed.visit, &e),
     }
