@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bailee_rooms::closure::CloseAccount;
+use bailee_rooms::consent::{Code, Scope, SetStandingRight, Terms};
 use bailee_rooms::notices::{
     ADDRESSES_MAX, GetNotifications, Kind, Mail, MailAddress, Notifications, SetNotifications, Target, Wanted,
 };
@@ -14,7 +15,7 @@ use bailee_rooms::tickets::{AttachToTicket, OpenTicket, ReplyTicket};
 use bailee_rooms::trail::ActFilter;
 use bailee_rooms::vault::NewPaper;
 use bailee_rooms::{Failure, MailConfig};
-use bailee_testkit::{Engine, TestHouse, TestTenant, engines, runtime};
+use bailee_testkit::{Engine, TestHouse, TestTenant, bucket, engines, key, runtime};
 use bailee_types::TenantId;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -317,4 +318,38 @@ async fn end_account(t: &TestHouse, id: &TenantId, acme: &TestTenant) -> u64 {
     t.clock.advance_ms(1_000);
     t.house.close_due_accounts().await.unwrap();
     t.change(&format!("UPDATE notice_target SET ticket = 1 WHERE tenant_id = '{id}'"))
+}
+
+#[test]
+fn a_grant_by_a_standing_right_is_told_in_place_of_a_request() {
+    on_each(async |t, world| {
+        let acme = t.tenant("acme").await;
+        acme.make_bucket(&t, OBJECT.0).await;
+        let (lin, ticket) = (t.operator("op-lin", "support", "CN").await, acme.ticket(&t).await);
+        let terms = Terms {
+            scope: Scope::object(bucket(OBJECT.0), key(OBJECT.1)),
+            operators: Vec::new(),
+            codes: vec![Code::CustomerInitiatedSupport],
+            minutes: 30,
+            uses_max: 3,
+            day_uses_max: 6,
+            until: t.house.now().plus_ms(86_400_000),
+        };
+        let op = SetStandingRight { tenant: acme.id.clone(), terms, why: String::new() };
+        let (right, _) = t.house.perform(acme.root.clone(), op).await.unwrap();
+        set(&t, &acme, vec![mail("ops@acme.example", &[Kind::Consent])]).await.unwrap();
+        for _ in 0..2 {
+            acme.ask(&t, &lin, &ticket, OBJECT, (30, 3)).await.unwrap();
+        }
+        let waits = acme.ask(&t, &lin, &ticket, OBJECT, (30, 3)).await.unwrap();
+        t.house.say_notices().await.unwrap();
+        assert!(world.mails.lock().iter().any(|m| m.text.contains("/console/consent#standing\n")));
+        let told = world.told().into_iter().filter(|(to, _)| to == "ops@acme.example");
+        let told: Vec<_> = told.map(|(_, subject)| subject).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(
+            told.iter().any(|s| s.starts_with(&format!("An operator got a grant by standing right {right}")))
+        );
+        assert!(told.iter().any(|s| s.starts_with(&format!("Request {waits} waits"))), "{told:?}");
+    });
 }

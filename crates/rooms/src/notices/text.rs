@@ -115,6 +115,8 @@ mod tests {
         let mail = said(Kind::Ticket, true).mail("n", to, Timestamp::from_ms(0));
         assert!(mail.text.contains("https://trust.example/desk/tickets/T-7\n"), "{}", mail.text);
         assert!(!mail.text.contains("notifications"));
+        let used = Said { reference: "R-abcdefghjkmn", ..said(Kind::Consent, false) };
+        assert!(used.link().ends_with("/console/consent#standing"));
         let told = said(Kind::Consent, false).json(&TenantId::provider(), "n", Timestamp::from_ms(0));
         assert_eq!(told["link"], "https://trust.example/console/consent");
         for (reference, link) in
