@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use bailee_rooms::broker::{BeyondGrant, CutSession, ListKeys, ReturnSession, TakeKeys, TakenKeys};
+use bailee_rooms::broker::{
+    BeyondGrant, CutSession, ListKeys, ReturnSession, STREAMS_MAX, TakeKeys, TakenKeys,
+};
 use bailee_rooms::consent::{Because, Decision, NoCoverage, RequestConsent, Scope, State, WithdrawRequest};
 use bailee_rooms::gate::{Caller, RefusalKind};
 use bailee_rooms::identity::{AuthError, Presented, SetOperatorState};
@@ -379,7 +381,11 @@ fn keys_end_with_the_grant_and_before() {
         // A day later nobody is recorded any more for keys that ended long ago.
         t.clock.advance_ms(25 * 3_600_000);
         assert!(matches!(signed(&t, &taken).await, Err(AuthError::TokenExpired)));
-        let all = t.house.perform(s.acme.root.clone(), ListKeys { tenant: s.acme.id.clone() }).await.unwrap();
+        let all = t
+            .house
+            .perform(s.acme.root.clone(), ListKeys { tenant: s.acme.id.clone(), before: None })
+            .await
+            .unwrap();
         assert!(all.len() >= 6, "the tenant sees all there ever were");
     });
 }
@@ -412,7 +418,10 @@ fn a_ticket_that_is_solved_ends_keys_and_streams() {
             refused(s.read(&t, &keys, "inv/1").await),
             RefusalKind::NoConsent(NoCoverage::TicketClosed) | RefusalKind::KeysEnded(_)
         ));
-        assert!(t.house.reading(&s.lin).is_none(), "who acts without keys has no such stream");
+        let many: Vec<_> = (0..40).map(|_| t.house.reading(&keys)).collect();
+        assert_eq!(many.iter().filter(|r| r.is_ok()).count(), STREAMS_MAX - 1, "with the first one");
+        assert!(t.house.reading(&s.lin).is_err(), "who acts without keys has no such stream");
+        drop((many, reading));
         stop.send(true).unwrap();
         workers.await.unwrap();
         // Nobody looks any more: what cannot be confirmed does not go on.

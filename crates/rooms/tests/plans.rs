@@ -421,7 +421,7 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
     t.house.perform(root.clone(), sessions).await.unwrap();
     t.house.open_keys(tenant).await.unwrap();
     t.house.operator_keys(&OperatorId::parse("op-lin").unwrap()).await.unwrap();
-    t.house.perform(root.clone(), broker::ListKeys { tenant: tenant.clone() }).await.unwrap();
+    t.house.perform(root.clone(), broker::ListKeys { tenant: tenant.clone(), before: None }).await.unwrap();
     t.house.perform(root.clone(), ListTargets { tenant: tenant.clone() }).await.unwrap();
     t.house.remove_garbage().await.unwrap();
     t.house.find_orphans(i64::MAX).await.unwrap();

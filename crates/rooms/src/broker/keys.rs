@@ -26,8 +26,8 @@ use crate::{Failure, House};
 
 /// How long keys live at most.
 pub const KEYS_MINUTES_MAX: i64 = 60;
-/// Keys of one look.
-const KEYS_PAGE_MAX: u32 = 200;
+/// Keys of one page.
+pub const KEYS_PAGE_MAX: u32 = 200;
 
 /// A set of keys as both sides see it.
 #[derive(Clone, Debug)]
@@ -225,6 +225,8 @@ impl Operation for BeyondGrant {
 pub struct ListKeys {
     /// Whose.
     pub tenant: TenantId,
+    /// Only those taken before.
+    pub before: Option<Timestamp>,
 }
 
 impl Operation for ListKeys {
@@ -239,8 +241,12 @@ impl Operation for ListKeys {
         if intent.caller().tenant() != Some(&self.tenant) {
             return Err(Failure::Conflict("a tenant's sessions are for its own people".into()));
         }
-        let all = move |tx: &mut Tx<'_>| rows::keys_of(&mut tx.tenant(&self.tenant), false, KEYS_PAGE_MAX);
-        house.db.read(move |tx| all(tx).map_err(Failure::from)).await
+        house
+            .db
+            .read(move |tx| {
+                rows::keys_of(&mut tx.tenant(&self.tenant), self.before, KEYS_PAGE_MAX).map_err(Failure::from)
+            })
+            .await
     }
 }
 
@@ -251,11 +257,7 @@ impl House {
     /// When the database cannot be read.
     pub async fn open_keys(&self, tenant: &TenantId) -> Result<Vec<ObjectKeys>, Failure> {
         let tenant = tenant.clone();
-        self.db
-            .read(move |tx| {
-                rows::keys_of(&mut tx.tenant(&tenant), true, KEYS_PAGE_MAX).map_err(Failure::from)
-            })
-            .await
+        self.db.read(move |tx| rows::open_keys_of(&mut tx.tenant(&tenant)).map_err(Failure::from)).await
     }
 
     /// An operator's own keys, newest first.
@@ -269,9 +271,15 @@ impl House {
             .await
     }
 
-    /// Watches over a stream that an operator reads with keys; none when the caller has no such.
-    pub fn reading(self: &Arc<Self>, caller: &Caller) -> Option<Reading> {
-        caller.bound().map(|bound| self.broker.read_with(&bound.tenant, &bound.key))
+    /// Watches over a stream that an operator reads with keys.
+    ///
+    /// # Errors
+    /// `Throttled` when he reads [`super::STREAMS_MAX`] already; `Conflict` when the caller has no keys of a grant.
+    pub fn reading(&self, caller: &Caller) -> Result<Reading, Failure> {
+        match caller.bound() {
+            Some(bound) => self.broker.read_with(&bound.tenant, &bound.key),
+            None => Err(Failure::Conflict("only with the keys of a grant".into())),
+        }
     }
 
     /// What keys are bound to and whose they are, whether they live or not.

@@ -25,6 +25,8 @@ use crate::{Failure, House};
 
 /// A seat whose session could not be confirmed for so many milliseconds ends.
 pub const LEASE_MS: u64 = 500;
+/// Streams of one set of keys in one process.
+pub const STREAMS_MAX: usize = 32;
 /// How often the worker looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// It does not look more often than this.
@@ -120,7 +122,7 @@ impl BrokerState {
     }
 
     /// Watches over a stream that is read with these keys. Whoever sends it asked the gate since, which looked itself.
-    pub(super) fn read_with(&self, tenant: &TenantId, keys: &AccessKeyId) -> Reading {
+    pub(super) fn read_with(&self, tenant: &TenantId, keys: &AccessKeyId) -> Result<Reading, Failure> {
         let mut reading = self.reading.lock();
         let there = reading.get(keys.as_str()).and_then(|held| Some((held.clone(), held.streams.upgrade()?)));
         let (held, stream) = there.unwrap_or_else(|| {
@@ -130,7 +132,11 @@ impl BrokerState {
             reading.insert(keys.to_string(), held.clone());
             (held, stream)
         });
-        Reading { lease: held.lease.subscribe(), _stream: stream }
+        // Each holds a window in memory.
+        if Arc::strong_count(&stream) > STREAMS_MAX {
+            return Err(Failure::Throttled(1));
+        }
+        Ok(Reading { lease: held.lease.subscribe(), _stream: stream })
     }
 
     fn readers(&self) -> Vec<(TenantId, String, watch::Sender<Lease>)> {

@@ -16,10 +16,10 @@ mod session;
 mod target;
 
 pub(crate) use keep::{keep, reseal};
-pub use keys::{BeyondGrant, KEYS_MINUTES_MAX, ListKeys, ObjectKeys, TakeKeys, TakenKeys};
+pub use keys::{BeyondGrant, KEYS_MINUTES_MAX, KEYS_PAGE_MAX, ListKeys, ObjectKeys, TakeKeys, TakenKeys};
 pub(crate) use keys::{keys_ended, note_opened, opened_before};
 pub(crate) use lease::{BrokerState, watch_leases};
-pub use lease::{LEASE_MS, Reading, Seat};
+pub use lease::{LEASE_MS, Reading, STREAMS_MAX, Seat};
 pub use recording::{ReadRecording, Recorded, RecordedFrame, RecordingPage, Side};
 pub(crate) use rows::{end_all, session as session_of, sessions_about, sessions_within};
 pub use session::{

@@ -437,16 +437,30 @@ pub(super) fn keys(tx: &mut TenantTx<'_, '_>, id: &str) -> Result<Option<ObjectK
     tx.query_opt(&sql, &[id.into()])?.as_ref().map(read_keys).transpose()
 }
 
-/// A tenant's keys, the newest first; or only those that have not ended.
+/// A tenant's keys that were taken before, the newest first.
 pub(super) fn keys_of(
     tx: &mut TenantTx<'_, '_>,
-    open: bool,
+    before: Option<Timestamp>,
     most: u32,
 ) -> Result<Vec<ObjectKeys>, StoreError> {
-    let only = if open { "AND k.ended_at_ms IS NULL" } else { "" };
+    let before = before.map_or(i64::MAX, Timestamp::ms);
     tx.query(
-        &format!("{KEYS} WHERE k.tenant_id = $1 {only} ORDER BY k.taken_at_ms DESC, k.key_id LIMIT $2"),
-        &[i64::from(most).into()],
+        &format!(
+            "{KEYS} WHERE k.tenant_id = $1 AND k.taken_at_ms < $2 ORDER BY k.taken_at_ms DESC, k.key_id LIMIT $3"
+        ),
+        &[before.into(), i64::from(most).into()],
+    )?
+    .iter()
+    .map(read_keys)
+    .collect()
+}
+
+pub(super) fn open_keys_of(tx: &mut TenantTx<'_, '_>) -> Result<Vec<ObjectKeys>, StoreError> {
+    tx.query(
+        &format!(
+            "{KEYS} WHERE k.tenant_id = $1 AND k.ended_at_ms IS NULL ORDER BY k.taken_at_ms DESC, k.key_id LIMIT 200"
+        ),
+        &[],
     )?
     .iter()
     .map(read_keys)

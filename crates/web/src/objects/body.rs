@@ -324,7 +324,13 @@ impl http_body::Body for Answer {
             }
             Some(Err(failure)) => {
                 // The head is out already: cutting the connection is the only way to say that this is not the object.
-                tracing::error!("an answer was cut: {failure}");
+                match &failure {
+                    // An operator's read whose grant ended, as it should.
+                    Failure::Refused(_) | Failure::Conflict(_) => {
+                        tracing::info!("an answer was cut: {failure}");
+                    }
+                    _ => tracing::error!("an answer was cut: {failure}"),
+                }
                 Some(Err(failure))
             }
         })

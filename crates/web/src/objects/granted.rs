@@ -205,7 +205,7 @@ impl<'a> Granted<'a> {
 
     async fn get(self, get: wire::GetObject) -> Result<Response<Answer>, ObjectError> {
         let house = Arc::clone(self.cx.objects.house());
-        let reading = house.reading(&self.cx.caller).ok_or_else(|| ObjectError::new(Code::InternalError))?;
+        let reading = house.reading(&self.cx.caller).map_err(of_failure)?;
         let chosen: Arc<Mutex<Result<Option<Span>, ObjectError>>> = Arc::new(Mutex::new(Ok(None)));
         let (slot, wanted) = (Arc::clone(&chosen), get.clone());
         let op = ReadVersion {

@@ -60,15 +60,15 @@ pub(super) async fn list(
 
 /// The way to a folder, each part a link.
 fn folders(base: &str, bucket: &str, prefix: &str) -> Markup {
-    let ends = prefix.match_indices('/').map(|(at, _)| at + 1);
-    let mut from = 0;
+    let way =
+        |part: &str, at: usize| (part.to_owned(), prefix.get(..at + part.len() + 1).unwrap_or_default());
+    let parts = prefix.match_indices('/').scan(0, |from, (at, _)| {
+        let part = prefix.get(*from..at).unwrap_or_default();
+        Some(way(part, std::mem::replace(from, at + 1)))
+    });
     html! {
         a href=(base) { (bucket) }
-        @for end in ends {
-            @let part = prefix.get(from..end).unwrap_or_default();
-            @let _ = { from = end; };
-            " / " a href={ (base) "?prefix=" (enc(prefix.get(..end).unwrap_or_default())) } { (part.trim_end_matches('/')) }
-        }
+        @for (part, to) in parts { " / " a href={ (base) "?prefix=" (enc(to)) } { (part) } }
     }
 }
 

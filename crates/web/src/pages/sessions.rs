@@ -7,7 +7,9 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_broker::seat::{Frame, Side as Passed};
 use bailee_broker::ssh::asciicast::{self, Moment};
-use bailee_rooms::broker::{CutSession, ListKeys, ListSessions, ReadRecording, RecordedFrame, Session, Side};
+use bailee_rooms::broker::{
+    CutSession, KEYS_PAGE_MAX, ListKeys, ListSessions, ReadRecording, RecordedFrame, Session, Side,
+};
 use bailee_types::Timestamp;
 use http::StatusCode;
 use maud::{Markup, html};
@@ -35,8 +37,9 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
         Ok(all) => all,
         Err(e) => return failure::page(&s.visit, &e),
     };
-    let keys = match s.visit.site.house.perform(s.caller.clone(), ListKeys { tenant: s.who.id.clone() }).await
-    {
+    let keys_before = q.get("keys-before").and_then(|b| b.parse().ok()).map(Timestamp::from_ms);
+    let of = ListKeys { tenant: s.who.id.clone(), before: keys_before };
+    let keys = match s.visit.site.house.perform(s.caller.clone(), of).await {
         Ok(keys) => keys,
         Err(e) => return failure::page(&s.visit, &e),
     };
@@ -58,7 +61,9 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
             } } }
             @if let (true, Some(last)) = (more, all.last()) { p.pad { a href={ "/console/sessions?before=" (last.opened_at.ms()) } { (t("Older", "更早")) } } }
         }
-        @if !keys.is_empty() { section #keys { div.head { h2 { (t("Temporary keys for your objects", "您对象的临时密钥")) } p { (t("What is read with them stands in your log, read by read. Cutting ends the keys; to end the consent, revoke it.", "使用它们的每次读取都记入您的日志。中断将使密钥失效；如需终止授权，请撤销。")) } } div.card { (desk_keys::table(&s.visit, &keys, &|k| desk_keys::cut_button(&s.visit, k))) } } }
+        @if !keys.is_empty() { section #keys { div.head { h2 { (t("Temporary keys for your objects", "您对象的临时密钥")) } p { (t("What is read with them stands in your log, read by read. Cutting ends the keys; to end the consent, revoke it.", "使用它们的每次读取都记入您的日志。中断将使密钥失效；如需终止授权，请撤销。")) } } div.card { (desk_keys::table(&s.visit, &keys, &|k| desk_keys::cut_button(&s.visit, k)))
+            @if let (true, Some(last)) = (keys.len() >= KEYS_PAGE_MAX as usize, keys.last()) { p.pad { a href={ "/console/sessions?keys-before=" (last.taken_at.ms()) "#keys" } { (t("Older", "更早")) } } }
+        } } }
     };
     inside(&s.visit, StatusCode::OK, t("Sessions", "会话"), Some(Here::Targets), &main)
 }
