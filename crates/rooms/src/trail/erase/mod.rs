@@ -184,10 +184,18 @@ impl Found {
         may_erase(entry.kind, entry.time_ms, now_ms).map_err(|e| Stays::Because(format!("stays: {e}")))?;
         let event = view::open_event(log, index, &entry, &sealed)?;
         let text = |name: &str| event.value.get(name).and_then(Value::as_str).unwrap_or_default();
-        let decides = matches!(text("eventName"), "ApproveConsent" | "DenyConsent" | "RevokeConsent");
+        let decides = matches!(
+            text("eventName"),
+            "ApproveConsent"
+                | "DenyConsent"
+                | "RevokeConsent"
+                | "SetConsentPolicy"
+                | "BindSecondFactor"
+                | "RemoveSecondFactor"
+        );
         if decides && now_ms.saturating_sub(entry.time_ms) < KEPT_MS_MIN {
             return Err(because(
-                "decides about consent, and stays 180 days: reads under it would lose what covers them",
+                "decides about consent or says how, and stays 180 days: reads under it would lose what covers them",
             ));
         }
         if let Some(hold) = hold::over(&mut narrow, entry.time_ms, text("resource"))? {
