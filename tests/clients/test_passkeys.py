@@ -8,8 +8,10 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from kit import IMS, Browser, Server, rpc
+from house import VERIFY
+from kit import BIN, IMS, Browser, Server, rpc, run
 from test_browser import Chromium, is_gone
+from test_consent import OBJECT, ask, read
 
 
 @pytest.fixture(scope="module")
@@ -267,3 +269,69 @@ def test_an_operators_passkey_is_no_password(server, browser):
     browser.sign_out()
     assert enter(browser) not in ("/desk", "/console")
     assert "signs nobody in here" in browser.text
+
+
+def test_an_approval_is_signed_over_the_text_on_the_page_and_verified_offline(browser, tmp_path):
+    with Server() as s:
+        browser.base = s.console.replace("127.0.0.1", "localhost")
+        browser.sign_in(s)
+        bind(browser)
+        [fingerprint] = [e.text for e in browser.go("/security").there("#passkeys .fingerprint")]
+        browser.go("/console/consent/policy").find("#signed").click()
+        browser.press("#policy-form")
+        assert browser.find("#signed").is_selected() and "Set by li" in browser.text
+        told = json.loads(run(BIN, "consent", "policy", "--data", s.data, "--tenant", "acme", "--output", "json").stdout)
+        assert told["signed"] is True
+        lin = Browser(s).login_operator(s)
+        read(lin, OBJECT)
+        grant = ask(lin, OBJECT)
+
+        # Without a signature it is refused, with a way to go on.
+        browser.go(f"/console/consent/{grant}").press(f"#approve-{grant}")
+        assert "takes signed approvals only" in browser.text and "Sign with a passkey" in browser.text, browser.text
+
+        def sign_page():
+            browser.go(f"/console/consent/{grant}").fill(**{f"minutes-{grant}": "10"})
+            before = browser.find("html")
+            browser.find(f"#by-passkey-{grant}").click()
+            WebDriverWait(browser.driver, 20).until(lambda d: is_gone(before))
+            return browser.find("#statement").text
+
+        text = sign_page()
+        for line in (f"grant {grant}", 'approver "li"', "minutes 10", "reads 3", "narrowed no",
+                     f'object "{OBJECT["bucket"]}/{OBJECT["key"]}"'):
+            assert line in text.splitlines(), text
+        # The page cannot show other words than it asks the passkey to sign, nor send others than were signed.
+        browser.driver.execute_script("""
+            const words = document.querySelector('#statement');
+            words.textContent = words.textContent.replace('minutes 10', 'minutes 30');""")
+        assert "not the one that the server made" in browser.press_quietly("#sign-passkey")
+        sign_page()
+        browser.set(isBogusSignature=True)
+        browser.press_quietly("#sign-passkey")
+        assert "signature does not verify" in browser.text, browser.text
+        browser.set(isBadUV=True)
+        sign_page()
+        browser.press_quietly("#sign-passkey")
+        assert read(lin, OBJECT).status == 403
+        browser.set()
+        sign_page()
+        browser.press("#sign-passkey")
+        assert browser.path == "/console/consent", browser.text
+        assert read(lin, OBJECT).status == 200
+
+        # Nobody but the file is asked.
+        bundle = s.export("acme", "signed.bundle")
+        report = json.loads(run(VERIFY, bundle, "--output", "json").stdout)["report"]
+        [used] = report["passkeys"]
+        assert used["fingerprint"] == fingerprint and used["by"] == ["li"] and used["approvals"] == 1, used
+        assert used["origins"] == [browser.base] and used["bound"] is not None
+        promise = lambda report: next(p for p in report["promises"] if p["name"] == "signed")
+        assert promise(report)["verdict"] == "not-shown" and "--passkey" in promise(report)["detail"]
+        known = run(VERIFY, bundle, "--output", "json", "--signed", "--passkey", fingerprint)
+        assert promise(json.loads(known.stdout)["report"])["verdict"] == "holds", known.stdout
+        assert fingerprint in run(VERIFY, bundle).stdout
+        other = run(VERIFY, bundle, "--passkey", "SHA256:" + "A" * 43, ok=3)
+        assert "a passkey that you did not name" in other.stderr and fingerprint in other.stderr, other.stderr
+        bad = run(VERIFY, bundle, "--passkey", "laptop", ok=1)
+        assert "no fingerprint" in bad.stderr, bad.stderr

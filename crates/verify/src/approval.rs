@@ -65,6 +65,8 @@ struct Key {
 struct Set {
     intent: u64,
     outcome: Option<u64>,
+    /// Whether it was set; else nobody knows.
+    sure: bool,
     signed: bool,
     approvals: u64,
 }
@@ -154,7 +156,7 @@ impl Signatures {
                 let wanted = told.get("requestParameters").unwrap_or(&Value::Null);
                 let signed = wanted.get("signed").and_then(Value::as_bool).unwrap_or(false);
                 let approvals = wanted.get("approvals").and_then(Value::as_u64).unwrap_or(1);
-                self.policies.push(Set { intent: index, outcome: None, signed, approvals });
+                self.policies.push(Set { intent: index, outcome: None, sure: false, signed, approvals });
             }
             _ => {}
         }
@@ -169,12 +171,11 @@ impl Signatures {
         event: &EventView<'_>,
     ) -> Result<Option<Person>, String> {
         if let Some(at) = self.policies.iter().position(|p| p.intent == intent && p.outcome.is_none()) {
-            match ended {
-                Ended::Done => {
-                    self.policies.iter_mut().skip(at).take(1).for_each(|p| p.outcome = Some(outcome))
+            match (ended, self.policies.get_mut(at)) {
+                // Of one that nobody knows of, both are thought of.
+                (Ended::Done | Ended::Unknown, Some(set)) => {
+                    (set.outcome, set.sure) = (Some(outcome), ended == Ended::Done);
                 }
-                // It holds, or it does not: both are thought of.
-                Ended::Unknown => {}
                 _ => drop(self.policies.remove(at)),
             }
         }
@@ -289,20 +290,15 @@ impl Signatures {
     /// What holds for an approval between two records: whether it must be signed, how many persons must approve. Of policies
     /// that were set while it ran, the one that asks for less.
     pub(crate) fn policy(&self, (from, to): (u64, u64)) -> (bool, u64) {
-        let mut before = None;
-        let mut beside = Vec::new();
-        for set in self.policies.iter().filter(|p| p.intent < to) {
-            match set.outcome {
-                Some(outcome) if outcome < from => {
-                    before = before.filter(|b: &&Set| b.outcome > set.outcome).or(Some(set));
-                }
-                _ => beside.push(set),
-            }
-        }
-        let before = before.map_or((false, 1), |p| (p.signed, p.approvals));
-        let (signed, approvals) = beside
-            .iter()
-            .fold(before, |(signed, approvals), p| (signed && p.signed, approvals.min(p.approvals)));
+        let ended = |set: &Set| set.outcome.filter(|outcome| *outcome < from);
+        let sure = self.policies.iter().filter(|p| p.sure && ended(p).is_some());
+        let newest = sure.map(|p| p.intent).max();
+        // What ended before the newest began was replaced by it.
+        let may_hold = |p: &&Set| p.intent < to && ended(p).is_none_or(|at| Some(at) > newest);
+        let never_set = newest.is_none().then_some((false, 1));
+        let all = self.policies.iter().filter(may_hold).map(|p| (p.signed, p.approvals)).chain(never_set);
+        let least = all.reduce(|one, other| (one.0 && other.0, one.1.min(other.1)));
+        let (signed, approvals) = least.unwrap_or((false, 1));
         (signed || self.demanded, approvals)
     }
 

@@ -412,3 +412,33 @@ pub(crate) fn text<'a>(raw: Option<&'a str>) -> Result<Cow<'a, str>, String> {
 pub(crate) fn object(raw: Option<&str>) -> Result<Value, String> {
     raw.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw).map_err(|e| e.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn within(limits: &str, most: &str) -> bool {
+        let target = |limits: &str| Covers::Target { name: "web-1".into(), limits: limits.into() };
+        is_within(&target(limits), &target(most))
+    }
+
+    #[test]
+    fn limits_lie_within_others_when_they_allow_nothing_more() {
+        let host = r#"{"family":"host","shell":false,"exec":true,"download":false,"upload":false}"#;
+        let more = &host.replace("\"shell\":false", "\"shell\":true");
+        assert!(within(host, host) && within(host, more) && !within(more, host));
+        assert!(within(r#"{"upload":false,"exec":true,"family":"host"}"#, host), "in another order");
+        assert!(!within(r#"{"family":"host","exec":true,"sudo":true}"#, host), "what is not known");
+        let reads = r#"{"family":"database","roles":["r"],"read_only":true}"#;
+        let writes = r#"{"family":"database","roles":["r","w"],"read_only":false}"#;
+        assert!(within(reads, writes) && !within(writes, reads));
+        assert!(!within(&reads.replace("true", "false"), reads) && !within(reads, host));
+        assert!(
+            !within(r#"{"family":"database","roles":["r"]}"#, reads),
+            "it does not say that it only reads"
+        );
+        let rule = r#"{"family":"service","rules":[{"methods":["GET"],"path":"/a"}]}"#;
+        let rules = r#"{"family":"service","rules":[{"methods":["GET"],"path":"/a"},{"methods":["PUT"],"path":"/b"}]}"#;
+        assert!(within(rule, rules) && !within(rules, rule) && !within("", rule));
+    }
+}

@@ -417,10 +417,28 @@ fn what_the_policy_demands_is_replayed() {
     );
     log.approve("li", |_| {}, None);
     log.check(&Expect::default()).unwrap();
-    let mut log = before;
+    let mut log = before.clone();
     log.done(policy, json!({}));
     log.approve("li", |_| {}, None);
     log.why();
+    // Whether one was set whose process died nobody knows, until another is set after it.
+    let unknown = |log: &mut Log, intent: u64| {
+        let event = json!({ "intent": intent, "result": "unknown", "eventName": "SetConsentPolicy" });
+        log.add(Kind::Outcome, event);
+    };
+    let mut log = before;
+    unknown(&mut log, policy);
+    let mut after = log.clone();
+    log.approve("li", |_| {}, None);
+    log.check(&Expect::default()).unwrap();
+    after.policy(true, 1);
+    let mut later = after.clone();
+    after.approve("li", |_| {}, None);
+    after.why();
+    let looser = later.act("root", "SetConsentPolicy", json!({ "signed": false, "approvals": 1 }));
+    unknown(&mut later, looser);
+    later.approve("li", |_| {}, None);
+    later.check(&Expect::default()).unwrap();
 }
 
 #[test]

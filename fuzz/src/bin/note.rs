@@ -1,8 +1,10 @@
-//! Notes, checkpoints, keys and tiles of a log: nothing panics, and what is read prints as it was.
+//! Notes, checkpoints, keys and tiles of a log, statements that passkeys sign: nothing panics, and what is read prints as it was.
 #![no_main]
 
+use bailee_proof::approval::ApprovalStatement;
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::note::{Note, Signer, VerifierKey};
+use bailee_proof::passkey::{Assertion, fingerprint};
 use bailee_proof::tile::{Tile, read_bundle, read_tile};
 use libfuzzer_sys::fuzz_target;
 
@@ -15,6 +17,12 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(Checkpoint::open(bytes, signer.verifier()).is_err());
     let _ = (read_tile(bytes, 3), read_bundle(bytes, 3));
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(statement) = ApprovalStatement::parse(text) {
+        assert_eq!(statement.to_string(), text);
+    }
+    let part = |n: usize| text.split('.').nth(n).unwrap_or_default();
+    let (public_key, authenticator_data, client_data, signature) = (part(0), part(1), part(2), part(3));
+    let _ = (fingerprint(public_key), Assertion { public_key, authenticator_data, client_data, signature }.open());
     if let Ok(tile) = Tile::parse(text) {
         assert_eq!(tile.to_string(), text);
     }

@@ -260,6 +260,9 @@ impl Operation for AskApproval {
                 approval.fits(&request, rows::policy(&mut own)?.policy.minutes_max)?;
                 let made = (now.iso(), hex::encode(random_bytes::<32>()));
                 let statement = statement(&caller, &request, &approval, made).to_string();
+                ApprovalStatement::parse(&statement).map_err(|e| {
+                    Failure::Conflict(format!("this approval cannot be signed with a passkey: {e}"))
+                })?;
                 let options = inner.ask_signature(tx, &caller, (&self.token, &statement), now)?;
                 Ok(ApprovalAsked { request, statement, options })
             })

@@ -186,11 +186,18 @@ impl Found {
         let text = |name: &str| event.value.get(name).and_then(Value::as_str).unwrap_or_default();
         let decides = matches!(
             text("eventName"),
-            "ApproveConsent" | "DenyConsent" | "RevokeConsent" | "SetStandingRight" | "RevokeStandingRight"
+            "ApproveConsent"
+                | "DenyConsent"
+                | "RevokeConsent"
+                | "SetStandingRight"
+                | "RevokeStandingRight"
+                | "SetConsentPolicy"
+                | "BindSecondFactor"
+                | "RemoveSecondFactor"
         );
         if decides && now_ms.saturating_sub(entry.time_ms) < KEPT_MS_MIN {
             return Err(because(
-                "decides about consent, and stays 180 days: reads under it would lose what covers them",
+                "decides about consent or says how, and stays 180 days: reads under it would lose what covers them",
             ));
         }
         if let Some(hold) = hold::over(&mut narrow, entry.time_ms, text("resource"))? {
