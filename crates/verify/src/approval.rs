@@ -231,10 +231,10 @@ impl Signatures {
         let covers = covers(a.consent);
         let yes = Yes { person: person.clone(), said };
         if !opens {
-            if let (Some(said), Some(covers)) = (&yes.said, &covers) {
-                if !(is_within(covers, &said.covers) && is_within(&said.covers, covers)) {
-                    return no("is recorded with another scope than the one that is signed".into());
-                }
+            if let (Some(said), Some(covers)) = (&yes.said, &covers)
+                && !(is_within(covers, &said.covers) && is_within(&said.covers, covers))
+            {
+                return no("is recorded with another scope than the one that is signed".into());
             }
             return match self.early.get_mut(&grant) {
                 Some((opened, waits)) => {
