@@ -11,7 +11,10 @@ use bailee_rooms::broker::{
     CutSession, DeleteTarget, ListSessions, ListTargets, OpenSession, Opened, PutTarget, ReadRecording,
     ReturnSession, Seat, Settings, Side,
 };
-use bailee_rooms::consent::{Because, Decision, Limits, NoCoverage, RequestConsent, Scope};
+use bailee_rooms::consent::{
+    Because, Code, Decision, Limits, NoCoverage, RequestConsent, RevokeStandingRight, Scope,
+    SetStandingRight, Terms,
+};
 use bailee_rooms::gate::{Caller, RefusalKind};
 use bailee_rooms::tickets::SolveTicket;
 use bailee_rooms::trail::ActFilter;
@@ -502,4 +505,39 @@ fn seen(n: u8, at: Timestamp) -> Event {
         code: String::new(),
         rule: "r".into(),
     }
+}
+
+#[test]
+fn a_session_under_a_standing_right_ends_with_the_right() {
+    on_each_engine(async |t| {
+        let s = Scene::new(&t).await;
+        let right = async |target: &str, limits| {
+            let terms = Terms {
+                scope: Scope::Target { target: name(target), limits },
+                operators: Vec::new(),
+                codes: vec![Code::CustomerInitiatedSupport],
+                minutes: 30,
+                uses_max: 3,
+                day_uses_max: 3,
+                until: t.house.now().plus_ms(86_400_000),
+            };
+            let set = SetStandingRight { tenant: s.acme.id.clone(), terms, why: String::new() };
+            t.house.perform(s.acme.root.clone(), set).await.map(|set| set.0)
+        };
+        assert!(matches!(right("web-2", shell()).await, Err(Failure::NotFound { thing: Thing::Target, .. })));
+        let exec = Limits::Host { shell: false, exec: true, download: false, upload: false };
+        right("web-1", exec).await.unwrap();
+        s.ask(&t, "web-1", shell()).await.unwrap();
+        assert_eq!(no_consent(s.open(&t, &s.lin, "web-1", "host").await), NoCoverage::Waiting, "no shell");
+        let id = right("web-1", shell()).await.unwrap();
+        t.clock.advance_ms(1);
+        let grant = s.ask(&t, "web-1", shell()).await.unwrap();
+        let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        let seat = s.enter(&t, &opened).await.unwrap();
+        let end = RevokeStandingRight { tenant: s.acme.id.clone(), id };
+        assert_eq!(t.house.perform(s.acme.root.clone(), end).await.unwrap().grants, [grant]);
+        t.house.keep_sessions(false).await.unwrap();
+        assert!(until_ended(&seat).await.0.contains("revoked"));
+        assert!(s.enter(&t, &opened).await.is_err());
+    });
 }

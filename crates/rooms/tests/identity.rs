@@ -306,7 +306,7 @@ fn who_is_made_again_with_an_old_name_inherits_nothing() {
 
         // What is in use says what is in the way, one thing after the other.
         let delete = || DeleteUser { name: user("li") }.of(&acme.id);
-        let in_use = |r: Result<(), Failure>| match r {
+        let in_use = |r: Result<Vec<String>, Failure>| match r {
             Err(Failure::InUse { by, .. }) => format!("{by:?}"),
             other => panic!("{other:?}"),
         };

@@ -53,7 +53,7 @@ impl Scene {
             reason: "it opens blank".into(),
             because: Because::default(),
         };
-        let grant = t.house.perform(self.lin.clone(), ask).await.unwrap();
+        let grant = t.house.perform(self.lin.clone(), ask).await.unwrap().id;
         self.acme.decide(t, &grant, Decision::Approve { minutes, uses_max }).await.unwrap();
         grant
     }
