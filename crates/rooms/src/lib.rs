@@ -76,3 +76,22 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
     Migration { number: 46, name: "recorded", sql: include_str!("migrations/0046_recorded.sql") },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+
+    #[test]
+    fn each_file_of_migrations_is_one_in_its_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/migrations");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|f| f.file_name().to_string_lossy().into_owned())
+            .collect();
+        files.sort();
+        let listed: Vec<_> = MIGRATIONS.iter().map(|m| format!("{:04}_{}.sql", m.number, m.name)).collect();
+        assert_eq!(listed, files);
+    }
+}
