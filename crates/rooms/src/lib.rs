@@ -56,6 +56,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 29, name: "closure", sql: include_str!("migrations/0029_closure.sql") },
     Migration { number: 30, name: "replication", sql: include_str!("migrations/0030_replication.sql") },
     Migration { number: 31, name: "key_policy", sql: include_str!("migrations/0031_key_policy.sql") },
+    Migration {
+        number: 32,
+        name: "secret_rotation",
+        sql: include_str!("migrations/0032_secret_rotation.sql"),
+    },
     Migration { number: 33, name: "checksums", sql: include_str!("migrations/0033_checksums.sql") },
     Migration { number: 34, name: "papers", sql: include_str!("migrations/0034_papers.sql") },
     Migration { number: 35, name: "rekey", sql: include_str!("migrations/0035_rekey.sql") },
