@@ -487,6 +487,37 @@ fn a_request_says_why_and_both_sides_write_on_it() {
     });
 }
 
+/// What the log does not say was approved counts for nothing: a process that died between the approval and its outcome leaves no
+/// grant, and none that a verifier could not follow.
+#[test]
+fn an_approval_whose_outcome_was_lost_counts_for_nothing() {
+    on_each_engine(async |t| {
+        let (acme, lin, ticket) = acme(&t).await;
+        let (li, _) = user(&t, &acme, "li").await;
+        let lose = || {
+            let sql = "UPDATE access_intent SET result = 'unknown' WHERE event_name = 'ApproveConsent' AND result = 'done'";
+            assert_eq!(t.change(sql), 1);
+        };
+        let read = async || refusal(acme.read(&t, &lin, &ticket, OBJECT).await);
+        let grant = acme.ask(&t, &lin, &ticket, OBJECT, (30, 3)).await.unwrap();
+        decide(&t, &acme, &li, &grant, YES).await.unwrap();
+        lose();
+        assert_eq!(read().await, RefusalKind::NoConsent(NoCoverage::Lapsed));
+        assert_eq!(state(&t, &acme, &grant).await, State::Withdrawn);
+        // Of two persons' approvals one was lost: he gives it again.
+        demand(&t, &acme, persons(2), &[]).await.unwrap();
+        t.clock.advance_ms(1);
+        let grant = acme.ask(&t, &lin, &ticket, OBJECT, (30, 3)).await.unwrap();
+        decide(&t, &acme, &li, &grant, YES).await.unwrap();
+        lose();
+        let second = decide(&t, &acme, &acme.root, &grant, YES).await.unwrap();
+        assert!(second.waits() && second.approved_by == ["root"], "{second:?}");
+        assert_eq!(read().await, RefusalKind::NoConsent(NoCoverage::Waiting));
+        assert!(!decide(&t, &acme, &li, &grant, YES).await.unwrap().waits());
+        acme.read(&t, &lin, &ticket, OBJECT).await.unwrap();
+    });
+}
+
 /// Of a yes, a no and a taking back that come at once from two servers exactly one wins; two approvers at once make one grant.
 #[test]
 fn of_decisions_at_once_exactly_one_wins() {

@@ -148,7 +148,7 @@ impl Operation for Decide {
             house.need_fresh_if_bound(intent.caller()).await?;
         }
         let note = talk::written(&self.note)?;
-        let (caller, inner) = (intent.caller().clone(), Arc::clone(house));
+        let (caller, record, inner) = (intent.caller().clone(), intent.record(), Arc::clone(house));
         house
             .db
             .write(move |tx| {
@@ -161,6 +161,9 @@ impl Operation for Decide {
                     .ok_or_else(|| Failure::not_found(Thing::Grant, &self.id))?;
                 let seen = crate::trail::last_time(&mut tx)?;
                 let done = self.decide(&inner, &mut tx, (&caller, &request), (now, seen))?;
+                if let (Decision::Approve { .. }, Some(record)) = (self.decision, record) {
+                    rows::recorded(&mut tx, &self.id, record)?;
+                }
                 if let Some(text) = note {
                     talk::keep(&mut tx, &self.id, ("tenant", by), &text, now)?;
                 }

@@ -138,11 +138,25 @@ pub(super) fn approve(tx: &mut TenantTx<'_, '_>, id: &GrantId, a: &Approved) -> 
     .map(drop)
 }
 
-/// All approvals of a request, in order.
+/// Names the record of the act in which the newest approval of a request was given, and the decision that came of it.
+pub(super) fn recorded(tx: &mut TenantTx<'_, '_>, id: &GrantId, record: u64) -> Result<(), StoreError> {
+    let record = i64::try_from(record).map_err(|e| StoreError::Statement(e.to_string()))?;
+    let newest = "SELECT max(seq) FROM consent_approval WHERE tenant_id = $1 AND grant_id = $2";
+    for (table, seq) in [("consent_approval", newest), ("consent_decision", "1")] {
+        let sql = format!(
+            "UPDATE {table} SET record = $3 WHERE tenant_id = $1 AND grant_id = $2 AND seq = ({seq})"
+        );
+        tx.execute(&sql, &[id.as_str().into(), record.into()])?;
+    }
+    Ok(())
+}
+
+/// All approvals of a request, in order, but those of which the log does not say that they were given.
 pub(super) fn approvals(tx: &mut TenantTx<'_, '_>, id: &GrantId) -> Result<Vec<Approved>, StoreError> {
     let sql = "SELECT person, approved_by, approved_at_ms, source_ip, secure, mfa, minutes, uses_max, covers, bucket, \
                object_key, limits, statement, until_ms, signed_with FROM consent_approval \
-               WHERE tenant_id = $1 AND grant_id = $2 ORDER BY seq";
+               WHERE tenant_id = $1 AND grant_id = $2 AND NOT EXISTS (SELECT 1 FROM access_intent i \
+               WHERE i.tenant_id = $1 AND i.intent_index = consent_approval.record AND i.result <> 'done') ORDER BY seq";
     tx.query(sql, &[id.as_str().into()])?
         .iter()
         .map(|r| {
@@ -278,7 +292,7 @@ const SELECT: &str = "SELECT r.tenant_id, r.grant_id, r.ticket_number, r.operato
      t.reopened, r.ticket_reopened, r.covers, r.limits, d.covers, d.bucket, d.object_key, d.limits, \
      r.code, r.reference, r.renews, r.second_eye, c.act, c.pseudonym, c.confirmed_at_ms, o.disabled, \
      r.operator_disabled, v.given_back, coalesce(d.seen_ms, r.seen_ms), d.right_id, \
-     (SELECT i.result FROM access_intent i WHERE i.tenant_id = d.tenant_id AND i.intent_index = d.record) \
+     (SELECT i.result FROM access_intent i WHERE i.tenant_id = d.tenant_id AND i.intent_index = d.record), d.record \
      FROM consent_request r \
      JOIN ticket t ON t.tenant_id = r.tenant_id AND t.number = r.ticket_number \
      JOIN operator o ON o.operator_id = r.operator_id \
@@ -472,8 +486,9 @@ fn read(r: &Row) -> Result<Request, StoreError> {
         confirmed,
         decided: pair(15, 16)?,
         approved,
-        // What opened by a standing right allows something once the log says so: what is not told there is covered by nothing.
-        withdrawn: act == Some("withdraw") || (standing.is_some() && r.opt_text(45)? != Some("done")),
+        // A grant allows something once the log says that it was given: what is not told there is covered by nothing. Those of
+        // before records were kept have none.
+        withdrawn: act == Some("withdraw") || (r.opt_int(46)?.is_some() && r.opt_text(45)? != Some("done")),
         standing,
         revoked: pair(19, 20)?,
         uses: count(r, 21)?,
