@@ -129,7 +129,6 @@ impl House {
         now: Timestamp,
     ) -> Result<PasskeyOptions, Failure> {
         let (tenant, holder) = holder_of(caller)?;
-        own_session(tx, &hash_of(token), (&tenant, &holder))?;
         let there = mfa::passkeys(&mut tx.tenant(&tenant), &holder)?;
         if there.is_empty() {
             return Err(Failure::Conflict(
@@ -141,6 +140,7 @@ impl House {
             .start_statement(&records(&there)?, text, now)
             .map_err(|e| Failure::Conflict(format!("a passkey cannot be asked for: {e}")))?;
         let hash = hash_of(token);
+        own_session(tx, &hash, (&tenant, &holder))?;
         let sealed = self.identity.credentials.seal(&pending_aad(b"sign", &hash), &ceremony.state);
         rows::set_pending(tx, &hash, Some(&sealed))?;
         Ok(PasskeyOptions(ceremony.options))
