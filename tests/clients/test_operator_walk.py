@@ -9,7 +9,6 @@ import re
 
 import pytest
 
-import house as h
 from conftest import s3_client
 from kit import BIN, Browser, rpc, run
 from test_places import FORM
