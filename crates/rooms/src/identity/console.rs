@@ -79,6 +79,17 @@ impl Operation for BeginSession {
     }
 }
 
+/// The session of a token, if it is this person's own: what somebody proves counts for no other's session.
+pub(super) fn own_session(
+    tx: &mut Tx<'_>,
+    token_hash: &[u8; 32],
+    (tenant, holder): (&TenantId, &str),
+) -> Result<rows::SessionRow, Failure> {
+    rows::by_token(tx, token_hash)?
+        .filter(|row| row.tenant == *tenant && row.session.holder == holder)
+        .ok_or(Failure::SignIn(SignInProblem::Ended))
+}
+
 /// A second factor, as it was typed.
 #[derive(Clone)]
 pub enum Factor {
@@ -121,6 +132,7 @@ impl Operation for ShowFactor {
         let shown = house
             .db
             .write(move |tx| {
+                own_session(tx, &old, (&tenant, &holder))?;
                 let stage = next_stage(tx, &tenant, &holder, now)?;
                 let mut own = tx.tenant(&tenant);
                 let fits = match &factor {
@@ -220,6 +232,7 @@ impl Operation for BeginTotp {
         house
             .db
             .write(move |tx| {
+                own_session(tx, &hash, (&tenant, &holder))?;
                 if mfa::of_holder(&mut tx.tenant(&tenant), &holder)?.is_some() {
                     return Err(Failure::exists(Thing::UserMfa, "yourself"));
                 }
@@ -263,8 +276,7 @@ impl Operation for FinishTotp {
             .write(move |tx| {
                 let none =
                     || Failure::Conflict("no app is about to be bound in this session; begin again".into());
-                let row = rows::by_token(tx, &old)?.ok_or_else(none)?;
-                let sealed = row.pending.ok_or_else(none)?;
+                let sealed = own_session(tx, &old, (&tenant, &holder))?.pending.ok_or_else(none)?;
                 let plain =
                     inner.identity.credentials.open(&pending_aad(&old), &sealed).map_err(|_| none())?;
                 let seed = totp::Seed::from_bytes(plain.expose()).map_err(|_| none())?;
@@ -437,7 +449,7 @@ impl Operation for ChoosePassword {
         house
             .db
             .write(move |tx| {
-                let row = rows::by_token(tx, &old)?;
+                let row = own_session(tx, &old, (&tenant, &holder))?;
                 if let Some(id) = holder.strip_prefix("operator/") {
                     let id =
                         bailee_types::OperatorId::parse(id).map_err(|e| Failure::Damaged(e.to_string()))?;
@@ -460,11 +472,8 @@ impl Operation for ChoosePassword {
                 // Whoever else knew the old password is out; this session goes on under another token.
                 rows::end_all(&mut tx.tenant(&tenant), &holder)?;
                 device::forget_all(&mut tx.tenant(&tenant), &holder)?;
-                if let Some(row) = row {
-                    let session = Session { stage: Stage::Full, ..row.session };
-                    rows::insert(&mut tx.tenant(&tenant), &new_hash, &session)?;
-                }
-                Ok::<_, Failure>(())
+                let session = Session { stage: Stage::Full, ..row.session };
+                rows::insert(&mut tx.tenant(&tenant), &new_hash, &session).map_err(Failure::from)
             })
             .await?;
         Ok(new)

@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::console::{asked, holder_of, next_stage};
+use super::console::{asked, holder_of, next_stage, own_session};
 use super::rows::{device, mfa, session as rows};
 use super::session::{SessionToken, hash_of};
 use crate::consent::parameters;
@@ -140,6 +140,7 @@ impl House {
             .start_statement(&records(&there)?, text, now)
             .map_err(|e| Failure::Conflict(format!("a passkey cannot be asked for: {e}")))?;
         let hash = hash_of(token);
+        own_session(tx, &hash, (&tenant, &holder))?;
         let sealed = self.identity.credentials.seal(&pending_aad(b"sign", &hash), &ceremony.state);
         rows::set_pending(tx, &hash, Some(&sealed))?;
         Ok(PasskeyOptions(ceremony.options))
@@ -155,7 +156,7 @@ impl House {
     ) -> Result<SignedText, Failure> {
         let refused = |e: PasskeyError| Failure::invalid("passkey", format!("is refused: {e}"));
         let (tenant, holder) = holder_of(caller)?;
-        let state = take_pending(tx, self, &hash_of(token), b"sign")?;
+        let state = take_pending(tx, self, (&tenant, &holder), &hash_of(token), b"sign")?;
         let id = URL_SAFE_NO_PAD.encode(credential_id(response.as_bytes()).map_err(refused)?);
         let mut own = tx.tenant(&tenant);
         let found = mfa::passkeys(&mut own, &holder)?.into_iter().find(|p| p.id == id);
@@ -236,13 +237,13 @@ fn records(found: &[super::Passkey]) -> Result<Vec<CredentialRecord>, Failure> {
 fn take_pending(
     tx: &mut bailee_store::Tx<'_>,
     house: &House,
+    person: (&TenantId, &str),
     hash: &[u8; 32],
     kind: &[u8],
 ) -> Result<Vec<u8>, Failure> {
     let none =
         || Failure::Conflict("nothing is under way with a passkey in this session; begin again".into());
-    let row = rows::by_token(tx, hash)?.ok_or_else(none)?;
-    let sealed = row.pending.ok_or_else(none)?;
+    let sealed = own_session(tx, hash, person)?.pending.ok_or_else(none)?;
     rows::set_pending(tx, hash, None)?;
     let plain = house.identity.credentials.open(&pending_aad(kind, hash), &sealed).map_err(|_| none())?;
     Ok(plain.expose().to_vec())
@@ -265,6 +266,7 @@ impl Operation for BeginPasskey {
         house
             .db
             .write(move |tx| {
+                own_session(tx, &hash, (&tenant, &holder))?;
                 let there = mfa::passkeys(&mut tx.tenant(&tenant), &holder)?;
                 if there.len() >= PER_HOLDER_MAX {
                     return Err(Failure::limit(
@@ -305,7 +307,7 @@ impl Operation for FinishPasskey {
         let (codes, id, public_key) = house
             .db
             .write(move |tx| {
-                let state = take_pending(tx, &inner, &old, b"bind")?;
+                let state = take_pending(tx, &inner, (&tenant, &holder), &old, b"bind")?;
                 let record = inner
                     .party()?
                     .finish_registration(&state, self.response.as_bytes(), now)
@@ -357,6 +359,7 @@ impl Operation for AskPasskey {
         house
             .db
             .write(move |tx| {
+                own_session(tx, &hash, (&tenant, &holder))?;
                 let there = mfa::passkeys(&mut tx.tenant(&tenant), &holder)?;
                 if there.is_empty() {
                     return Err(Failure::not_found(Thing::Passkey, "of yours"));
@@ -392,7 +395,7 @@ impl Operation for ShowPasskey {
                 let refused = |e: bailee_federation::passkey::PasskeyError| {
                     Failure::invalid("passkey", format!("is refused: {e}"))
                 };
-                let state = take_pending(tx, &inner, &old, b"show")?;
+                let state = take_pending(tx, &inner, (&tenant, &holder), &old, b"show")?;
                 let id = URL_SAFE_NO_PAD.encode(credential_id(self.response.as_bytes()).map_err(refused)?);
                 let stage = next_stage(tx, &tenant, &holder, now)?;
                 let mut own = tx.tenant(&tenant);
