@@ -32,7 +32,7 @@ usage: cargo xtask <task> [arguments]
   bench [args]       the benches; arguments go to `cargo bench`";
 
 /// `kill -9` rounds of a test run; `killtest` does more.
-const KILL_ROUNDS: u32 = 20;
+const KILL_ROUNDS: u32 = 10;
 /// Questions to the other policy engine in a test run; `cargo xtask oracle` asks more.
 const ORACLE_CASES: u32 = 20_000;
 /// Seconds for each fuzz target of a test run.
