@@ -505,7 +505,7 @@ def test_a_read_that_the_gate_never_logged_is_found(house, tmp_path):
     assert [u["object"].split(":")[-1] for u in found["neverLogged"]] == ["acme-invoices/invoices/secret.pdf",
                                                                           "acme-invoices/" + OBJECT["key"]], found
     assert "NEVER LOGGED" in house.run(*ask[:-2], code=3).stdout
-    h.verify(house.export())
+    h.verify(house.export(), code=3)
 
 
 def test_a_log_that_is_cut_is_a_gap(house, tmp_path):
