@@ -30,8 +30,10 @@ pub(crate) struct Replay {
     asking: HashMap<u64, Asked>,
     /// What was asked for, by request.
     asked: HashMap<String, Asked>,
-    /// Whose act an operator's intent is.
-    acts: HashMap<u64, String>,
+    /// Whose act an operator's intent or refusal is, and whether it was refused.
+    acts: HashMap<u64, (String, bool)>,
+    /// Acts that other logs show, laid to a refusal: they opened nothing, or it was not that.
+    opened_nothing: BTreeSet<u64>,
     /// The tenant's standing rights.
     rights: standing::Rights,
     /// Acts in which a request may become a grant by such a right, with their times.
@@ -124,6 +126,11 @@ impl Replay {
         whole: bool,
     ) -> Result<Said, String> {
         let done = ended == Ended::Done;
+        if self.opened_nothing.remove(&intent) && matches!(ended, Ended::Done | Ended::Unknown) {
+            return Err(
+                "an operator's act that a log shows is laid to one that was refused, and was done".into()
+            );
+        }
         let person = self.signatures.outcome((intent, outcome), ended, event)?;
         let asked = self.asking.remove(&intent);
         if let Some(begun_ms) = self.opening.remove(&intent).filter(|_| done) {
@@ -261,11 +268,11 @@ impl Replay {
             self.asking.extend(asked(event)?.map(|asked| (index, asked)));
         }
         if name.starts_with("collected:") {
-            return self.collected(event);
+            return self.collected(index, event);
         }
         let who = text(event.employee)?;
         if !who.is_empty() {
-            self.acts.insert(index, who.into_owned());
+            self.acts.insert(index, (who.into_owned(), false));
         }
         if !matches!(&*name, "GetObject" | "StartSession") {
             return Ok(Said::Nothing);
@@ -307,8 +314,14 @@ impl Replay {
         Ok(Said::Covered)
     }
 
+    /// An operator's act that was refused.
+    pub(crate) fn refusal(&mut self, index: u64, event: &EventView<'_>) -> Result<(), String> {
+        self.acts.insert(index, (text(event.employee)?.into_owned(), true));
+        Ok(())
+    }
+
     /// An act that a log of the platform shows: what the house says of it must hold.
-    fn collected(&self, event: &EventView<'_>) -> Result<Said, String> {
+    fn collected(&mut self, index: u64, event: &EventView<'_>) -> Result<Said, String> {
         let operator = text(event.employee)?;
         let collected = object(event.collected)?;
         if collected.get("uncovered").is_some() {
@@ -320,7 +333,12 @@ impl Replay {
         if let Some(record) = covered.get("record").and_then(Value::as_u64) {
             // Whether it was allowed is judged where it stands.
             return match self.acts.get(&record) {
-                Some(who) if *who == operator => Ok(Said::Collected(LetIn::Yes)),
+                Some((who, refused)) if *who == operator => {
+                    if *refused {
+                        self.opened_nothing.insert(index);
+                    }
+                    Ok(Said::Collected(LetIn::Yes))
+                }
                 _ => Err(format!("an operator's act that a log shows is no act of his at record {record}")),
             };
         }

@@ -197,8 +197,11 @@ fn opened<'a>(
         *types.entry(name).or_default() += 1;
     }
     let is_read = match entry.kind {
-        Kind::Refusal => false,
-        Kind::Outcome => view.detail.is_some() || matters(&text(view.event_name)),
+        Kind::Refusal => !text(view.employee).is_empty(),
+        Kind::Outcome => {
+            let name = text(view.event_name);
+            view.detail.is_some() || matters(&name) || name.starts_with("collected:")
+        }
         Kind::Management => matters(&text(view.event_name)),
         _ => true,
     };

@@ -253,6 +253,7 @@ impl<'a> Order<'a> {
                     }
                 }
             },
+            (Kind::Refusal, _) => self.consent.refusal(position, view).map_err(consent)?,
             _ => {}
         }
         let form =

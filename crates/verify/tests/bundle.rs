@@ -314,6 +314,17 @@ fn what_a_log_of_the_platform_shows_must_be_let_in_as_the_house_says() {
         let lie = collected("emp-a", json!({ "covered": { "record": record } }));
         assert!(wrong(granted(), lie).contains("is no act of his"), "{record}");
     }
+    // What the gate refused opened nothing; laid to it, neither did this.
+    let mut refused = granted();
+    refused.push((Kind::Refusal, json!({ "eventName": "GetObject", "platform": { "EmployeeID": "emp-a" } })));
+    for (result, holds) in [("refused", true), ("failed", true), ("done", false), ("unknown", false)] {
+        let mut events = refused.clone();
+        events.push(collected("emp-a", json!({ "covered": { "record": 4, "by": "record" } })));
+        let end = json!({ "intent": 5, "result": result, "eventName": "collected:SSH-login" });
+        events.push((Kind::Outcome, end));
+        let records = log(&events);
+        assert_eq!(check(&bundle(&records, &records)).is_ok(), holds, "{result}");
+    }
     // Taken back, two minutes before.
     let mut revoked = granted();
     revoked.push((Kind::Management, json!({ "eventName": "RevokeConsent", "management": {} })));

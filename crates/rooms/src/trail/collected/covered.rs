@@ -4,6 +4,7 @@
 //! that nothing let in stands there at level `WARNING`, which raises an alert.
 //! INVARIANT: a session covers acts of its tenant, its family and its operator, while it lived, and nothing else.
 
+use bailee_collect::Outcome;
 use bailee_collect::wire::{Event, NO_SESSION};
 use bailee_store::TenantTx;
 use bailee_types::{OperatorId, Timestamp};
@@ -17,6 +18,8 @@ use crate::broker::{Session, sessions_about};
 pub(super) struct Own {
     pub(super) record: u64,
     pub(super) at: Timestamp,
+    /// Whether the gate let it not begin.
+    pub(super) refused: bool,
     pub(super) name: String,
     pub(super) resource: String,
     pub(super) who: String,
@@ -103,18 +106,17 @@ impl Cover {
         })
     }
 
-    /// An act on objects: the gate records each before it happens.
+    /// An act on objects: the gate records each before it happens, and each that it refuses.
     fn in_log(
         event: &Event,
         named: Option<OperatorId>,
         at: Timestamp,
         (own, resource, who): (&[Own], &str, &str),
     ) -> Self {
-        if matches!(event.outcome, bailee_collect::Outcome::Refused | bailee_collect::Outcome::Failed) {
-            return Self { operator: named, said: None };
-        }
+        let opened = matches!(event.outcome, Outcome::Done | Outcome::Unknown);
         let meets = |o: &&Own| {
             o.name == event.name
+                && !(opened && o.refused)
                 && o.resource == resource
                 && o.who == who
                 && (o.at.ms() - at.ms()).abs() <= APART_MS

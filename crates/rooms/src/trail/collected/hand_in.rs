@@ -122,23 +122,38 @@ impl House {
                 .events
                 .iter()
                 .filter(|e| e.tenant == *named && e.product == "OSS" && e.operator.is_some());
-            let first = seen.filter_map(|e| Timestamp::parse_iso(e.time.as_ref()?).ok()).min();
-            if let Some(first) = first {
-                own.insert(tenant.clone(), self.own_acts(tenant, first.plus_ms(-APART_MS)).await?);
+            let mut times: Vec<_> = seen
+                .filter_map(|e| Timestamp::parse_iso(e.time.as_ref().unwrap_or(&e.observed_at)).ok())
+                .collect();
+            times.sort_unstable();
+            if let (Some(first), Some(last)) = (times.first(), times.last()) {
+                let span = (first.plus_ms(-APART_MS), last.plus_ms(APART_MS));
+                own.insert(tenant.clone(), self.own_acts(tenant, span).await?);
             }
         }
         Ok(Named { tenants, places: places.collect(), own })
     }
 
-    /// What the gate recorded of operators since a moment, as far as it let them.
-    async fn own_acts(self: &Arc<Self>, tenant: &TenantId, from: Timestamp) -> Result<Vec<Own>, Failure> {
-        let filter = ActFilter { from: Some(from), family: Some(Family::Platform), ..ActFilter::default() };
+    /// What the gate recorded of operators at objects in a span of time.
+    async fn own_acts(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        (from, last): (Timestamp, Timestamp),
+    ) -> Result<Vec<Own>, Failure> {
+        let filter = ActFilter {
+            from: Some(from),
+            until: Some(last.plus_ms(1)),
+            family: Some(Family::Platform),
+            product: Some("OSS".into()),
+            ..ActFilter::default()
+        };
         let (mut own, mut before) = (Vec::new(), None);
         loop {
             let page = self.acts(tenant, &filter, before, 500).await?;
-            own.extend(page.acts.into_iter().filter(|a| !matches!(a.end, ActEnd::Refused)).map(|a| Own {
+            own.extend(page.acts.into_iter().map(|a| Own {
                 record: a.record,
                 at: a.at,
+                refused: matches!(a.end, ActEnd::Refused),
                 name: a.event_name,
                 resource: a.resource,
                 who: a.who,
