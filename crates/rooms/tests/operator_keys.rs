@@ -326,7 +326,7 @@ fn keys_end_with_the_grant_and_before() {
         let grant = s.of_prefix(&t, 9).await;
         let taken = s.take(&t, &grant, true).await.unwrap();
         let keys = signed(&t, &taken).await.unwrap();
-        assert_eq!(t.house.open_keys(&s.acme.id).await.unwrap().len(), 1, "the tenant sees them");
+        assert_eq!(t.house.keys_in_use(&s.acme.id).await.unwrap().len(), 1, "the tenant sees them");
         let cut = CutSession { tenant: s.acme.id.clone(), session: taken.keys.id.to_string() };
         assert!(t.house.perform(s.lin.clone(), cut.clone()).await.is_err(), "the tenant's right alone");
         t.house.perform(s.acme.root.clone(), cut).await.unwrap();
@@ -363,7 +363,7 @@ fn keys_end_with_the_grant_and_before() {
         t.clock.advance_ms(3_600_000);
         assert!(matches!(refused(s.read(&t, &keys, "inv/1").await), RefusalKind::KeysEnded(_)));
         t.house.keep_sessions(true).await.unwrap();
-        assert!(t.house.open_keys(&s.acme.id).await.unwrap().is_empty());
+        assert!(t.house.keys_in_use(&s.acme.id).await.unwrap().is_empty());
         // The operator is disabled; let in again, he has nothing.
         let keys = s.keys(&t, &grant).await;
         for active in [false, true] {

@@ -419,7 +419,7 @@ async fn objects_in_parts_and_versions(t: &TestHouse, acme: &TestTenant) {
     t.house.operator_sessions(&OperatorId::parse("op-lin").unwrap(), 10).await.unwrap();
     let sessions = ListSessions { tenant: tenant.clone(), session: None, before: None, sessions_max: 10 };
     t.house.perform(root.clone(), sessions).await.unwrap();
-    t.house.open_keys(tenant).await.unwrap();
+    t.house.keys_in_use(tenant).await.unwrap();
     t.house.operator_keys(&OperatorId::parse("op-lin").unwrap()).await.unwrap();
     t.house.perform(root.clone(), broker::ListKeys { tenant: tenant.clone(), before: None }).await.unwrap();
     t.house.perform(root.clone(), ListTargets { tenant: tenant.clone() }).await.unwrap();

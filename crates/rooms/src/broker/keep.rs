@@ -34,7 +34,7 @@ impl House {
                         over.push((session.tenant, session.id, why.to_string()));
                     }
                 }
-                for keys in rows::open_keys(tx, AT_ONCE)? {
+                for keys in rows::keys_in_use(tx, AT_ONCE)? {
                     let lives = crate::consent::lives(&mut tx.tenant(&keys.tenant), &keys.grant, now)?;
                     let late = (now >= keys.until).then(|| "their time is over".to_owned());
                     if let Some(why) = lives.err().map(|e| e.to_string()).or(late) {

@@ -255,7 +255,7 @@ impl House {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn open_keys(&self, tenant: &TenantId) -> Result<Vec<ObjectKeys>, Failure> {
+    pub async fn keys_in_use(&self, tenant: &TenantId) -> Result<Vec<ObjectKeys>, Failure> {
         let tenant = tenant.clone();
         self.db.read(move |tx| rows::open_keys_of(&mut tx.tenant(&tenant)).map_err(Failure::from)).await
     }

@@ -482,7 +482,7 @@ pub(super) fn keys_of_operator(
 }
 
 /// Keys that have not ended, those first that must.
-pub(super) fn open_keys(tx: &mut Tx<'_>, most: u32) -> Result<Vec<ObjectKeys>, StoreError> {
+pub(super) fn keys_in_use(tx: &mut Tx<'_>, most: u32) -> Result<Vec<ObjectKeys>, StoreError> {
     tx.query(
         &format!("{KEYS} WHERE k.ended_at_ms IS NULL ORDER BY k.until_ms, k.key_id LIMIT $1"),
         &[i64::from(most).into()],

@@ -22,7 +22,7 @@ use crate::identity::{PasskeyOptions, SignedText};
 use crate::{Failure, House, Thing};
 
 /// Begins an approval by passkey: gives the text to sign, and what the browser is asked. Nothing is approved.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AskApproval {
     /// The tenant.
     pub tenant: TenantId,

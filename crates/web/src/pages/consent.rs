@@ -23,7 +23,7 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
         Ok(all) => all,
         Err(e) => return failure::page(&s.visit, &e),
     };
-    let (open, keys) = match (house.open_sessions(&s.who.id).await, house.open_keys(&s.who.id).await) {
+    let (open, keys) = match (house.open_sessions(&s.who.id).await, house.keys_in_use(&s.who.id).await) {
         (Ok(open), Ok(keys)) => (open, keys),
         (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
     };
