@@ -2,12 +2,12 @@
 //! group commit, start and rest.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bailee_benches::client::{Connection, Served};
+use bailee_benches::peer::{Load, Nginx, wrk};
 use bailee_benches::{LONG, figure, per_second, ratio};
 use bailee_testkit::{Engine, TestHouse, runtime};
 use futures_util::StreamExt;
@@ -82,79 +82,13 @@ fn large(served: &Served) {
         let mut c = Connection::to(&served.objects).await;
         let put = transfers(&mut c, "PUT", &served.signed("PUT", "/acme-invoices/large"), &body, 8).await;
         let get = transfers(&mut c, "GET", &served.signed("GET", "/acme-invoices/large"), b"", 12).await;
-        let mut c = Connection::to(&format!("127.0.0.1:{}", nginx.port)).await;
+        let mut c = Connection::to(&nginx.address).await;
         (put, get, transfers(&mut c, "GET", "/file", b"", 12).await)
     });
     // Over loopback the kernel's copies weigh more than the cipher: the peer is what serves the same bytes in clear.
     ratio("GET 64 MiB, one connection", get, "nginx with the same bytes", plain, "MB/s", 40.0);
     // Durable, with MD5 and CRC-64 on the way: there is no aim but to know it.
     ratio("PUT 64 MiB, one connection, synced", put, "AES-256-GCM, one core", seal, "MB/s", 0.0);
-}
-
-struct Nginx {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Nginx {
-    fn start(body: &[u8]) -> Self {
-        let folder = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .tempdir()
-            .unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        std::fs::write(folder.path().join("file"), body).unwrap();
-        let at = folder.path().display();
-        let config = format!(
-            "worker_processes auto; daemon off; pid {at}/pid; error_log {at}/error.log; events {{ worker_connections 1024; }}
-             http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
-                     client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;
-                     open_file_cache max=10; server {{ listen 127.0.0.1:{port}; root {at}; }} }}"
-        );
-        std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
-        let program =
-            if std::path::Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(folder.path().join("nginx.conf"))
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(500));
-        Self { child, port, _folder: folder }
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
-    }
-}
-
-/// What wrk says.
-struct Load {
-    per_second: f64,
-    median: String,
-}
-
-/// One thread, 16 connections, three seconds.
-fn wrk(url: &str) -> Load {
-    let run = |seconds: &str| {
-        let out =
-            Command::new("wrk").args(["-t1", "-c16", "--latency", "-d", seconds, url]).output().expect("wrk");
-        String::from_utf8_lossy(&out.stdout).into_owned()
-    };
-    run("1s");
-    let text = run("3s");
-    assert!(!text.contains("Non-2xx"), "{text}");
-    let word = |mark: &str| {
-        let line =
-            text.lines().find(|l| l.trim_start().starts_with(mark)).unwrap_or_else(|| panic!("{text}"));
-        line.split_whitespace().nth(1).unwrap().to_owned()
-    };
-    Load { per_second: word("Requests/sec:").parse().unwrap(), median: word("50%") }
 }
 
 fn small(served: &Served) {
@@ -166,7 +100,7 @@ fn small(served: &Served) {
             .await
     });
     let nginx = Nginx::start(&body);
-    let theirs = format!("http://127.0.0.1:{}/file", nginx.port);
+    let theirs = format!("http://{}/file", nginx.address);
     let own = format!("http://{}{}", served.objects, served.signed("GET", "/acme-invoices/small"));
     // In turns: a shared machine is fast one second and slow the next.
     let turns: Vec<_> = (0..4).map(|_| (wrk(&theirs), wrk(&own))).collect();

@@ -68,6 +68,11 @@ impl Served {
         format!("{path}?OSSAccessKeyId={}&Expires={expires}&Signature={quoted}", self.key.0)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory now, MiB.
     pub fn resident_mib(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -94,6 +99,7 @@ fn beside() -> PathBuf {
 /// One connection that is kept.
 pub struct Connection {
     stream: TcpStream,
+    host: String,
     buffer: Vec<u8>,
 }
 
@@ -102,12 +108,16 @@ impl Connection {
     pub async fn to(address: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: vec![0; 256 * 1024] }
+        Self { stream, host: address.to_owned(), buffer: vec![0; 256 * 1024] }
     }
 
     /// One request; answers the number of body bytes. Anything but 200 is the end.
     pub async fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> u64 {
-        let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n",
+            self.host,
+            body.len()
+        );
         self.stream.write_all(head.as_bytes()).await.unwrap();
         self.stream.write_all(body).await.unwrap();
         let mut filled = 0;

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 pub mod client;
+pub mod peer;
 
 /// How long each measurement runs.
 pub const LONG: Duration = Duration::from_secs(3);
@@ -40,6 +41,19 @@ pub fn ratio(what: &str, value: f64, baseline: &str, base: f64, unit: &str, aim_
         "{what:<52} {:>12} {unit:<10} {percent:>6.1} % of {baseline} ({} {unit}){verdict}",
         shown(value),
         shown(base)
+    );
+}
+
+/// Prints a cost, its baseline, and their ratio beside the most that we want it to be.
+pub fn at_most(what: &str, value: f64, baseline: &str, base: f64, unit: &str, aim_percent: f64) {
+    let percent = value / base * 100.0;
+    let verdict = match percent <= aim_percent {
+        _ if aim_percent <= 0.0 => String::new(),
+        true => format!("; at most {aim_percent:.0} %: reached"),
+        false => format!("; at most {aim_percent:.0} %: MISSED"),
+    };
+    println!(
+        "{what:<52} {value:>12.2} {unit:<10} {percent:>6.1} % of {baseline} ({base:.2} {unit}){verdict}"
     );
 }
 

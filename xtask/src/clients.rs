@@ -40,7 +40,8 @@ pub(crate) fn run(workspace: &Workspace, suite: &Suite, extra: &[&str]) -> Resul
     command.env("CARGO_TARGET_DIR", &workspace.target).env("PYTHONDONTWRITEBYTECODE", "1");
     match suite {
         Suite::EndToEnd => {
-            command.args(["--ignore=test_kill.py", "--ignore=test_tour.py"]);
+            // Two files at a time: half of the time of a test is waiting.
+            command.args(["-n", "2", "--dist", "loadfile", "--ignore=test_kill.py", "--ignore=test_tour.py"]);
         }
         Suite::Kill { rounds } => {
             command.args(["test_kill.py", "-s"]).env("BAILEE_KILL_ROUNDS", rounds.to_string());

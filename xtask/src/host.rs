@@ -39,6 +39,9 @@ const BENCHES: &[Need] = &[
     Need { package: "wrk", is_there: || on_path("wrk") },
 ];
 
+/// Servers of other people that `--bench peers` runs: package, version, features.
+const PEERS: &[(&str, &str, &str)] = &[("s3s-fs", "0.14.1", "binary"), ("garage", "2.5.0", "bundled-libs")];
+
 /// The release that `deny.toml` is written for.
 const DENY_VERSION: &str = "0.20.2";
 
@@ -58,6 +61,25 @@ pub(crate) fn ready(workspace: &Workspace) -> Result<(), String> {
 /// As [`ready`].
 pub(crate) fn ready_for_benches() -> Result<(), String> {
     packages(BENCHES)
+}
+
+/// The folder in whose `bin` the peers of the object store lie. They are built once, from their registry packages; one that
+/// does not build is not measured, and the bench says so.
+pub(crate) fn peers(workspace: &Workspace) -> PathBuf {
+    let root = workspace.cache.join("peers");
+    for (name, version, features) in PEERS {
+        if root.join("bin").join(name).exists() {
+            continue;
+        }
+        println!("building {name} {version}");
+        let mut command = Command::new("cargo");
+        command.args(["install", "--quiet", "--locked", name, "--version", version, "--features", features]);
+        command.arg("--root").arg(&root).arg("--target-dir").arg(workspace.target.join("peers"));
+        if let Err(why) = quiet(&mut command) {
+            println!("{name} does not build here: {why}");
+        }
+    }
+    root
 }
 
 /// Licences, bans and sources of all dependencies.
