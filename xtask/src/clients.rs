@@ -1,5 +1,6 @@
 //! Real clients against the release binaries: the suites under `tests/clients`, run by pytest.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::host::python_of_clients;
@@ -7,7 +8,7 @@ use crate::workspace::{self, Workspace, cargo};
 
 /// A part of the client tests.
 pub(crate) enum Suite {
-    /// All but the two below.
+    /// All but those below.
     EndToEnd,
     /// `kill -9` under mixed load.
     Kill {
@@ -16,6 +17,11 @@ pub(crate) enum Suite {
     },
     /// The README's tour.
     Tour,
+    /// What takes too long to make for each run: a real Kubernetes API server.
+    Nightly {
+        /// Its program.
+        api_server: PathBuf,
+    },
 }
 
 /// Builds the binaries that the clients meet.
@@ -42,12 +48,16 @@ pub(crate) fn run(workspace: &Workspace, suite: &Suite, extra: &[&str]) -> Resul
         Suite::EndToEnd => {
             // Two files at a time: half of the time of a test is waiting.
             command.args(["-n", "2", "--dist", "loadfile", "--ignore=test_kill.py", "--ignore=test_tour.py"]);
+            command.arg("--ignore=test_kubernetes.py");
         }
         Suite::Kill { rounds } => {
             command.args(["test_kill.py", "-s"]).env("BAILEE_KILL_ROUNDS", rounds.to_string());
         }
         Suite::Tour => {
             command.args(["test_tour.py", "-s"]);
+        }
+        Suite::Nightly { api_server } => {
+            command.arg("test_kubernetes.py").env("BAILEE_KUBE_APISERVER", api_server);
         }
     }
     workspace::run(command.args(extra))

@@ -82,6 +82,18 @@ pub(crate) fn peers(workspace: &Workspace) -> PathBuf {
     root
 }
 
+/// Has Debian's packages installed whose program is not there: package, program.
+///
+/// # Errors
+/// When one is missing and may not or cannot be installed.
+pub(crate) fn debian(wanted: &[(&'static str, &str)]) -> Result<(), String> {
+    install(wanted.iter().filter(|(_, program)| !on_path(program)).map(|w| w.0).collect())?;
+    match wanted.iter().find(|(_, program)| !on_path(program)) {
+        None => Ok(()),
+        Some((package, program)) => Err(format!("{package} is installed, but there is no `{program}`")),
+    }
+}
+
 /// Licences, bans and sources of all dependencies.
 ///
 /// # Errors
@@ -133,7 +145,16 @@ pub(crate) fn is_root() -> bool {
 
 fn packages(needs: &[Need]) -> Result<(), String> {
     let missing = || -> Vec<&str> { needs.iter().filter(|n| !(n.is_there)()).map(|n| n.package).collect() };
-    let wanted = missing();
+    install(missing())?;
+    let left = missing();
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("installed, but still not usable: {}", left.join(", ")))
+    }
+}
+
+fn install(wanted: Vec<&str>) -> Result<(), String> {
     if wanted.is_empty() {
         return Ok(());
     }
@@ -150,15 +171,7 @@ fn packages(needs: &[Need]) -> Result<(), String> {
         quiet(command.args(args).env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
     };
     apt(&["update", "-qq"])?;
-    let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    args.extend(&wanted);
-    apt(&args)?;
-    let left = missing();
-    if left.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("installed, but still not usable: {}", left.join(", ")))
-    }
+    apt(&[&["install", "-y", "-qq", "--no-install-recommends"], &wanted[..]].concat())
 }
 
 /// A virtual environment with the clients at the versions that `tests/clients/requirements.txt` pins.

@@ -4,6 +4,7 @@ mod bench;
 mod clients;
 mod fuzz;
 mod host;
+mod kube;
 mod oracle;
 mod postgres;
 mod steps;
@@ -19,7 +20,7 @@ use workspace::{Workspace, cargo};
 const USAGE: &str = "\
 usage: cargo xtask <task> [arguments]
 
-  test               everything below but the benches; installs what is missing when it is root on Debian
+  test               everything below but kubernetes and the benches; installs what is missing when it is root on Debian
   tidy               edges between crates, leftovers in the text, documents
   lint               format and clippy
   deny               licences, bans and sources of dependencies
@@ -27,8 +28,10 @@ usage: cargo xtask <task> [arguments]
   oracle [n]         n random policy decisions against @cloud-copilot/iam-simulate from npm (100,000)
   e2e [args]         real clients and a real browser against the release binaries; arguments go to pytest
   killtest [rounds]  kill -9 under mixed load, 200 rounds
+  kubernetes [args]  the broker before a real Kubernetes API server, which is built once; arguments go to pytest
   tour               every line of the README's tour
   fuzz [seconds]     every fuzz target for so long, 60 seconds
+  nightly            what is too long for each run: kubernetes, oracle, killtest, fuzz, each at its full length
   bench [args]       the benches; arguments go to `cargo bench`";
 
 /// `kill -9` rounds of a test run; `killtest` does more.
@@ -69,6 +72,8 @@ fn run(workspace: &Workspace, args: &[&str]) -> Result<(), String> {
         "e2e" => with_clients(workspace, &Suite::EndToEnd, extra),
         "killtest" => with_clients(workspace, &Suite::Kill { rounds: number(200)? }, &[]),
         "tour" => with_clients(workspace, &Suite::Tour, extra),
+        "kubernetes" => kubernetes(workspace, extra),
+        "nightly" => nightly(workspace),
         "oracle" => oracle::compare(workspace, number(100_000)?),
         "fuzz" => fuzz::run(workspace, number(60)?),
         "bench" => bench::run(workspace, extra),
@@ -96,6 +101,21 @@ fn test(workspace: &Workspace) -> Result<(), String> {
     steps.run("fuzz smoke", || fuzz::run(workspace, FUZZ_SECONDS))?;
     steps.summary();
     Ok(())
+}
+
+fn nightly(workspace: &Workspace) -> Result<(), String> {
+    let mut steps = Steps::default();
+    steps.run("a real Kubernetes API server", || kubernetes(workspace, &[]))?;
+    steps.run("policies, as another engine decides them", || oracle::compare(workspace, 100_000))?;
+    steps.run("kill -9 under load", || clients::run(workspace, &Suite::Kill { rounds: 200 }, &[]))?;
+    steps.run("fuzz", || fuzz::run(workspace, 60))?;
+    steps.summary();
+    Ok(())
+}
+
+fn kubernetes(workspace: &Workspace, extra: &[&str]) -> Result<(), String> {
+    let api_server = kube::api_server(workspace)?;
+    with_clients(workspace, &Suite::Nightly { api_server }, extra)
 }
 
 fn with_clients(workspace: &Workspace, suite: &Suite, extra: &[&str]) -> Result<(), String> {
