@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bailee_rooms::broker::{
-    BeyondGrant, CutSession, DeleteTarget, ListKeys, ListSessions, ListTargets, OpenSession, PutTarget,
-    ReadRecording, ReturnSession, TakeKeys,
+    BeyondGrant, CutSession, DeleteTarget, ListKeys, ListSessions, ListTargets, Masks, OpenSession,
+    PutTarget, ReadRecording, ReturnSession, SetRecordingMasks, ShowRecordingMasks, TakeKeys,
 };
 use bailee_rooms::consent::{
     AskApproval, Because, CommentRequest, ConfirmRequest, ConsentPolicy, Decide, Decision, FindConsents,
@@ -126,9 +126,16 @@ fn brokers() -> Vec<Row> {
     vec![
         opens(
             super::NO_ROLE,
-            |s| ReadRecording { tenant: s.id.clone(), session: s.session.clone(), from: (1, 0, 0) },
-            |page| page.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect(),
+            |s| ReadRecording { tenant: s.id.clone(), session: s.session.clone(), unmasked: false },
+            |replay| replay.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect(),
         ),
+        opens(
+            super::NO_ROLE,
+            |s| ReadRecording { tenant: s.id.clone(), session: s.session.clone(), unmasked: true },
+            |replay| replay.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect(),
+        ),
+        never("ok", |s| ShowRecordingMasks { tenant: s.id.clone() }),
+        never("ok", |s| SetRecordingMasks { tenant: s.id.clone(), masks: Masks::default() }),
         granted(
             |s| OpenSession {
                 tenant: s.id.clone(),
