@@ -11,7 +11,7 @@ use bailee_rooms::consent::{
     GetConsent, ListConsents, ListStandingRights, RequestConsent, RevokeStandingRight, Scope,
     SetConsentPolicy, ShowConsentPolicy, WithdrawRequest,
 };
-use bailee_rooms::handling::{Answer, NewChange, Work};
+use bailee_rooms::handling::{Answer, NewChange, Work, Worker};
 use bailee_rooms::notices::{GetNotifications, SetNotifications};
 use bailee_rooms::residency::{
     AddRegion, AllowRegions, AttachDocument, ChangeTransfer, DeclineTransfer, GetAllowedRegions,
@@ -261,6 +261,26 @@ fn handling() -> Vec<Row> {
                     planned_at,
                 };
                 Box::pin(async move { house.announce_change(who, new).await.map(|()| String::new()) })
+            },
+        ),
+        by_door(
+            "handling::change::Pause",
+            ("ok", "a worker stands still, or goes on, as was announced; it opens no content"),
+            "Conflict",
+            |s, who| {
+                let (house, tenant) = (s.t.house.clone(), s.id.clone());
+                let id = ChangeId::parse(&format!("CHG-P-{}", who.name())).unwrap();
+                let new = NewChange {
+                    tenant: tenant.clone(),
+                    id: id.clone(),
+                    work: Work::Suspend(Worker::Replication, Some(bucket(BUCKET))),
+                    reason: "disks are replaced".into(),
+                    planned_at: house.now(),
+                };
+                Box::pin(async move {
+                    house.announce_change(who.clone(), new).await?;
+                    house.run_change(who, &tenant, &id).await
+                })
             },
         ),
         by_door(
