@@ -6,6 +6,7 @@ use bailee_rooms::gate::{Caller, RefusalKind};
 use bailee_rooms::handling::{
     Acknowledge, Answer, Covers, FileTakedown, ListHandling, Listed, NewChange, Order, State, Work, Worker,
 };
+use bailee_rooms::identity::{Can, WhoCan, Whom, Why};
 use bailee_rooms::notices::{Kind, MailAddress, SetNotifications, Target, Wanted};
 use bailee_rooms::rekey::RewrapTenant;
 use bailee_rooms::trail::{Act, ActFilter};
@@ -15,7 +16,7 @@ use bailee_rooms::vault::{
     SetTenantQuota, SetVersioning, VersionOf, Versioning,
 };
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine, origin};
-use bailee_types::{ChangeId, HandlingId, TenantId, Timestamp};
+use bailee_types::{Arn, ChangeId, HandlingId, TenantId, Timestamp};
 
 const SITE: &str = "acme-site";
 const DAY_MS: i64 = 86_400_000;
@@ -528,6 +529,57 @@ fn under_a_change_the_key_refuses_whoever_asks() {
         s.t.house.perform(admin, scrub).await.unwrap();
         let acts = s.acts("ScrubVault").await;
         assert!(acts.len() == 1 && acts[0].event.contains("change CHG-7"), "{acts:?}");
+    });
+}
+
+#[test]
+fn why_and_who_can_name_the_takedown() {
+    on_each_engine(async |t| {
+        let s = Scene::new(t).await;
+        let ask = async |who: &TestTenant, name: &str| {
+            let resource = Arn::object(&s.acme.id, &bucket(SITE), &key(name));
+            let why = Why {
+                tenant: who.id.clone(),
+                whom: Whom::Root,
+                action: "oss:GetObject".into(),
+                resource: resource.clone(),
+                source_ip: None,
+                mfa: false,
+                conditions: Vec::new(),
+            };
+            let can = WhoCan { tenant: who.id.clone(), action: "oss:GetObject".into(), resource };
+            let why = s.t.house.perform(who.root.clone(), why).await.unwrap();
+            (why, s.t.house.perform(who.root.clone(), can).await.unwrap())
+        };
+        let everybody =
+            |cans: &[Can]| cans.iter().find(|c| c.principal == "everybody").unwrap().only_if.clone();
+        let (why, cans) = ask(&s.acme, "news/1").await;
+        assert!(why.taken_down.is_none() && everybody(&cans).is_empty(), "{cans:?}");
+        let id = s.take_down("news/*").await;
+        let (why, cans) = ask(&s.acme, "news/1").await;
+        let said = why.taken_down.unwrap();
+        assert!(why.verdict == "allow" && said.contains(id.as_str()) && said.contains("451"), "{said}");
+        assert!(everybody(&cans).iter().any(|w| w.contains(id.as_str()) && w.contains("451")), "{cans:?}");
+        let root = cans.iter().find(|c| c.principal == "root").unwrap();
+        assert!(root.unless.is_empty(), "the account's own people read on: {root:?}");
+        let (why, cans) = ask(&s.acme, "a").await;
+        assert!(why.taken_down.is_none() && everybody(&cans).is_empty(), "it is not about that");
+        let (why, cans) = ask(&s.globex, "news/1").await;
+        assert!(
+            why.taken_down.is_none() && !format!("{cans:?}").contains(id.as_str()),
+            "nobody else hears of the order"
+        );
+        s.answer(&s.hua, &id, Answer::Lift).await.unwrap();
+        assert!(ask(&s.acme, "news/1").await.0.taken_down.is_none());
+
+        let mut presigned = s.filed("news/*");
+        presigned.order.presigned = true;
+        let id = s.t.house.perform(s.hua.clone(), presigned).await.unwrap();
+        s.answer(&s.yu, &id, Answer::Confirm).await.unwrap();
+        let (why, cans) = ask(&s.acme, "news/1").await;
+        assert!(why.taken_down.unwrap().contains("signed"));
+        let root = cans.iter().find(|c| c.principal == "root").unwrap();
+        assert!(root.unless.iter().any(|w| w.contains(id.as_str())), "{root:?}");
     });
 }
 
