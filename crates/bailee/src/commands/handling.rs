@@ -87,6 +87,7 @@ fn change(c: &Change, now: Timestamp) -> Value {
         "id": c.new.id.as_str(), "state": c.word(now), "work": c.new.work.word(),
         "bucket": c.new.work.bucket().map(BucketName::as_str), "reason": c.new.reason, "operator": c.operator.as_str(),
         "by": c.pseudonym, "announced": c.announced_at.iso(), "planned": c.new.planned_at.iso(),
+        "began": c.began_at.map(Timestamp::iso), "until": c.until().iso(),
         "ended": c.ended.as_ref().map(|(_, at, said)| json!({ "at": at.iso(), "said": said })),
     })
 }

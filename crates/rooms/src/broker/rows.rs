@@ -5,6 +5,7 @@ use bailee_types::{
     AccessKeyId, GrantId, ObjectVersionId, OperatorId, Pseudonym, TargetName, TenantId, TicketId, Timestamp,
 };
 
+use super::mask::{Masks, SetMasks};
 use super::recording::{Place, Recorded};
 use super::session::Ended;
 use super::{ObjectKeys, Session, Settings};
@@ -538,6 +539,32 @@ pub(super) fn note_opened(
     tx.execute(
         "INSERT INTO operator_keys_opened (tenant_id, key_id, version_id, intent_index) VALUES ($1, $2, $3, $4)",
         &[keys.as_str().into(), version.as_str().into(), (intent as i64).into()],
+    )
+    .map(drop)
+}
+
+pub(super) fn masks(tx: &mut TenantTx<'_, '_>) -> Result<SetMasks, StoreError> {
+    let sql = "SELECT told, set_by, set_at_ms FROM recording_masks WHERE tenant_id = $1";
+    let Some(r) = tx.query_opt(sql, &[])? else {
+        return Ok(SetMasks { masks: Masks::default(), set: None });
+    };
+    let masks = serde_json::from_str(r.text(0)?)
+        .map_err(|e| StoreError::Corrupt(format!("masks of recordings cannot be read: {e}")))?;
+    Ok(SetMasks { masks, set: Some((r.text(1)?.to_owned(), Timestamp::from_ms(r.int(2)?))) })
+}
+
+pub(super) fn set_masks(
+    tx: &mut TenantTx<'_, '_>,
+    masks: &Masks,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let told = serde_json::to_string(masks).map_err(|e| StoreError::Statement(e.to_string()))?;
+    tx.execute(
+        "INSERT INTO recording_masks (tenant_id, told, set_by, set_at_ms) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (tenant_id) DO UPDATE SET told = excluded.told, set_by = excluded.set_by, \
+         set_at_ms = excluded.set_at_ms",
+        &[(&told).into(), by.into(), now.ms().into()],
     )
     .map(drop)
 }

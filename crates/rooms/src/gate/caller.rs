@@ -421,9 +421,12 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "bailee:FileTakedown"
         | "bailee:LiftTakedown" => is("compliance"),
         "bailee:ConfirmTakedown" | "bailee:DeclineTakedown" => is("compliance") || is("approver"),
-        "bailee:AnnounceChange" | "bailee:SetTenantQuota" | "bailee:ScrubVault" | "bailee:RewrapTenant" => {
-            is("stability")
-        }
+        "bailee:AnnounceChange"
+        | "bailee:SetTenantQuota"
+        | "bailee:ScrubVault"
+        | "bailee:RewrapTenant"
+        | "bailee:SuspendWorker"
+        | "bailee:ResumeWorker" => is("stability"),
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,
     }

@@ -5,6 +5,7 @@
 //! own people read on. A change is stability work: announced in the tenant's log, then run under its id.
 //! INVARIANT: a takedown takes effect by the confirmation of another person than filed it, and only while what it names is public.
 //! INVARIANT: a step and the notice of it are one transaction; so are a confirmation and its effect.
+//! INVARIANT: a worker that stands still under a change goes on when the change's days are over, whatever runs then.
 //! INVARIANT: an act under a change opens no key of content ([`crate::gate::Intent::release`] refuses).
 
 mod change;
@@ -18,8 +19,8 @@ use bailee_store::TenantTx;
 use bailee_types::{Arn, BucketName, HandlingId, ObjectKey, OperatorId, TenantId, Timestamp};
 use tokio::sync::watch;
 
-pub(crate) use change::may_run;
-pub use change::{CHANGE_DAYS, Change, NewChange, Work};
+pub use change::{CHANGE_DAYS, Change, NewChange, Work, Worker};
+pub(crate) use change::{is_announced, may_run, still};
 pub use takedown::{Acknowledge, Answer, FileTakedown, ListHandling, Listed};
 
 use crate::{Failure, House, Thing, notices};
@@ -83,6 +84,8 @@ impl Covers {
 /// What is kept from the public, as the gate looks at it.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
+    /// Of which takedown.
+    pub(crate) id: HandlingId,
     bucket: BucketName,
     covers: Covers,
     until: Option<Timestamp>,
@@ -330,6 +333,7 @@ mod tests {
             name => Arn::object(&tenant, &bucket, &ObjectKey::parse(name).unwrap()),
         };
         let block = |covers: &str| Block {
+            id: HandlingId::parse("H-7f3k9m2p4q8r").unwrap(),
             bucket: bucket.clone(),
             covers: Covers::parse(covers).unwrap(),
             until: Some(at(10)),

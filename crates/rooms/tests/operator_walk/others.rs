@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use bailee_rooms::broker::{
-    BeyondGrant, CutSession, DeleteTarget, ListKeys, ListSessions, ListTargets, OpenSession, PutTarget,
-    ReadRecording, ReturnSession, TakeKeys,
+    BeyondGrant, CutSession, DeleteTarget, ListKeys, ListSessions, ListTargets, Masks, OpenSession,
+    PutTarget, ReadRecording, ReturnSession, SetRecordingMasks, ShowRecordingMasks, TakeKeys,
 };
 use bailee_rooms::consent::{
     AskApproval, Because, CommentRequest, ConfirmRequest, ConsentPolicy, Decide, Decision, FindConsents,
     GetConsent, ListConsents, ListStandingRights, RequestConsent, RevokeStandingRight, Scope,
     SetConsentPolicy, ShowConsentPolicy, WithdrawRequest,
 };
-use bailee_rooms::handling::{Answer, NewChange, Work};
+use bailee_rooms::handling::{Answer, NewChange, Work, Worker};
 use bailee_rooms::notices::{GetNotifications, SetNotifications};
 use bailee_rooms::residency::{
     AddRegion, AllowRegions, AttachDocument, ChangeTransfer, DeclineTransfer, GetAllowedRegions,
@@ -126,9 +126,16 @@ fn brokers() -> Vec<Row> {
     vec![
         opens(
             super::NO_ROLE,
-            |s| ReadRecording { tenant: s.id.clone(), session: s.session.clone(), from: (1, 0, 0) },
-            |page| page.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect(),
+            |s| ReadRecording { tenant: s.id.clone(), session: s.session.clone(), unmasked: false },
+            |replay| replay.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect(),
         ),
+        opens(
+            super::NO_ROLE,
+            |s| ReadRecording { tenant: s.id.clone(), session: s.session.clone(), unmasked: true },
+            |replay| replay.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect(),
+        ),
+        never("ok", |s| ShowRecordingMasks { tenant: s.id.clone() }),
+        never("ok", |s| SetRecordingMasks { tenant: s.id.clone(), masks: Masks::default() }),
         granted(
             |s| OpenSession {
                 tenant: s.id.clone(),
@@ -254,6 +261,26 @@ fn handling() -> Vec<Row> {
                     planned_at,
                 };
                 Box::pin(async move { house.announce_change(who, new).await.map(|()| String::new()) })
+            },
+        ),
+        by_door(
+            "handling::change::Pause",
+            ("ok", "a worker stands still, or goes on, as was announced; it opens no content"),
+            "Conflict",
+            |s, who| {
+                let (house, tenant) = (s.t.house.clone(), s.id.clone());
+                let id = ChangeId::parse(&format!("CHG-P-{}", who.name())).unwrap();
+                let new = NewChange {
+                    tenant: tenant.clone(),
+                    id: id.clone(),
+                    work: Work::Suspend(Worker::Replication, Some(bucket(BUCKET))),
+                    reason: "disks are replaced".into(),
+                    planned_at: house.now(),
+                };
+                Box::pin(async move {
+                    house.announce_change(who.clone(), new).await?;
+                    house.run_change(who, &tenant, &id).await
+                })
             },
         ),
         by_door(

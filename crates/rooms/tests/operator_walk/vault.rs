@@ -9,10 +9,10 @@ use bailee_rooms::vault::{
     DestroyObjects, ExplainLifecycle, GetBucket, GetCustody, GetDestruction, GetLifecycle, GetLock,
     GetObject, GetObjectAcl, GetReplication, GetSettings, GetTags, GetTenantUsage, GetUsage, ListBuckets,
     ListDestructions, ListObjects, ListParts, ListUploads, ListVersions, LockRules, LockWish, MayLock,
-    MayTag, ObjectAcl, ObjectMeta, OpenObject, ReadObject, ReadVersion, RestoreObject, Scrub, SeeBucket,
-    SeeObject, SetCors, SetCustody, SetEncryption, SetLegalHold, SetLifecycle, SetLockRules, SetLogging,
-    SetObjectAcl, SetQuota, SetReplication, SetRetention, SetTags, SetTenantQuota, SetVersioning, Setting,
-    TagsOf, VersionOf, Versioning, Which, WholeBody, WholeClaim, Window, WormAct,
+    MayTag, ObjectAcl, ObjectMeta, OpenObject, ReadObject, ReadVersion, Repair, RestoreObject, Scrub,
+    SeeBucket, SeeObject, SetCors, SetCustody, SetEncryption, SetLegalHold, SetLifecycle, SetLockRules,
+    SetLogging, SetObjectAcl, SetQuota, SetReplication, SetRetention, SetTags, SetTenantQuota, SetVersioning,
+    Setting, TagsOf, VersionOf, Versioning, Which, WholeBody, WholeClaim, Window, WormAct,
 };
 use bailee_testkit::{bucket, key};
 use bailee_types::GrantId;
@@ -256,6 +256,13 @@ fn changes() -> Vec<Row> {
         refused("NoTicket", "ok", |s| Scrub {
             tenant: Some(s.id.clone()),
             bucket: Some(bucket(BUCKET)),
+            progress: Box::new(|_| {}),
+        }),
+        never("Conflict", |s| Repair {
+            tenant: s.id.clone(),
+            bucket: bucket(BUCKET),
+            from: s.t.folder().join("blobs"),
+            dry_run: false,
             progress: Box::new(|_| {}),
         }),
         refused("NoTicket", "NotFound", |_| Scrub { tenant: None, bucket: None, progress: Box::new(|_| {}) }),

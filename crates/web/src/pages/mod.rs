@@ -27,6 +27,7 @@ mod key_stores;
 mod keys;
 mod login;
 mod markdown;
+mod masks;
 mod notifications;
 mod objects;
 mod passkey;
@@ -176,6 +177,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/targets", get(targets::list).post(targets::put))
         .route("/console/targets/{name}/delete", post(targets::delete))
         .route("/console/sessions", get(sessions::list))
+        .route("/console/sessions/masks", get(masks::show).post(masks::set))
         .route("/console/sessions/{id}", get(sessions::one))
         .route("/console/sessions/{id}/cut", post(sessions::cut))
         .route("/console/sessions/{id}/recording", post(sessions::recording))
