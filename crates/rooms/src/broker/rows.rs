@@ -62,6 +62,26 @@ pub(super) fn put_target(tx: &mut TenantTx<'_, '_>, row: &TargetRow) -> Result<(
     .map(drop)
 }
 
+pub(super) fn move_target(
+    tx: &mut TenantTx<'_, '_>,
+    name: &TargetName,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE target SET moved_at_ms = $3 WHERE tenant_id = $1 AND name = $2";
+    tx.execute(sql, &[name.as_str().into(), now.ms().into()]).map(drop)
+}
+
+/// Whether a system was given another place at or after a time.
+pub(super) fn moved_since(
+    tx: &mut TenantTx<'_, '_>,
+    name: &TargetName,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql =
+        "SELECT 1 FROM target WHERE tenant_id = $1 AND name = $2 AND moved_at_ms >= $3 AND moved_at_ms > 0";
+    Ok(tx.query_opt(sql, &[name.as_str().into(), at.ms().into()])?.is_some())
+}
+
 pub(super) fn delete_target(tx: &mut TenantTx<'_, '_>, name: &TargetName) -> Result<bool, StoreError> {
     let sql = "DELETE FROM target WHERE tenant_id = $1 AND name = $2";
     Ok(tx.execute(sql, &[name.as_str().into()])? == 1)
@@ -275,6 +295,22 @@ pub(super) fn end_sessions_of(
         &[target.as_str().into(), now.ms().into(), why.into()],
     )
     .map(drop)
+}
+
+/// An operator signed out: his sessions and keys end, wherever they are.
+pub(crate) fn end_of_operator(
+    tx: &mut Tx<'_>,
+    operator: &OperatorId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for table in ["operator_keys", "broker_session"] {
+        let sql = format!(
+            "UPDATE {table} SET ended_at_ms = $2, ended_why = 'the operator signed out' \
+             WHERE operator_id = $1 AND ended_at_ms IS NULL"
+        );
+        tx.execute(&sql, &[operator.as_str().into(), now.ms().into()])?;
+    }
+    Ok(())
 }
 
 /// The account is closed: its sessions and keys end, its targets are forgotten.

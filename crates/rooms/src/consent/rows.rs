@@ -307,6 +307,27 @@ pub(super) fn one(tx: &mut TenantTx<'_, '_>, id: &GrantId) -> Result<Option<Requ
         .transpose()
 }
 
+/// What opens a request, or may: nobody decided it and its time is not over, or it was approved and is not over.
+const NOT_OVER: &str =
+    "((d.grant_id IS NULL AND r.lapses_at_ms > $2) OR (d.until_ms > $2 AND v.grant_id IS NULL))";
+
+/// All requests of a tenant that are not over, newest first: none of them is hidden by others.
+pub(super) fn not_over(tx: &mut TenantTx<'_, '_>, now: Timestamp) -> Result<Vec<Request>, StoreError> {
+    let sql =
+        format!("{SELECT} WHERE r.tenant_id = $1 AND {NOT_OVER} ORDER BY r.asked_at_ms DESC, r.grant_id");
+    tx.query(&sql, &[now.ms().into()])?.iter().map(read).collect()
+}
+
+/// How many requests of an operator to a tenant are not over.
+pub(super) fn not_over_of(
+    tx: &mut TenantTx<'_, '_>,
+    operator: &OperatorId,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let sql = format!("{SELECT} WHERE r.tenant_id = $1 AND r.operator_id = $3 AND {NOT_OVER}");
+    Ok(tx.query(&sql, &[now.ms().into(), operator.as_str().into()])?.len())
+}
+
 pub(super) fn of_tenant(tx: &mut TenantTx<'_, '_>, limit: u32) -> Result<Vec<Request>, StoreError> {
     tx.query(
         &format!("{SELECT} WHERE r.tenant_id = $1 ORDER BY r.asked_at_ms DESC, r.grant_id LIMIT $2"),

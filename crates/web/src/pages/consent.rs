@@ -104,7 +104,7 @@ pub(super) async fn one(Path(id): Path<String>, s: Signed<Tenant>) -> Response {
                 div.card.pad { p.ask { (sentence(s.visit.lang, &r)) } (facts(s.visit.lang, &r))
                     @if r.approved.is_some() && r.scope != r.scope_asked { p.hint #narrowed { (t("Asked for: ", "请求的范围：")) code { (r.scope_asked) } } }
                     @match r.state(now) {
-                        State::Live => form method="post" action={ "/console/consent/" (r.id) "/revoke" } { (csrf(&s.visit)) button.btn.stop { (t("Revoke now", "立即撤销")) } },
+                        State::Live | State::Exhausted => form method="post" action={ "/console/consent/" (r.id) "/revoke" } { (csrf(&s.visit)) button.btn.stop { (t("Revoke now", "立即撤销")) } },
                         State::Confirming => form method="post" action={ "/console/consent/" (r.id) "/deny" } { (csrf(&s.visit)) button.btn.stop { (t("Deny", "拒绝")) } },
                         _ => {},
                     }
