@@ -21,7 +21,7 @@ pub(crate) use keys::{keys_ended, note_opened, opened_before};
 pub(crate) use lease::{BrokerState, watch_leases};
 pub use lease::{LEASE_MS, Reading, STREAMS_MAX, Seat};
 pub use recording::{ReadRecording, Recorded, RecordedFrame, RecordingPage, Side};
-pub(crate) use rows::{end_all, session as session_of, sessions_about, sessions_within};
+pub(crate) use rows::{count_sessions, end_all, session as session_of, sessions_about, sessions_within};
 pub use session::{
     CutSession, Ended, ListSessions, OpenSession, Opened, ReturnSession, SESSIONS_PAGE_MAX, Session,
 };

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 pub(crate) use change::may_run;
 pub use change::{CHANGE_DAYS, Change, NewChange, Work};
+pub(crate) use rows::count;
 pub use takedown::{Acknowledge, Answer, FileTakedown, ListHandling, Listed};
 
 use crate::{Failure, House, Thing, notices};
