@@ -63,7 +63,10 @@ impl Sum {
 
 /// The worker, until `stop`.
 pub(crate) async fn publish(house: Arc<House>, mut stop: watch::Receiver<bool>) {
-    while house.public_totals {
+    if !house.public_totals {
+        return;
+    }
+    loop {
         if let Err(e) = house.publish_totals().await {
             tracing::warn!("totals could not be published: {e}");
         }
