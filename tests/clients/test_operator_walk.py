@@ -104,7 +104,7 @@ class Acme:
             "/desk/handling/": "H-" + "a" * 12, "/desk/changes/": "CHG-1", "/security/": "none", "/trail/": self.tenant, "/log/": self.tenant,
         }
         names = {"/console/access/groups/": "readers", "/console/access/users/": "walker", "/console/targets/": "db-1",
-                 "/console/trail/sinks/": "hook", "/assets/": "bailee.css", "/console/access/": "none"}
+                 "/console/trail/sinks/": "hook", "/assets/": "bailee.css", "/totals/": "2026-01-01.txt", "/console/access/": "none"}
         of = lambda table: next((value for start, value in table.items() if address.startswith(start)), None)
         pieces = {
             "id": of(ids), "name": of(names), "tenant": self.tenant, "bucket": BUCKET, "record": self.record, "number": "1", "n": "1", "kind": "custom",

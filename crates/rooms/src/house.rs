@@ -43,6 +43,8 @@ pub struct HouseConfig {
     pub mail: MailConfig,
     /// Whether another of the provider's people must confirm each request for consent.
     pub second_eye: bool,
+    /// Whether the portal shows totals over all tenants.
+    pub public_totals: bool,
 }
 
 /// What a house is told of mail.
@@ -72,6 +74,7 @@ impl HouseConfig {
             ticket_targets: Targets::default(),
             mail: MailConfig::default(),
             second_eye: false,
+            public_totals: false,
         }
     }
 
@@ -155,6 +158,7 @@ pub struct House {
     /// Where browsers have the console's pages.
     served_at: std::sync::OnceLock<String>,
     pub(crate) second_eye: bool,
+    pub(crate) public_totals: bool,
     provider: Provider,
     counters: Counters,
 }
@@ -264,6 +268,7 @@ impl House {
             mail: config.mail.clone(),
             served_at: std::sync::OnceLock::new(),
             second_eye: config.second_eye,
+            public_totals: config.public_totals,
             provider,
             counters: Counters::default(),
         });
@@ -298,10 +303,13 @@ impl House {
         let sessions = tokio::spawn(crate::broker::keep(Arc::clone(self), stop.clone()));
         let notices = tokio::spawn(crate::notices::say(Arc::clone(self), stop.clone()));
         let reminder = tokio::spawn(crate::handling::remind(Arc::clone(self), stop.clone()));
+        let digests = tokio::spawn(crate::notices::sum_up(Arc::clone(self), stop.clone()));
+        let totals = tokio::spawn(crate::consent::publish(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
             reminder, replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper, summariser,
-            alerts, delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices,
+            alerts, delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices, digests,
+            totals,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");

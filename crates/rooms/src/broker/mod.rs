@@ -26,7 +26,9 @@ pub use mask::{
     Builtin, MASKS_MAX, Masks, OwnMask, PATTERN_MAX, SetMasks, SetRecordingMasks, ShowRecordingMasks,
 };
 pub use recording::{READ_BYTES_MAX, ReadRecording, Recorded, RecordedFrame, Replay, Side};
-pub(crate) use rows::{end_all, end_of_operator, session as session_of, sessions_about, sessions_within};
+pub(crate) use rows::{
+    count_sessions, end_all, end_of_operator, session as session_of, sessions_about, sessions_within,
+};
 pub use session::{
     CutSession, Ended, ListSessions, OpenSession, Opened, ReturnSession, SESSIONS_PAGE_MAX, Session,
 };

@@ -604,3 +604,13 @@ pub(super) fn set_masks(
     )
     .map(drop)
 }
+
+/// Sessions that were opened within a time, counted up to `most`.
+pub(crate) fn count_sessions(
+    tx: &mut TenantTx<'_, '_>,
+    (from, until): (Timestamp, Timestamp),
+    most: u32,
+) -> Result<u64, StoreError> {
+    let rows = "FROM broker_session WHERE tenant_id = $1 AND opened_at_ms >= $2 AND opened_at_ms < $3";
+    tx.count(rows, &[from.ms().into(), until.ms().into()], most)
+}

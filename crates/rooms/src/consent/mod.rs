@@ -9,6 +9,7 @@
 
 mod code;
 mod decide;
+mod figures;
 mod life;
 mod look;
 mod policy;
@@ -18,6 +19,7 @@ mod scope;
 mod signed;
 mod standing;
 mod talk;
+mod totals;
 
 use bailee_proof::grant::GrantStatement;
 use bailee_store::{StoreError, TenantTx, Tx};
@@ -25,6 +27,11 @@ use bailee_types::{GrantId, OperatorId, Pseudonym, StandingId, TenantId, TicketI
 
 pub use code::{Because, Code};
 pub use decide::{Decide, Decided, Decision};
+pub(crate) use figures::happened;
+pub use figures::{
+    Answers, Beside, Decisions, FIGURE_DAYS_MAX, Figures, GetAllFigures, GetConsentFigures, Grants, Outlier,
+    Span, TENANTS_MANY,
+};
 pub use life::State;
 pub use look::{ConsentPage, FindConsents, GetConsent, ListConsents};
 pub use policy::{Approver, ConsentPolicy, Hours, SetConsentPolicy, SetPolicy, ShowConsentPolicy};
@@ -39,10 +46,13 @@ pub use standing::{
     Terms,
 };
 pub use talk::{Comment, CommentRequest, ConfirmRequest};
+pub(crate) use totals::publish;
+pub use totals::{Published, TENANTS_MIN, TOTALS_DAYS, Totals};
 
 use self::life::{Approval, Given, Life, Over, Step, Stop};
 use self::rows::Approved;
 use crate::gate::{Asked, Bound, RefusalKind};
+use crate::tickets::Category;
 use crate::{Failure, House, Thing};
 
 /// Comments of one side on one request, at most.
@@ -172,6 +182,9 @@ pub struct Request {
     pub approvals_needed: u32,
     /// What both sides wrote; of one request only, not in lists.
     pub comments: Vec<Comment>,
+    category: Category,
+    /// When its ticket was solved or closed, unless it was reopened.
+    ticket_ended_at: Option<Timestamp>,
     ticket_open: bool,
     operator_active: bool,
     denied: bool,

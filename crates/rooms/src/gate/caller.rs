@@ -420,7 +420,9 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "bailee:NoteResolveEmployee"
         | "bailee:FileTakedown"
         | "bailee:LiftTakedown" => is("compliance"),
-        "bailee:ConfirmTakedown" | "bailee:DeclineTakedown" => is("compliance") || is("approver"),
+        "bailee:ConfirmTakedown" | "bailee:DeclineTakedown" | "bailee:GetAllFigures" => {
+            is("compliance") || is("approver")
+        }
         "bailee:AnnounceChange"
         | "bailee:SetTenantQuota"
         | "bailee:ScrubVault"

@@ -38,6 +38,7 @@ pub use intent::{Intent, KeyRelease, Shared};
 pub(crate) use observed::{ObservedEnd, record_observed};
 pub(crate) use recent::RecentNonces;
 pub use refusal::{Refusal, RefusalKind};
+pub(crate) use rows::count_reads;
 pub(crate) use sweeper::{
     close_lost, leave_instances, live_instances, others_at_work, register_instance, sweep,
 };

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 pub use change::{CHANGE_DAYS, Change, NewChange, Work, Worker};
 pub(crate) use change::{is_announced, may_run, still};
+pub(crate) use rows::count;
 pub use takedown::{Acknowledge, Answer, FileTakedown, ListHandling, Listed};
 
 use crate::{Failure, House, Thing, notices};

@@ -307,3 +307,16 @@ pub(super) fn begun(
         .map(read_change)
         .collect()
 }
+
+/// Takedowns that were filed, and changes that were planned, within a time; each counted up to `most`.
+pub(crate) fn count(
+    tx: &mut TenantTx<'_, '_>,
+    (from, until): (Timestamp, Timestamp),
+    most: u32,
+) -> Result<(u64, u64), StoreError> {
+    let mut within = |table: &str, at: &str| {
+        let rows = format!("FROM {table} WHERE tenant_id = $1 AND {at} >= $2 AND {at} < $3");
+        tx.count(&rows, &[from.ms().into(), until.ms().into()], most)
+    };
+    Ok((within("handling", "filed_at_ms")?, within("provider_change", "planned_at_ms")?))
+}

@@ -8,8 +8,8 @@ use bailee_rooms::broker::{
 };
 use bailee_rooms::consent::{
     AskApproval, Because, CommentRequest, ConfirmRequest, ConsentPolicy, Decide, Decision, FindConsents,
-    GetConsent, ListConsents, ListStandingRights, RequestConsent, RevokeStandingRight, Scope,
-    SetConsentPolicy, ShowConsentPolicy, WithdrawRequest,
+    GetAllFigures, GetConsent, GetConsentFigures, ListConsents, ListStandingRights, RequestConsent,
+    RevokeStandingRight, Scope, SetConsentPolicy, ShowConsentPolicy, Span, WithdrawRequest,
 };
 use bailee_rooms::handling::{Answer, NewChange, Work, Worker};
 use bailee_rooms::notices::{GetNotifications, SetNotifications};
@@ -60,6 +60,10 @@ fn request(s: &Scene) -> RequestConsent {
     }
 }
 
+fn today(s: &Scene) -> Span {
+    Span::days(None, None, s.t.house.now()).unwrap()
+}
+
 pub(crate) fn rows() -> Vec<Row> {
     let mut all = consent();
     all.extend(brokers());
@@ -97,6 +101,13 @@ fn consent() -> Vec<Row> {
             requests_max: 10,
         }),
         never("ok", |s| GetConsent { tenant: s.id.clone(), id: s.pending.clone() }),
+        never("ok", |s| GetConsentFigures { tenant: s.id.clone(), span: today(s) }),
+        may(
+            ("ok", "compliance and approvers see how often who asked, on record; no name of content"),
+            "NotFound",
+            |s| GetAllFigures { span: today(s) },
+            |figures| format!("{figures:?}"),
+        ),
         never("ok", |s| ShowConsentPolicy { tenant: s.id.clone() }),
         never("ok", |s| SetConsentPolicy {
             tenant: s.id.clone(),

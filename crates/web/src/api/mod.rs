@@ -55,6 +55,7 @@ enum Act {
     Read,
     Remove,
     Consents,
+    Figures,
     Consent,
     Approve,
     Deny,
@@ -77,6 +78,7 @@ const ROUTES: &[(&str, &str, Act)] = &[
     ("GET", "/api/v1/tickets/{ticket}/attachments/{sha256}", Act::Read),
     ("DELETE", "/api/v1/tickets/{ticket}/attachments/{sha256}", Act::Remove),
     ("GET", "/api/v1/consents", Act::Consents),
+    ("GET", "/api/v1/consents/figures", Act::Figures),
     ("GET", "/api/v1/consents/{grant}", Act::Consent),
     ("POST", "/api/v1/consents/{grant}/approve", Act::Approve),
     ("POST", "/api/v1/consents/{grant}/deny", Act::Deny),
@@ -257,6 +259,7 @@ impl Api {
         let cx = Cx { house: &self.house, caller, tenant, query: request.query(), body };
         let answered = match act {
             Act::Consents
+            | Act::Figures
             | Act::Consent
             | Act::Approve
             | Act::Deny

@@ -9,6 +9,7 @@ mod access;
 mod alerts;
 mod closing;
 mod consent;
+mod consent_figures;
 mod consent_policy;
 mod desk;
 mod desk_ask;
@@ -43,6 +44,7 @@ mod standing;
 mod targets;
 mod ticket_view;
 mod tickets;
+mod totals;
 mod trail;
 mod trail_figures;
 mod trail_filter;
@@ -90,6 +92,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/", get(portal::home))
         .route("/faq", get(portal::faq))
         .route("/verify", get(portal::verify))
+        .route("/totals", get(totals::page))
+        .route("/totals.txt", get(totals::newest))
+        .route("/totals/{name}", get(totals::of_day))
         .route("/.well-known/security.txt", get(portal::security_txt))
         .route("/assets/{name}", get(portal::asset))
         .route("/login", get(login::page))
@@ -141,6 +146,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/consent/policy", get(consent_policy::show).post(consent_policy::set))
         .route("/console/consent/standing", get(standing::form).post(standing::set))
         .route("/console/consent/standing/{id}/revoke", post(standing::revoke))
+        .route("/console/consent/figures", get(consent_figures::page))
         .route("/console/consent/{id}", get(consent::one))
         .route("/console/consent/{id}/approve", post(consent::approve))
         .route("/console/consent/{id}/sign", post(consent::sign))
@@ -194,6 +200,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/desk/changes/{tenant}/{id}/run", post(desk_handling::run))
         .route("/console/notifications", get(notifications::show).post(notifications::set))
         .route("/desk", get(desk::overview))
+        .route("/desk/figures", get(consent_figures::of_all))
         .route("/desk/employee", get(desk_employee::page).post(desk_employee::resolve))
         .route("/desk/tickets", get(desk_tickets::list))
         .route("/desk/tickets/{id}", get(desk::ticket))
