@@ -75,6 +75,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 44, name: "operator_keys", sql: include_str!("migrations/0044_operator_keys.sql") },
     Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
     Migration { number: 46, name: "recorded", sql: include_str!("migrations/0046_recorded.sql") },
+    Migration { number: 48, name: "glass", sql: include_str!("migrations/0048_glass.sql") },
 ];
 
 #[cfg(test)]
