@@ -67,7 +67,9 @@ impl Replay {
         }
         self.acts.insert(index);
         let Some(Glass { by: asked, until_ms: Some(until_ms), ended, .. }) = self.glasses.get(&*id) else {
-            return Ok(Some(format!("an operator's {name} is under glass {id}, which no two operators broke")));
+            return Ok(Some(format!(
+                "an operator's {name} is under glass {id}, which no two operators broke"
+            )));
         };
         match () {
             () if by.is_empty() || *asked != by => no("is by another operator than asked for it"),
@@ -104,10 +106,15 @@ impl Replay {
                 return no("is asked for longer than any may be");
             };
             let new = Glass { by, asked_ms: time_ms, minutes, until_ms: None, ended: false };
-            return if self.glasses.insert(id.to_owned(), new).is_some() { no("was asked for twice") } else { Ok(None) };
+            return if self.glasses.insert(id.to_owned(), new).is_some() {
+                no("was asked for twice")
+            } else {
+                Ok(None)
+            };
         }
         let Some(glass) = self.glasses.get_mut(id) else {
-            return Ok((name == "BreakGlass").then(|| format!("glass {id} was broken, and no operator asked for it")));
+            return Ok((name == "BreakGlass")
+                .then(|| format!("glass {id} was broken, and no operator asked for it")));
         };
         if name != "BreakGlass" {
             glass.ended = true;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bailee_policy::{PolicySet, Subject};
 use bailee_types::{
-    AccessKeyId, Arn, ChangeId, GrantId, HandlingId, OperatorId, TenantAlias, TenantId, TicketId, Timestamp, UserId,
-    UserName,
+    AccessKeyId, Arn, ChangeId, GrantId, HandlingId, OperatorId, TenantAlias, TenantId, TicketId, Timestamp,
+    UserId, UserName,
 };
 
 use crate::Failure;

@@ -25,13 +25,8 @@ pub(super) const AGAIN_MS: i64 = 6 * 3_600_000;
 const MINUTE_MS: i64 = 60_000;
 
 /// All that may be done under a broken glass: names, sizes, settings, and whether sealed bytes are damaged.
-pub const GLASS_ACTS: [&str; 5] = [
-    "oss:ListBuckets",
-    "oss:GetBucketInfo",
-    "oss:ListObjects",
-    "bailee:GetTenantUsage",
-    "bailee:ScrubVault",
-];
+pub const GLASS_ACTS: [&str; 5] =
+    ["oss:ListBuckets", "oss:GetBucketInfo", "oss:ListObjects", "bailee:GetTenantUsage", "bailee:ScrubVault"];
 
 /// How far a glass is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,7 +294,9 @@ fn asked(tenant: &TenantId, action: &'static str, id: &str, told: Value) -> Aske
 fn opener(house: &House, intent: &Intent) -> Result<(OperatorId, u64), Failure> {
     let caller = intent.caller();
     let (Some(operator), Some(record)) = (caller.operator(), intent.record()) else {
-        return Err(Failure::Conflict("a glass is broken by the provider's people: sign in as an operator".into()));
+        return Err(Failure::Conflict(
+            "a glass is broken by the provider's people: sign in as an operator".into(),
+        ));
     };
     caller.need_fresh_mfa(house.now())?;
     Ok((operator.clone(), record))
@@ -444,7 +441,8 @@ impl Operation for Moved {
                             let text = Some((sealer, note.clone()));
                             ticket = Some(tickets::enter(tx, &tenant, (&title, kind), side, text, now)?);
                         }
-                        let review = Review { verdict, note, by: writer.clone(), at: now, ticket: ticket.clone() };
+                        let review =
+                            Review { verdict, note, by: writer.clone(), at: now, ticket: ticket.clone() };
                         rows::glass::review(&mut tx.tenant(&tenant), &id, &review)?;
                     }
                 }

@@ -23,7 +23,8 @@ use tokio::sync::watch;
 pub(crate) use change::may_run;
 pub use change::{CHANGE_DAYS, Change, NewChange, Work};
 pub use glass::{
-    AskGlass, GLASS_ACTS, GLASS_MINUTES_MAX, GLASSES_MAX, Glass, GlassAct, GlassState, GlassStep, Hand, Review, Verdict,
+    AskGlass, GLASS_ACTS, GLASS_MINUTES_MAX, GLASSES_MAX, Glass, GlassAct, GlassState, GlassStep, Hand,
+    Review, Verdict,
 };
 pub(crate) use glass::{lets, note_act};
 pub use takedown::{Acknowledge, Answer, FileTakedown, ListHandling, Listed};

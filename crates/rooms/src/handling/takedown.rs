@@ -6,7 +6,7 @@ use bailee_store::TenantTx;
 use bailee_types::{Arn, BucketName, HandlingId, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{BLOCKS_MAX, Change, Covers, Glass, DAY_MS, Order, State, Takedown, line, rows};
+use super::{BLOCKS_MAX, Change, Covers, DAY_MS, Glass, Order, State, Takedown, line, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Caller, Class, Intent, Operation, Touches};
 use crate::vault::is_public;

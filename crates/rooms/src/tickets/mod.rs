@@ -24,8 +24,8 @@ use serde_json::json;
 pub use attach::{AttachToTicket, ReadAttachment, RemoveAttachment};
 pub(crate) use keep::{keep, reseal};
 pub use list::{Assigned, Filter, ListTickets, Page, SEARCH_MAX, Stands, TEXT_MAX, TICKETS_MAX};
-pub(crate) use thread::side_of;
 pub use state::{Category, Clock, Clocks, Priority, REOPEN_MS, Side, State, Step, Targets};
+pub(crate) use thread::side_of;
 pub use thread::{
     AssignTicket, CloseTicket, ENTRIES_MAX, Entry, GetTicket, MESSAGE_MAX, PAGE_MAX, ReopenTicket,
     ReplyTicket, SolveTicket, Thread,

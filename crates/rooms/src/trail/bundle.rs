@@ -259,7 +259,8 @@ impl<'a> Chosen<'a> {
         let about_itself = matches!(entry.kind, Kind::Erasure | Kind::Log | Kind::Heartbeat | Kind::Finding);
         let resource = view.resource.and_then(unquoted).unwrap_or_default();
         let opened = about_itself
-            || ((self.consent.contains(&index) || self.steps.get(&index).is_some_and(|g| self.glasses.contains(g)))
+            || ((self.consent.contains(&index)
+                || self.steps.get(&index).is_some_and(|g| self.glasses.contains(g)))
                 && !self.scope.is_after(entry.time_ms))
             || (self.scope.holds_time(entry.time_ms) && self.scope.holds_resource(&resource));
         if opened && entry.kind.awaits_outcome() {

@@ -270,7 +270,7 @@ fn handling() -> Vec<Row> {
                 })
             },
         ),
-        refused("FreshMfa", "ImplicitDeny", |s| AskGlass {
+        refused("FreshMfaRequired", "Conflict", |s| AskGlass {
             tenant: s.id.clone(),
             incident: "INC-1".into(),
             reason: "the region is down".into(),

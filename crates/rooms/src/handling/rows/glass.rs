@@ -9,8 +9,7 @@ use super::places;
 /// Acts that are read with a glass; one has a handful.
 const ACTS_MAX: i64 = 500;
 
-const SELECT: &str =
-    "SELECT g.tenant_id, g.handling_id, g.incident, g.reason, g.minutes, g.asked_by, g.asked_as, g.asked_at_ms, \
+const SELECT: &str = "SELECT g.tenant_id, g.handling_id, g.incident, g.reason, g.minutes, g.asked_by, g.asked_as, g.asked_at_ms, \
      (SELECT i.result FROM access_intent i WHERE i.tenant_id = g.tenant_id AND i.intent_index = g.asked_record), \
      CAST(CASE WHEN a.state = 'active' AND a.disabled = g.asked_disabled THEN 1 ELSE 0 END AS BIGINT), g.broken_by, g.broken_as, g.broken_at_ms, \
      (SELECT i.result FROM access_intent i WHERE i.tenant_id = g.tenant_id AND i.intent_index = g.broken_record), \
@@ -68,10 +67,7 @@ fn glass(r: &Row, last: Timestamp) -> Result<Glass, StoreError> {
 }
 
 /// One, without what was done under it.
-pub(in super::super) fn one(
-    tx: &mut TenantTx<'_, '_>,
-    id: &HandlingId,
-) -> Result<Option<Glass>, StoreError> {
+pub(in super::super) fn one(tx: &mut TenantTx<'_, '_>, id: &HandlingId) -> Result<Option<Glass>, StoreError> {
     let last = crate::trail::last_time(tx)?;
     let found = tx.query_opt(&format!("{SELECT} AND g.handling_id = $2"), &[id.as_str().into()])?;
     found.map(|r| glass(&r, last)).transpose()
@@ -81,8 +77,11 @@ pub(in super::super) fn one(
 pub(in super::super) fn all(tx: &mut TenantTx<'_, '_>, limit: u32) -> Result<Vec<Glass>, StoreError> {
     let last = crate::trail::last_time(tx)?;
     let sql = format!("{SELECT} ORDER BY g.asked_at_ms DESC LIMIT $2");
-    let found: Vec<_> =
-        tx.query(&sql, &[i64::from(limit).into()])?.iter().map(|r| glass(r, last)).collect::<Result<_, _>>()?;
+    let found: Vec<_> = tx
+        .query(&sql, &[i64::from(limit).into()])?
+        .iter()
+        .map(|r| glass(r, last))
+        .collect::<Result<_, _>>()?;
     found.into_iter().map(|g| with_acts(tx, g)).collect()
 }
 
@@ -205,8 +204,7 @@ pub(in super::super) fn note(
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO glass_act (tenant_id, handling_id, record, name, resource, at_ms) \
                VALUES ($1, $2, $3, $4, $5, $6)";
-    let params =
-        [id.as_str().into(), number(record)?.into(), name.into(), resource.into(), now.ms().into()];
+    let params = [id.as_str().into(), number(record)?.into(), name.into(), resource.into(), now.ms().into()];
     tx.execute(sql, &params).map(drop)
 }
 
@@ -234,7 +232,8 @@ pub(in super::super) fn postpone(
     due: Timestamp,
     to: Timestamp,
 ) -> Result<bool, StoreError> {
-    let sql = "UPDATE glass SET notice_at_ms = $3 WHERE tenant_id = $1 AND handling_id = $2 AND notice_at_ms <= $4";
+    let sql =
+        "UPDATE glass SET notice_at_ms = $3 WHERE tenant_id = $1 AND handling_id = $2 AND notice_at_ms <= $4";
     Ok(tx.execute(sql, &[id.as_str().into(), to.ms().into(), due.ms().into()])? == 1)
 }
 
