@@ -233,6 +233,11 @@ fn what_is_over_stays_over() {
         s.t.clock.advance_ms(-3 * MINUTE_MS);
         assert_eq!((s.look(&s.bo, &id).await, s.state(&id).await), ("NoGlass", GlassState::Expired));
         assert!(s.step(&s.acme.root, &id, GlassStep::End).await.is_err());
+        let id = s.ask(4).await;
+        let said = s.step(&s.yu, &id, BREAK).await.unwrap_err().to_string();
+        assert!(said.contains("mend the clock"), "{said}");
+        s.step(&s.bo, &id, GlassStep::End).await.unwrap();
+        s.t.clock.advance_ms(3 * MINUTE_MS);
         // By the tenant, by an operator, at the machine.
         let machine = s.t.house.system_caller("test");
         for who in [&s.acme.root, &s.yu, &s.bo, &machine] {

@@ -181,10 +181,7 @@ impl Glass {
         let lost = both.into_iter().flatten().any(|h| h.recorded == Some(false) || !h.active);
         match (&self.ended, &self.broken, self.until) {
             (Some(_), ..) => GlassState::Ended,
-            // By the log's time, and by the clock's where the log was ahead of it.
-            (_, Some(hand), Some(until)) if moment >= until || now >= plus(hand.at, self.minutes) => {
-                GlassState::Expired
-            }
+            (_, Some(_), Some(until)) if moment >= until => GlassState::Expired,
             (_, None, _) if moment >= plus(self.asked.at, GLASS_MINUTES_MAX) => GlassState::Lapsed,
             _ if lost => GlassState::Void,
             (_, Some(_), _) => GlassState::Broken,
@@ -208,6 +205,13 @@ impl Glass {
         let fits = match step {
             GlassStep::Break if by == Some(&self.asked.operator) => {
                 return Some("who asked does not break it: another person must".into());
+            }
+            // Judged by such a log its time would not pass.
+            GlassStep::Break if self.last > now.plus_ms(MINUTE_MS) => {
+                return Some(format!(
+                    "is not broken: the tenant's log is ahead of the clock, at {}; mend the clock first",
+                    self.last.iso()
+                ));
             }
             GlassStep::Break => {
                 state == GlassState::Asked && self.asked.recorded == Some(true) && by.is_some()
@@ -426,7 +430,7 @@ impl Operation for Moved {
                 match step {
                     GlassStep::Break => {
                         let mut tx = tx.tenant(&tenant);
-                        let over = plus(now.max(there.last), there.minutes);
+                        let over = plus(now, there.minutes);
                         let Some((operator, record)) = &opens else {
                             return Err(Failure::Bug("a glass is broken by nobody".into()));
                         };
