@@ -12,7 +12,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dpkg-dev", "dpkg-source"),
     ("etcd-server", "etcd"),
     ("kubernetes-client", "kubectl"),
+    ("golang-github-modern-go-reflect2-dev", REFLECT),
 ];
+
+/// The package's own copy of this library crashes under Debian's Go.
+const REFLECT: &str = "/usr/share/gocode/src/github.com/modern-go/reflect2";
 
 /// Runs in the folder of the source. The package leaves the descriptions of its API out, so they are made first, as its own
 /// makefile does it, over the packages that ask for it.

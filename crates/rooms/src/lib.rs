@@ -76,6 +76,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
     Migration { number: 46, name: "recorded", sql: include_str!("migrations/0046_recorded.sql") },
     Migration { number: 47, name: "figures", sql: include_str!("migrations/0047_figures.sql") },
+    Migration { number: 48, name: "glass", sql: include_str!("migrations/0048_glass.sql") },
     Migration { number: 49, name: "masks_and_work", sql: include_str!("migrations/0049_masks_and_work.sql") },
     Migration { number: 51, name: "moved", sql: include_str!("migrations/0051_moved.sql") },
 ];

@@ -378,13 +378,13 @@ fn the_tenant_is_told_at_each_step_and_daily_until_it_says_that_it_knows() {
         assert_eq!(one.unwrap() + two.unwrap(), 1, "by one server");
         assert_eq!((s.notices(id.as_str()), clear()), (1, 1));
 
-        let to_see = async || s.t.house.to_acknowledge(&s.acme.id).await.unwrap();
+        let to_see = async || s.t.house.to_acknowledge(&s.acme.id).await.unwrap().1;
         assert_eq!(to_see().await, std::slice::from_ref(&id));
         let acknowledge = Acknowledge { tenant: s.acme.id.clone(), id: id.clone() };
         s.t.house.perform(s.acme.root.clone(), acknowledge.clone()).await.unwrap();
         s.t.house.perform(s.acme.root.clone(), acknowledge.clone()).await.unwrap();
         assert!(
-            to_see().await.is_empty() && s.t.house.to_acknowledge(&s.globex.id).await.unwrap().is_empty()
+            to_see().await.is_empty() && s.t.house.to_acknowledge(&s.globex.id).await.unwrap().1.is_empty()
         );
         s.t.clock.advance_ms(DAY_MS);
         assert_eq!(s.t.house.remind_tenants().await.unwrap(), 0);

@@ -79,6 +79,9 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("handling", "notice_at_ms IS NOT NULL", "what waits to be acknowledged: an index of those"),
     ("handling", "ORDER BY filed_at_ms DESC", "a page, from the end of an index"),
     ("provider_change", "ORDER BY planned_at_ms DESC", "the same"),
+    ("glass", "notice_at_ms IS NOT NULL", "what waits to be acknowledged: an index of those"),
+    ("glass", "ORDER BY asked_at_ms DESC", "a page, from the end of an index"),
+    ("g", "FROM glass g", "the same of one tenant; or one of them"),
     ("cmk_use", "uses > noted", "the worker of uses: an index of what does not stand in a log yet"),
 ];
 

@@ -11,6 +11,7 @@ mod approval;
 mod audit;
 mod consent;
 mod destruction;
+mod glass;
 mod gone;
 mod judge;
 mod order;

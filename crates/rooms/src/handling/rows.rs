@@ -1,5 +1,7 @@
 //! The handling room's only SQL.
 
+pub(super) mod glass;
+
 use bailee_store::{Row, StoreError, TenantTx, Tx};
 use bailee_types::{BucketName, ChangeId, HandlingId, OperatorId, TenantId, Timestamp};
 

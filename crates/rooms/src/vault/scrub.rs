@@ -109,7 +109,7 @@ impl Operation for Scrub {
         }
     }
 
-    async fn act(mut self, house: &Arc<House>, _intent: &Intent) -> Result<Scrubbed, Failure> {
+    async fn act(mut self, house: &Arc<House>, intent: &Intent) -> Result<Scrubbed, Failure> {
         let only = rows::Only { tenant: self.tenant.clone(), bucket: self.bucket.clone() };
         let wanted = only.clone();
         let (objects_in_all, bytes_in_all) =
@@ -127,6 +127,7 @@ impl Operation for Scrub {
                     })
                     .await?;
                 let Some(last) = batch.last() else { break };
+                house.still_under_glass(intent).await?;
                 after = Some(last.place());
                 for row in batch {
                     let found = house.look_at(table, &row).await?;

@@ -11,7 +11,7 @@ use bailee_rooms::consent::{
     GetAllFigures, GetConsent, GetConsentFigures, ListConsents, ListStandingRights, RequestConsent,
     RevokeStandingRight, Scope, SetConsentPolicy, ShowConsentPolicy, Span, WithdrawRequest,
 };
-use bailee_rooms::handling::{Answer, NewChange, Work, Worker};
+use bailee_rooms::handling::{Answer, AskGlass, GlassStep, NewChange, Work, Worker};
 use bailee_rooms::notices::{GetNotifications, SetNotifications};
 use bailee_rooms::residency::{
     AddRegion, AllowRegions, AttachDocument, ChangeTransfer, DeclineTransfer, GetAllowedRegions,
@@ -305,6 +305,23 @@ fn handling() -> Vec<Row> {
                         .answer_takedown(who, (&tenant, &id), Answer::Confirm, "as the order says")
                         .await
                         .map(|()| String::new())
+                })
+            },
+        ),
+        refused("FreshMfaRequired", "Conflict", |s| AskGlass {
+            tenant: s.id.clone(),
+            incident: "INC-1".into(),
+            reason: "the region is down".into(),
+            minutes: 60,
+        }),
+        by_door(
+            "handling::glass::Moved",
+            ("NotFound", "a glass is broken by two with second factors; it opens no content"),
+            "NotFound",
+            |s, who| {
+                let (house, tenant, id) = (s.t.house.clone(), s.id.clone(), s.takedown.clone());
+                Box::pin(async move {
+                    house.step_glass(who, (&tenant, &id), GlassStep::Break, "").await.map(|_| String::new())
                 })
             },
         ),

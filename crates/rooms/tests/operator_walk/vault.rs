@@ -155,7 +155,7 @@ fn looks() -> Vec<Row> {
             after: (String::new(), String::new()),
             uploads_max: 10,
         }),
-        never("ok", |s| GetBucket { tenant: s.id.clone(), bucket: bucket(BUCKET) }),
+        refused("NoTicket", "ok", |s| GetBucket { tenant: s.id.clone(), bucket: bucket(BUCKET) }),
         never("ok", |s| GetSettings {
             tenant: s.id.clone(),
             bucket: bucket(BUCKET),
@@ -176,7 +176,7 @@ fn looks() -> Vec<Row> {
         }),
         never("ok", |s| GetReplication { tenant: s.id.clone(), bucket: bucket(BUCKET) }),
         never("ok", |s| GetUsage { tenant: s.id.clone(), bucket: bucket(BUCKET) }),
-        never("ok", |s| GetTenantUsage { tenant: s.id.clone() }),
+        refused("NoTicket", "ok", |s| GetTenantUsage { tenant: s.id.clone() }),
         never("ok", |s| GetObjectAcl { of: of(s) }),
         never("InvalidParameter", |s| GetLock { of: of(s), hold: true }),
         never("InvalidParameter", |s| GetLock { of: of(s), hold: false }),

@@ -27,6 +27,10 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
         (Ok(open), Ok(keys)) => (open, keys),
         (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
     };
+    let glass = match super::glass::section(&s).await {
+        Ok(section) => section,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
     let standing = match super::standing::section(&s).await {
         Ok(section) => section,
         Err(e) => return failure::page(&s.visit, &e),
@@ -36,6 +40,7 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
     let ended: Vec<_> = all.iter().filter(|r| !r.state(now).is_open()).collect();
     let main = html! {
         div.title { div { h1 { (t("Who wants to touch my data", "谁想动我的数据")) } p { a #policy href="/console/consent/policy" { (t("Who may approve, and when", "谁可以批准、何时批准")) } " · " a #figures href="/console/consent/figures" { (t("Figures", "数据统计")) } } p { (t("Nobody has access until you approve, or what you approved beforehand covers it. If you do nothing, a request lapses and nothing is opened.", "在您批准（或事先批准）之前，没有人能访问。您不作回应，请求即失效，什么也不会打开。")) } } }
+        (glass)
         (standing)
         div.stack #pending {
             @for r in of(State::Pending) { (pending(&s.visit, r)) }

@@ -21,7 +21,7 @@ const HERE: &str = "/desk/handling";
 /// A run that takes longer goes on without the page.
 const RUN_SHOWN: Duration = Duration::from_secs(5);
 
-fn is(caller: &Caller, role: &str) -> bool {
+pub(super) fn is(caller: &Caller, role: &str) -> bool {
     matches!(caller.principal(), Principal::Operator { roles, .. } if roles.iter().any(|r| r == role))
 }
 
@@ -46,6 +46,7 @@ pub(super) async fn page(s: Signed<Operator>) -> Response {
         p.crumb { a href="/desk" { (t("Desk", "工作台")) } " / " (t("Handling", "处置与变更")) }
         div.title { div { h1 { (t("Handling", "处置与变更")) } p { (t("The tenant’s log has each step before it happens, and the tenant is told.", "每一步在发生之前记入租户日志，并通知租户。")) } } }
         div.stack {
+            @if runs || answers { (super::glass::desk(&s, &found.glasses, now)) }
             @if files { (form(&s.visit)) }
             @if files || answers { @for k in &found.takedowns { div.card.pad.stack id=(k.id) {
                 h2 { (k.id) " " (chip(lang, k, now)) small { " " (k.tenant) } }

@@ -115,8 +115,9 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
     };
     let now = s.visit.site.house.now();
     let main = html! {
-        div.title { div { h1 { (t("What we did without your consent", "未经您同意的平台操作")) } p { (t("Takedowns keep public data from the public on a legal order: two of our people, always with a reference; nothing is opened or deleted, and your own people read on. Stability work touches sealed bytes and metadata only.", "依法处置仅阻止公众访问公开数据：须两名平台人员并注明依据；不打开、不删除任何内容，您的人员仍可读取。稳定性工作只涉及密文与元数据。")) } } }
+        div.title { div { h1 { (t("What we did without your consent", "未经您同意的平台操作")) } p { (t("Takedowns keep public data from the public on a legal order: two of our people, always with a reference; nothing is opened or deleted, and your own people read on. Stability work and a broken glass touch sealed bytes and metadata only.", "依法处置仅阻止公众访问公开数据：须两名平台人员并注明依据；不打开、不删除任何内容，您的人员仍可读取。稳定性工作与紧急访问只涉及密文与元数据。")) } } }
         div.stack {
+            (super::glass::cards(&s.visit, &found.glasses, now))
             @if found.takedowns.is_empty() { div.card { div.empty #no-takedown { h3 { (t("Nothing of yours was taken down", "没有处置过您的数据")) } } } }
             @for k in &found.takedowns { div.card.pad.stack id=(k.id) {
                 h2 { (k.id) " " (chip(lang, k, now)) }

@@ -22,6 +22,7 @@ mod desk_tickets;
 mod destructions;
 mod failure;
 mod frame;
+mod glass;
 mod handling;
 mod keeping;
 mod key_stores;
@@ -196,6 +197,11 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/handling/{id}/acknowledge", post(handling::acknowledge))
         .route("/desk/handling", get(desk_handling::page).post(desk_handling::file))
         .route("/desk/handling/{tenant}/{id}/{what}", post(desk_handling::answer))
+        .route("/console/handling/{id}/end", post(glass::end))
+        .route("/console/handling/{id}/review", post(glass::review))
+        .route("/desk/glass", post(glass::ask))
+        .route("/desk/glass/{tenant}/{id}", get(glass::page))
+        .route("/desk/glass/{tenant}/{id}/{what}", post(glass::step))
         .route("/desk/changes", post(desk_handling::announce))
         .route("/desk/changes/{tenant}/{id}/run", post(desk_handling::run))
         .route("/console/notifications", get(notifications::show).post(notifications::set))
