@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import socket
 import ssl
 import struct
@@ -101,10 +102,9 @@ class Relay:
         while True:
             try:
                 one, _ = self.socket.accept()
-            except ssl.SSLError:
-                continue
             except OSError:
-                return
+                # A client that broke off; the socket itself is closed with the process.
+                continue
             host, port = self.to.rsplit(":", 1)
             other = socket.create_connection((host, int(port)))
             for a, b in ((one, other), (other, one)):
@@ -294,7 +294,7 @@ def test_kubectl_reaches_what_grant_and_cluster_both_allow(kube, tmp_path):
             assert done.returncode != 0 and "prices" not in done.stdout, (no, done)
         # The role is narrower than the grant: the API server itself says no, to the operator and his group.
         no = way.kubectl("get", "secret", "password", "-o", "yaml")
-        assert no.returncode != 0 and 'User "bailee:op-lin" cannot get resource "secrets"' in no.stderr, no
+        assert no.returncode != 0 and re.search(r'User "bailee:emp-\w+" cannot get resource "secrets"', no.stderr), no
         # Nobody becomes somebody else.
         no = way.kubectl("get", "secret", "password", "--as", "admin", "--as-group", "system:masters")
         assert no.returncode != 0 and "hunter22" not in no.stdout, no
@@ -353,7 +353,7 @@ source: kubernetes
 actors: [{ actor: "bailee:*", broker: true }, { actor: admin, operator: op-lin }]
 tenants: [{ resource: "shop/*", tenant: acme }]
 rules:
-  - { name: reads, when: { kind: configmaps, action: get }, event: "K8s-{action}", type: CUSTOMER_INITIATED_SUPPORT }
+  - { name: reads, when: { action: get, fields: { kind: configmaps } }, event: "K8s-{action}", type: CUSTOMER_INITIATED_SUPPORT }
   - { name: other, ignore: true }
 """
 
@@ -370,7 +370,7 @@ def test_the_audit_log_is_laid_to_the_session_and_a_way_around_is_told(kube, tmp
                 f.seek(began)
                 return [line for line in f.read().splitlines(keepends=True) if b"configmaps/settings" in line]
 
-        wait_until(lambda: any(b"bailee:op-lin" in line for line in lines()))
+        wait_until(lambda: any(b"bailee:emp-" in line for line in lines()))
         log.write_bytes(b"".join(lines()))
         collector = Collector(s, tmp_path / "c", "kubernetes", MAPPING, "--file", log)
         assert collector.once()["recorded"] == 1

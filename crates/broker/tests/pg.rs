@@ -475,7 +475,9 @@ async fn a_scope_that_is_more_than_it_claims_makes_no_session() {
     refuse(&["reader"], "role pg_read_server_files may administer the database or reach its host").await;
     sql("REVOKE pg_read_server_files FROM X_reader; ALTER ROLE X_reader CREATEDB").await;
     refuse(&["reader"], "role X_reader may administer the database").await;
-    sql("ALTER ROLE X_reader NOCREATEDB").await;
+    sql("ALTER ROLE X_reader NOCREATEDB LOGIN").await;
+    refuse(&["reader"], "role X_reader may log in").await;
+    sql("ALTER ROLE X_reader NOLOGIN").await;
     drop(stage.broker(stage.target(&["reader"], true)).await.client().await);
     stage.until_no_role().await;
     refuse(&["missing"], "does not exist").await;

@@ -18,7 +18,8 @@ use bailee_rooms::consent::{
 };
 use bailee_rooms::gate::{Caller, RefusalKind};
 use bailee_rooms::identity::{
-    Act, AttachPolicy, CreateAccessKey, CreatePolicy, CreateUser, Entity, Owner, PolicyType, Presented,
+    Act, AttachPolicy, CreateAccessKey, CreateOperator, CreatePolicy, CreateUser, Entity, Owner, PolicyType,
+    Presented, SignIn,
 };
 use bailee_rooms::tickets::SolveTicket;
 use bailee_rooms::trail::ActFilter;
@@ -620,6 +621,84 @@ fn seen(n: u8, at: Timestamp) -> Event {
         code: String::new(),
         rule: "r".into(),
     }
+}
+
+#[test]
+fn a_grant_leads_to_the_system_where_it_was_when_it_was_asked_for() {
+    on_each_engine(async |t| {
+        let s = Scene::new(&t).await;
+        let elsewhere = |port: u16| match host() {
+            Settings::Host { host_keys, login, .. } => {
+                Settings::Host { address: format!("10.0.0.8:{port}"), host_keys, login }
+            }
+            other => other,
+        };
+        let put = async |settings| {
+            t.clock.advance_ms(1);
+            let put = PutTarget { tenant: s.acme.id.clone(), name: name("web-1"), settings, secret: None };
+            t.house.perform(s.acme.root.clone(), put).await.unwrap();
+        };
+        let until = t.house.now().plus_ms(86_400_000);
+        let scope = Scope::Target { target: name("web-1"), limits: shell() };
+        let terms = Terms {
+            scope,
+            operators: Vec::new(),
+            codes: vec![Code::CustomerInitiatedSupport],
+            minutes: 30,
+            uses_max: 3,
+            day_uses_max: 9,
+            until,
+        };
+        let set = SetStandingRight { tenant: s.acme.id.clone(), terms, why: String::new() };
+        t.house.perform(s.acme.root.clone(), set).await.unwrap();
+        s.ask(&t, "web-1", shell()).await.unwrap();
+        let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        let seat = s.enter(&t, &opened).await.unwrap();
+        // What does not move it ends nothing.
+        put(host()).await;
+        s.enter(&t, &opened).await.unwrap();
+        put(elsewhere(22)).await;
+        t.house.keep_sessions(false).await.unwrap();
+        assert_eq!(until_ended(&seat).await.0, "the target was moved");
+        assert!(s.enter(&t, &opened).await.is_err());
+        let no = s.open(&t, &s.lin, "web-1", "host").await;
+        assert!(
+            matches!(no, Err(Failure::Conflict(ref why)) if why.contains("was moved")),
+            "{:?}",
+            no.map(drop)
+        );
+        // Nor does the standing right open anything any more; a grant of after does.
+        t.clock.advance_ms(1);
+        s.ask(&t, "web-1", shell()).await.unwrap();
+        assert_eq!(no_consent(s.open(&t, &s.lin, "web-1", "host").await), NoCoverage::Waiting);
+        s.granted(&t).await;
+        s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        // Deleted and made anew under its name, it is another.
+        let delete = DeleteTarget { tenant: s.acme.id.clone(), name: name("web-1") };
+        t.house.perform(s.acme.root.clone(), delete).await.unwrap();
+        put(elsewhere(23)).await;
+        assert!(matches!(s.open(&t, &s.lin, "web-1", "host").await, Err(Failure::Conflict(_))));
+    });
+}
+
+#[test]
+fn what_an_operator_has_open_ends_when_he_signs_out() {
+    on_each_engine(async |t| {
+        let scene = Scene::new(&t).await;
+        let id = OperatorId::parse("op-wang").unwrap();
+        let create = CreateOperator { id: id.clone(), roles: vec!["support".into()], place: "CN".into() };
+        let password = t.house.perform(t.house.system_caller("test"), create).await.unwrap();
+        let who = SignIn::Operator { id: id.to_string(), password };
+        let token = t.house.sign_in(who, origin()).await.unwrap().expose().to_owned();
+        let s = Scene { lin: t.house.session(&token, origin()).await.unwrap().unwrap().caller, ..scene };
+        s.granted(&t).await;
+        let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        let seat = s.enter(&t, &opened).await.unwrap();
+        t.house.sign_out(&token).await.unwrap();
+        t.house.keep_sessions(false).await.unwrap();
+        assert_eq!(until_ended(&seat).await.0, "the operator signed out");
+        assert!(s.enter(&t, &opened).await.is_err());
+    });
 }
 
 #[test]

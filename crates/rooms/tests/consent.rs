@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bailee_rooms::Failure;
-use bailee_rooms::consent::{Because, Decision, NoCoverage, RequestConsent, Scope};
+use bailee_rooms::consent::{Because, Decision, ListConsents, NoCoverage, RequestConsent, Scope};
 use bailee_rooms::gate::RefusalKind;
 use bailee_rooms::identity::SetOperatorState;
 use bailee_rooms::tickets::CloseTicket;
 use bailee_rooms::trail::{ActEnd, ActFilter};
-use bailee_testkit::{TestHouse, TestTenant, bucket, on_each_engine};
+use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine};
 use bailee_types::OperatorId;
 
 const OBJECT: (&str, &str) = ("acme-invoices", "1.pdf");
@@ -121,6 +121,63 @@ fn a_grant_ends_to_the_millisecond_and_by_the_count() {
         }
         let third = refusal(acme.read(&t, &lin, &ticket, OBJECT).await);
         assert_eq!(third, RefusalKind::NoConsent(NoCoverage::Exhausted));
+    });
+}
+
+#[test]
+fn what_is_live_is_not_hidden_by_what_is_asked_after_it() {
+    on_each_engine(async |t| {
+        let acme = acme(&t).await;
+        let lin = t.operator("op-lin", "support", "CN").await;
+        let ticket = acme.ticket(&t).await;
+        let live = acme.ask(&t, &lin, &ticket, OBJECT, (30, 3)).await.unwrap();
+        acme.decide(&t, &live, YES).await.unwrap();
+        for _ in 0..30 {
+            t.clock.advance_ms(1);
+            let id = acme.ask(&t, &lin, &ticket, OBJECT, (30, 3)).await.unwrap();
+            acme.decide(&t, &id, Decision::Deny).await.unwrap();
+        }
+        let list = ListConsents { tenant: acme.id.clone(), requests_max: 10 };
+        let shown = t.house.perform(acme.root.clone(), list).await.unwrap();
+        assert!(shown.iter().any(|r| r.id == live), "the live grant is shown");
+        assert_eq!(shown.len(), 10);
+        // What waits is bounded: nobody floods a tenant.
+        let mut waiting = 1;
+        let no = loop {
+            match acme.ask(&t, &lin, &ticket, OBJECT, (30, 3)).await {
+                Ok(_) => waiting += 1,
+                Err(no) => break no,
+            }
+            assert!(waiting < 100);
+        };
+        assert!(matches!(no, Failure::Conflict(_)), "{no}");
+        assert_eq!(waiting, 50);
+    });
+}
+
+#[test]
+fn a_reason_is_plain_text() {
+    on_each_engine(async |t| {
+        let acme = acme(&t).await;
+        let lin = t.operator("op-lin", "support", "CN").await;
+        let ticket = acme.ticket(&t).await;
+        for (reason, reference) in [
+            ("it opens\u{1b}[2J blank", ""),
+            ("it opens\u{202e} blank", ""),
+            ("it opens blank", "R-\u{2066}1"),
+        ] {
+            let ask = RequestConsent {
+                tenant: acme.id.clone(),
+                ticket: ticket.clone(),
+                scope: Scope::object(bucket(OBJECT.0), key(OBJECT.1)),
+                minutes: 30,
+                uses_max: 1,
+                reason: reason.into(),
+                because: Because { reference: reference.into(), ..Because::default() },
+            };
+            let no = t.house.perform(lin.clone(), ask).await;
+            assert!(matches!(no, Err(Failure::Invalid { .. })), "{reason:?} {:?}", no.map(drop));
+        }
     });
 }
 

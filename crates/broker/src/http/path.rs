@@ -115,6 +115,24 @@ mod tests {
     }
 
     #[test]
+    fn files_that_are_named_beside_the_path_are_read_as_paths() {
+        let beside = |query: &str| read(&format!("/webhdfs/v1/a?{query}")).and_then(|a| a.beside());
+        assert_eq!(beside("op=OPEN").unwrap(), Vec::<String>::new());
+        assert_eq!(beside("op=RENAME&destination=/b/c").unwrap(), ["/webhdfs/v1/b/c"]);
+        assert_eq!(beside("sources=/b,/c/d").unwrap(), ["/webhdfs/v1/b", "/webhdfs/v1/c/d"]);
+        assert_eq!(beside("DESTINATION=/b").unwrap(), ["/webhdfs/v1/b"]);
+        for bad in [
+            "destination=b",
+            "destination=/a/../b",
+            "sources=/a,",
+            "destination=/a//b",
+            "destination=/a&Destination=/b",
+        ] {
+            assert!(beside(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         for bad in [
             "/a/../b",

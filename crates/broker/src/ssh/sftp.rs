@@ -571,6 +571,18 @@ mod tests {
     }
 
     #[test]
+    fn no_request_takes_the_answer_of_another() {
+        let mut gate = begun(DOWN);
+        // Names and attributes are asked for under a number, too: an open under the same one would lose its answer.
+        gate.from_client(&request(17, 1, &string("/srv"))).unwrap();
+        assert_eq!(gate.from_client(&open(1, "/srv/x", 1)), Err(Broken::Twice(1)));
+        let mut gate = begun(DOWN);
+        gate.from_client(&request(17, 1, &string("/srv"))).unwrap();
+        gate.from_host(&request(105, 1, &[0; 4])).unwrap();
+        assert!(passes(&mut gate, &open(1, "/srv/x", 1)), "once answered, the number is free");
+    }
+
+    #[test]
     fn what_is_no_sftp_ends_the_channel() {
         assert_eq!(Gate::new(DOWN).from_client(&open(1, "/x", 1)), Err(Broken::Order(3)));
         assert_eq!(begun(DOWN).from_client(&packet(1, &[0; 4])), Err(Broken::Order(1)));

@@ -71,14 +71,13 @@ pub(super) fn move_target(
     tx.execute(sql, &[name.as_str().into(), now.ms().into()]).map(drop)
 }
 
-/// Whether a system was given another place at or after a time.
+/// Whether a system was given another place after a time.
 pub(super) fn moved_since(
     tx: &mut TenantTx<'_, '_>,
     name: &TargetName,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let sql =
-        "SELECT 1 FROM target WHERE tenant_id = $1 AND name = $2 AND moved_at_ms >= $3 AND moved_at_ms > 0";
+    let sql = "SELECT 1 FROM target WHERE tenant_id = $1 AND name = $2 AND moved_at_ms > $3";
     Ok(tx.query_opt(sql, &[name.as_str().into(), at.ms().into()])?.is_some())
 }
 

@@ -301,7 +301,8 @@ impl Operation for PutTarget {
                 let stays = |o: &rows::TargetRow| {
                     self.settings.family() == "host" || o.settings.place() == self.settings.place()
                 };
-                let moved = old.as_ref().is_some_and(|o| o.settings.place() != self.settings.place());
+                // One that was deleted and is back is another.
+                let moved = old.as_ref().is_none_or(|o| o.settings.place() != self.settings.place());
                 let moves = old.as_ref().is_some_and(|o| o.sealed.is_some() && !stays(o));
                 if moves && self.secret.is_none() {
                     return Err(Failure::invalid(
