@@ -1017,6 +1017,13 @@ fn unknown_parameter(head: &Head<'_>, sub: &[&str]) -> Option<String> {
 
 /// A header or ACL that changes the meaning of any operation and is not offered.
 fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
+    // A delete is not bound to a state: who asks for that must not lose what another wrote meanwhile.
+    if head.parts.method == Method::DELETE {
+        let condition = |n: &str| n == "if-match" || n.starts_with("x-amz-if-match-");
+        if let Some(name) = head.parts.headers.keys().find(|n| condition(n.as_str())) {
+            return Ok(Some(Cow::Owned(format!("DELETE with {name}"))));
+        }
+    }
     let prefix = head.words().prefix;
     for name in head.parts.headers.keys() {
         let Some(rest) = name.as_str().strip_prefix(prefix) else { continue };
@@ -1129,6 +1136,18 @@ mod tests {
                 let named = name(method, uri, dialect, &[]);
                 assert!(named.starts_with(&format!("! {method} ")), "{method} {uri}: {named}");
             }
+        }
+    }
+
+    #[test]
+    fn a_delete_under_a_condition_is_not_offered() {
+        for (uri, header) in [
+            ("/bkt/k", "if-match"),
+            ("/bkt/k", "x-amz-if-match-size"),
+            ("/bkt/k", "x-amz-if-match-last-modified-time"),
+            ("/bkt/k?uploadId=0123", "x-amz-if-match-initiated-time"),
+        ] {
+            assert_eq!(name("DELETE", uri, Dialect::S3, &[(header, "1")]), format!("! DELETE with {header}"));
         }
     }
 
