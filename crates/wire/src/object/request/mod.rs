@@ -1140,6 +1140,18 @@ mod tests {
     }
 
     #[test]
+    fn a_continuation_token_with_a_nul_is_refused() {
+        let parse = |inner: &str| {
+            let uri = format!("/bkt?list-type=2&continuation-token={}", continuation_token(inner));
+            let parts = http::Request::builder().uri(uri).body(()).unwrap().into_parts().0;
+            let head = Head::read(&parts, Dialect::S3, &Hosts::default()).unwrap();
+            ObjectRequest::parse(&head).map(|_| ()).map_err(|e| e.code())
+        };
+        assert_eq!(parse("a"), Ok(()));
+        assert_eq!(parse("a\0b"), Err(Code::InvalidArgument));
+    }
+
+    #[test]
     fn a_delete_under_a_condition_is_not_offered() {
         for (uri, header) in [
             ("/bkt/k", "if-match"),
