@@ -24,8 +24,14 @@ const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The body of an answer to a head that could not be read: content type and text, for a status.
 pub(crate) type Unreadable = fn(u16) -> (&'static str, String);
 
+/// A client that takes nothing of an answer for this long is given up.
+const STALL: Duration = Duration::from_secs(60);
+
 pub(crate) struct Socket {
     stream: TcpStream,
+    /// Ends a write that the client does not let go on.
+    stalled: Option<Pin<Box<Sleep>>>,
+    stall: Duration,
     unreadable: Unreadable,
     /// An answer in place of hyper's, not yet sent whole.
     instead: Option<Bytes>,
@@ -40,7 +46,27 @@ struct Lingering {
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream, unreadable: Unreadable) -> Self {
-        Self { stream, unreadable, instead: None, lingering: None, is_read_to_end: false }
+        Self {
+            stream,
+            stalled: None,
+            stall: STALL,
+            unreadable,
+            instead: None,
+            lingering: None,
+            is_read_to_end: false,
+        }
+    }
+
+    /// The outcome of a write; one that has been pending for too long fails.
+    fn within(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if write.is_ready() {
+            self.stalled = None;
+            return write;
+        }
+        let stall = self.stall;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 
     /// Sends the answer in place of `theirs`; answers the length of `theirs` when it is out.
@@ -115,11 +141,15 @@ impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.instead.is_none() {
             match automatic(bytes) {
-                None => return Pin::new(&mut self.stream).poll_write(cx, bytes),
+                None => {
+                    let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
+                    return self.within(cx, write);
+                }
                 Some(status) => self.instead = Some(whole_answer(status, self.unreadable)),
             }
         }
-        self.poll_instead(cx, bytes.len())
+        let write = self.poll_instead(cx, bytes.len());
+        self.within(cx, write)
     }
 
     fn poll_write_vectored(
@@ -129,7 +159,10 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         match parts {
             [only] => self.poll_write(cx, only),
-            _ => Pin::new(&mut self.stream).poll_write_vectored(cx, parts),
+            _ => {
+                let write = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+                self.within(cx, write)
+            }
         }
     }
 
@@ -155,6 +188,26 @@ impl AsyncWrite for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = Socket::new(stream, |_| ("text/plain", String::new()));
+        socket.stall = Duration::from_millis(100);
+        let write = async {
+            loop {
+                if let Err(error) = socket.write(&[7; 65536]).await {
+                    return error;
+                }
+            }
+        };
+        let error = tokio::time::timeout(Duration::from_secs(20), write).await.unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
 
     #[test]
     fn only_an_answer_without_body_and_request_id_is_hypers_own() {

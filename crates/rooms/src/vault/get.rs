@@ -18,8 +18,11 @@ use crate::house::Counters;
 use crate::keys::{Cover, CustomerKey, TenantKey};
 use crate::{Failure, House, Thing};
 
-/// Segments read from the blob store at once: 1 MiB of content.
-const SEGMENTS_AT_ONCE: u64 = 16;
+/// Segments read from the blob store at once: 256 KiB of content.
+const SEGMENTS_AT_ONCE: u64 = 4;
+/// Blocks that are read ahead. With the one being sent they are what a client that stops reading can make the house hold.
+const BLOCKS_AHEAD: usize = 3;
+const _: () = assert!((BLOCKS_AHEAD + 1) * SEGMENTS_AT_ONCE as usize * SEGMENT_LEN <= 1024 * 1024);
 
 /// What of an object a caller wants, decided when its headers are known (conditions, ranges).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -337,8 +340,8 @@ impl OpenObject {
         self.pieces.first().is_some_and(|p| p.inline.is_some())
     }
 
-    /// The content from `start` to `end` (exclusive) as blocks of at most 1 MiB; the next block is read while
-    /// the present one is sent.
+    /// The content from `start` to `end` (exclusive) as blocks of at most 256 KiB; the next ones are read
+    /// while the present one is sent.
     pub(super) fn blocks(
         self,
         house: &Arc<House>,
@@ -390,7 +393,7 @@ impl OpenPiece {
     fn blocks(self, house: &Arc<House>, start: u64, end: u64) -> BoxStream<'static, Result<Bytes, Failure>> {
         let segment = SEGMENT_LEN as u64;
         let (first, last) = (start / segment, (end - 1) / segment);
-        let step = usize::try_from(SEGMENTS_AT_ONCE).unwrap_or(16);
+        let step = usize::try_from(SEGMENTS_AT_ONCE).unwrap_or(4);
         let this = Arc::new(self);
         let house = Arc::clone(house);
         // The first block is short, so that the first byte leaves soon.
@@ -403,7 +406,7 @@ impl OpenPiece {
                 let upto = end.min((from + count) * segment) - from * segment;
                 async move { this.open_run(&house, from, count, cut_front, upto).await }
             })
-            .buffered(4)
+            .buffered(BLOCKS_AHEAD)
             .boxed()
     }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailee_rooms::Failure;
 use bailee_rooms::vault::{Algorithm, Body, BodyDigests};
@@ -22,10 +22,47 @@ use super::checksum::kept;
 
 /// A client that sends nothing for this long is given up.
 const IDLE: Duration = Duration::from_secs(60);
+/// Bytes that must arrive in each such time that is spent waiting for a client: 1 KiB a second.
+const PACE_BYTES: u64 = 60 * 1024;
 /// An answer that takes longer begins before its end is known.
 const AT_ONCE: Duration = Duration::from_secs(10);
 /// How often such an answer shows that it is still coming.
 const BEAT: Duration = Duration::from_secs(5);
+
+/// How fast a body arrives. Only waiting for the client counts, not what we do ourselves meanwhile.
+#[derive(Default)]
+struct Pace {
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Waits for what comes next.
+    ///
+    /// # Errors
+    /// When nothing comes, or what came was too slow.
+    async fn wait<T>(
+        &mut self,
+        next: impl Future<Output = T>,
+        len: impl FnOnce(&T) -> usize,
+    ) -> Result<T, ObjectError> {
+        let begun = Instant::now();
+        let next = tokio::time::timeout(IDLE, next).await.map_err(|_| cut("The body stopped arriving."))?;
+        if self.is_too_slow(begun.elapsed(), len(&next)) {
+            return Err(cut("The body arrived too slowly: less than 1 KiB a second over a minute."));
+        }
+        Ok(next)
+    }
+
+    fn is_too_slow(&mut self, waited: Duration, bytes: usize) -> bool {
+        self.waited += waited;
+        self.bytes += bytes as u64;
+        if self.waited < IDLE {
+            return false;
+        }
+        std::mem::take(self).bytes < PACE_BYTES
+    }
+}
 
 /// What the body's reader found, for the answer: the rooms carry only a text.
 #[derive(Default)]
@@ -66,6 +103,7 @@ pub(super) struct Upload {
     claims: Option<Algorithm>,
     sums: Option<Checksums>,
     found: Arc<Mutex<Found>>,
+    pace: Pace,
     /// Bytes of content so far.
     taken: u64,
     ended: bool,
@@ -80,6 +118,7 @@ impl Upload {
         let found = Arc::new(Mutex::new(Found::default()));
         let upload = Self {
             source,
+            pace: Pace::default(),
             taken: 0,
             decoder,
             pending: std::collections::VecDeque::new(),
@@ -108,8 +147,12 @@ impl Upload {
             if self.ended {
                 return None;
             }
-            let data = match tokio::time::timeout(IDLE, self.source.next()).await {
-                Err(_) => return Some(Err(cut("The body stopped arriving."))),
+            let len = |next: &Option<Result<Option<Bytes>, ()>>| match next {
+                Some(Ok(Some(data))) => data.len(),
+                _ => 0,
+            };
+            let data = match self.pace.wait(self.source.next(), len).await {
+                Err(error) => return Some(Err(error)),
                 Ok(Some(Err(()))) => return Some(Err(cut("The connection broke before the body ended."))),
                 Ok(None) => {
                     self.ended = true;
@@ -195,10 +238,14 @@ impl Body for Upload {
 
 /// Reads a small body whole (XML).
 pub(super) async fn collect(mut incoming: Incoming, max: usize) -> Result<Bytes, ObjectError> {
-    let mut out = bytes::BytesMut::new();
+    let (mut out, mut pace) = (bytes::BytesMut::new(), Pace::default());
     loop {
-        let frame = match tokio::time::timeout(IDLE, incoming.frame()).await {
-            Err(_) => return Err(cut("The body stopped arriving.")),
+        let len = |next: &Option<Result<Frame<Bytes>, hyper::Error>>| match next {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        let frame = match pace.wait(incoming.frame(), len).await {
+            Err(error) => return Err(error),
             Ok(None) => return Ok(out.freeze()),
             Ok(Some(Err(_))) => return Err(cut("The connection broke before the body ended.")),
             Ok(Some(Ok(frame))) => frame,
@@ -342,5 +389,23 @@ impl http_body::Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_trickles_is_given_up_after_a_minute_and_a_steady_one_never() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace::default();
+        assert_eq!((1..200).find(|_| pace.is_too_slow(second, 1000)), Some(60));
+        let mut pace = Pace::default();
+        assert_eq!((1..200).find(|_| pace.is_too_slow(second, 1024)), None);
+        // Content that came at once buys no minutes to come.
+        let mut pace = Pace::default();
+        assert!(!pace.is_too_slow(Duration::ZERO, 1 << 30));
+        assert_eq!((1..200).find(|_| pace.is_too_slow(second, 1)), Some(120));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Promises: the bucket and key are valid types, the query is decoded, and everything is bounded (120 headers,
 //! 32 KiB of headers, 16 KiB of address, 120 parameters).
-//! Refuses: `%` without two hex digits, bytes that are not UTF-8, parameters that occur twice, two `Host` headers,
+//! Refuses: `%` without two hex digits, bytes that are not UTF-8, NUL in parameters, parameters that occur twice, two `Host` headers,
 //! names and keys that [`BucketName`] and [`ObjectKey`] refuse (also keys that climb with `..`).
 //! INVARIANT: signatures and the typed request read the same decoded values, so what is signed is what is done.
 
@@ -230,6 +230,11 @@ fn query(raw: &str) -> Result<Vec<Param<'_>>, ObjectError> {
             let text = format!("The query parameter `{}` occurs more than once.", shown(&param.name));
             return Err(ObjectError::because(Code::InvalidArgument, text));
         }
+        // No text of a database holds it.
+        if param.value.contains('\0') {
+            let text = format!("The query parameter `{}` holds a NUL character.", shown(&param.name));
+            return Err(ObjectError::because(Code::InvalidArgument, text));
+        }
         out.push(param);
     }
     Ok(out)
@@ -285,6 +290,8 @@ mod tests {
             ("/bkt-a/%4", Code::InvalidUri),
             ("/bkt-a/x?a=%zz", Code::InvalidUri),
             ("/bkt-a/x?a=1&a=2", Code::InvalidArgument),
+            ("/bkt-a?prefix=a%00b", Code::InvalidArgument),
+            ("/bkt-a?list-type=2&start-after=%00", Code::InvalidArgument),
             ("/Bkt/x", Code::InvalidBucketName),
             ("//x", Code::InvalidBucketName),
             ("/a%2Fb/x", Code::InvalidBucketName),

@@ -159,8 +159,18 @@ pub(super) fn pairs(text: &str) -> Result<BTreeMap<String, String>, RpcError> {
                 format!("More than {PARAMETERS_MAX} parameters."),
             ));
         }
+        let value = decode(value)?;
+        // No text of a database holds it.
+        if value.contains('\0') {
+            let name = shown(&name);
+            return Err(RpcError::new(
+                400,
+                "InvalidParameter",
+                format!("The parameter {name} holds a NUL character."),
+            ));
+        }
         // Two readers that pick different ones of two values would see two requests.
-        if out.insert(name.clone(), decode(value)?).is_some() {
+        if out.insert(name.clone(), value).is_some() {
             return Err(twice(&name));
         }
     }
@@ -168,6 +178,20 @@ pub(super) fn pairs(text: &str) -> Result<BTreeMap<String, String>, RpcError> {
 }
 
 fn twice(name: &str) -> RpcError {
-    let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-    RpcError::new(400, "InvalidParameter", format!("The parameter {name} is given twice."))
+    RpcError::new(400, "InvalidParameter", format!("The parameter {} is given twice.", shown(name)))
+}
+
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_with_a_nul_is_refused() {
+        assert_eq!(pairs("Marker=a%0A").unwrap()["Marker"], "a\n");
+        assert!(pairs("Action=CreateKey&Description=a%00b").is_err());
+    }
 }

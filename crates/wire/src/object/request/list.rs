@@ -162,7 +162,7 @@ fn token(head: &Head<'_>) -> Result<Option<(String, String)>, ObjectError> {
         .filter(|raw| raw.len() <= TEXT_BYTES_MAX * 4 / 3 + 4)
         .and_then(|raw| TOKEN.decode(raw).ok())
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .filter(|after| !after.is_empty());
+        .filter(|after| !after.is_empty() && !after.contains('\0'));
     match read {
         Some(after) => Ok(Some((raw.to_owned(), after))),
         None => Err(argument("continuation-token", "it did not come from this service")),

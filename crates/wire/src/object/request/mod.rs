@@ -360,19 +360,25 @@ impl TagAct {
 const SUB_RESOURCES: &[&str] = &[
     "abac",
     "accelerate",
+    "accessmonitor",
     "accessPoint",
     "accessPointPolicy",
     "acl",
     "analytics",
+    "annotation",
     "append",
     "asyncFetch",
     "attributes",
+    "bucketArchiveDirectRead",
     "bucketInfo",
     "callback",
     "callback-var",
+    "cleanRestoredObject",
+    "cloudboxes",
     "cname",
     "comp",
     "cors",
+    "dataPipeline",
     "delete",
     "destroy",
     "destructions",
@@ -390,8 +396,12 @@ const SUB_RESOURCES: &[&str] = &[
     "live",
     "location",
     "logging",
+    "metadataAnnotationTable",
     "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
     "metadataTable",
+    "MetaQuery",
     "metaQuery",
     "metrics",
     "notification",
@@ -399,6 +409,7 @@ const SUB_RESOURCES: &[&str] = &[
     "objectInfo",
     "objectMeta",
     "objectWorm",
+    "overwriteConfig",
     "ownershipControls",
     "partNumber",
     "policy",
@@ -407,7 +418,9 @@ const SUB_RESOURCES: &[&str] = &[
     "publicAccessBlock",
     "qos",
     "qosInfo",
+    "qosRequester",
     "quota",
+    "redundancyTransition",
     "referer",
     "regionList",
     "regions",
@@ -415,8 +428,12 @@ const SUB_RESOURCES: &[&str] = &[
     "replication",
     "replicationLocation",
     "replicationProgress",
+    "requesterQosInfo",
     "requestPayment",
     "resourceGroup",
+    "resourcePool",
+    "resourcePoolBuckets",
+    "resourcePoolInfo",
     "responseHeader",
     "restore",
     "retention",
@@ -433,6 +450,7 @@ const SUB_RESOURCES: &[&str] = &[
     "udf",
     "uploadId",
     "uploads",
+    "userDefinedLogFieldsConfig",
     "versionId",
     "versioning",
     "versions",
@@ -447,6 +465,30 @@ const SUB_RESOURCES: &[&str] = &[
     "x-oss-ac-source-ip",
     "x-oss-ac-subnet-mask",
     "x-oss-ac-vpc-id",
+];
+
+/// What may stand beside the sub-resources in the address of a request that is no GET or HEAD: a new sub-resource must not fall
+/// through to the plain operation, which would replace or delete what it was about.
+const ASIDE: &[&str] = &[
+    "AWSAccessKeyId",
+    "encoding-type",
+    "Expires",
+    "OSSAccessKeyId",
+    "security-token",
+    "sequential",
+    "Signature",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-user-agent",
+    "x-id",
+    "x-oss-additional-headers",
+    "x-oss-credential",
+    "x-oss-date",
+    "x-oss-expires",
+    "x-oss-request-payer",
+    "x-oss-security-token",
+    "x-oss-signature",
+    "x-oss-signature-version",
+    "x-oss-traffic-limit",
 ];
 
 /// Headers that change what an operation means and are not offered; without the dialect's prefix.
@@ -500,6 +542,10 @@ impl ObjectRequest {
         }
         let sub = sub_resources(head);
         let method = &head.parts.method;
+        if let Some(name) = unknown_parameter(head, &sub) {
+            let method = super::encode::shown(method.as_str());
+            return Ok(Self::NotOffered { name: Cow::Owned(format!("{method} ?{name}")) });
+        }
         match &head.target {
             Target::Service => match (method, sub.as_slice()) {
                 (&Method::GET, []) => list::buckets(head).map(Self::ListBuckets),
@@ -954,8 +1000,30 @@ fn sub_resources<'h>(head: &'h Head<'_>) -> Vec<&'h str> {
     head.query.iter().filter(known).map(|p| &*p.name).collect()
 }
 
+/// A parameter of a writing request that no operation has.
+fn unknown_parameter(head: &Head<'_>, sub: &[&str]) -> Option<String> {
+    let known = |name: &str| {
+        SUB_RESOURCES.contains(&name)
+            || ASIDE.contains(&name)
+            || name.starts_with("X-Amz-")
+            || name.starts_with("x-amz-checksum-")
+            || sub == ["destroy"] && matches!(name, "prefix" | "key")
+    };
+    if matches!(head.parts.method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    head.query.iter().find(|p| !known(&p.name)).map(|p| super::encode::shown(&p.name))
+}
+
 /// A header or ACL that changes the meaning of any operation and is not offered.
 fn unusual(head: &Head<'_>) -> Result<Option<Cow<'static, str>>, ObjectError> {
+    // A delete is not bound to a state: who asks for that must not lose what another wrote meanwhile.
+    if head.parts.method == Method::DELETE {
+        let condition = |n: &str| n == "if-match" || n.starts_with("x-amz-if-match-");
+        if let Some(name) = head.parts.headers.keys().find(|n| condition(n.as_str())) {
+            return Ok(Some(Cow::Owned(format!("DELETE with {name}"))));
+        }
+    }
     let prefix = head.words().prefix;
     for name in head.parts.headers.keys() {
         let Some(rest) = name.as_str().strip_prefix(prefix) else { continue };
@@ -1029,4 +1097,90 @@ fn header_text(name: &'static str, text: &str) -> Result<String, ObjectError> {
         return Err(argument(name, "it is too long or holds control characters"));
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Hosts;
+
+    fn name(method: &str, uri: &str, dialect: Dialect, headers: &[(&str, &str)]) -> String {
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let parts = request.header("content-length", "0").body(()).unwrap().into_parts().0;
+        let head = Head::read(&parts, dialect, &Hosts::default()).unwrap();
+        match ObjectRequest::parse(&head).unwrap() {
+            ObjectRequest::NotOffered { name } => format!("! {name}"),
+            other => other.name().to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_unknown_sub_resource_never_becomes_the_plain_operation() {
+        for (method, uri) in [
+            ("PUT", "/bkt/k?annotation&annotationName=a"),
+            ("DELETE", "/bkt/k?annotation&annotationName=a"),
+            ("GET", "/bkt/k?annotation&annotationName=a"),
+            ("DELETE", "/bkt?overwriteConfig"),
+            ("GET", "/bkt?overwriteConfig"),
+            ("GET", "/?redundancyTransition"),
+            ("PUT", "/bkt?foo"),
+            ("PUT", "/bkt?prefix=x"),
+            ("DELETE", "/bkt/k?new-thing=1"),
+            ("PUT", "/bkt/k?x-amz-acl=public-read"),
+            ("POST", "/bkt/k?uploads&new-thing"),
+        ] {
+            for dialect in [Dialect::S3, Dialect::Oss] {
+                let named = name(method, uri, dialect, &[]);
+                assert!(named.starts_with(&format!("! {method} ")), "{method} {uri}: {named}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_continuation_token_with_a_nul_is_refused() {
+        let parse = |inner: &str| {
+            let uri = format!("/bkt?list-type=2&continuation-token={}", continuation_token(inner));
+            let parts = http::Request::builder().uri(uri).body(()).unwrap().into_parts().0;
+            let head = Head::read(&parts, Dialect::S3, &Hosts::default()).unwrap();
+            ObjectRequest::parse(&head).map(|_| ()).map_err(|e| e.code())
+        };
+        assert_eq!(parse("a"), Ok(()));
+        assert_eq!(parse("a\0b"), Err(Code::InvalidArgument));
+    }
+
+    #[test]
+    fn a_delete_under_a_condition_is_not_offered() {
+        for (uri, header) in [
+            ("/bkt/k", "if-match"),
+            ("/bkt/k", "x-amz-if-match-size"),
+            ("/bkt/k", "x-amz-if-match-last-modified-time"),
+            ("/bkt/k?uploadId=0123", "x-amz-if-match-initiated-time"),
+        ] {
+            assert_eq!(name("DELETE", uri, Dialect::S3, &[(header, "1")]), format!("! DELETE with {header}"));
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_an_operation_stays() {
+        for (method, uri, is) in [
+            ("PUT", "/bkt/k?x-id=PutObject", "PutObject"),
+            ("PUT", "/bkt/k?X-Amz-Algorithm=a&X-Amz-Content-Sha256=b&x-amz-checksum-crc32=c", "PutObject"),
+            (
+                "PUT",
+                "/bkt/k?x-oss-signature-version=a&x-oss-additional-headers=b&x-oss-expires=1",
+                "PutObject",
+            ),
+            ("DELETE", "/bkt/k?OSSAccessKeyId=a&Expires=1&Signature=b&security-token=c", "DeleteObject"),
+            ("DELETE", "/bkt/k?versionId=", "DeleteObject"),
+            ("POST", "/bkt/k?uploads&encoding-type=url&sequential", "CreateMultipartUpload"),
+            ("POST", "/bkt?delete&encoding-type=url", "DeleteObjects"),
+            ("GET", "/bkt/k?whatever=1", "GetObject"),
+        ] {
+            assert_eq!(name(method, uri, Dialect::Oss, &[]), is, "{uri}");
+        }
+        assert_eq!(name("POST", "/bkt?destroy&prefix=x", Dialect::S3, &[]), "DestroyObjects");
+    }
 }
