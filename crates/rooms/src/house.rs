@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailee_crypto::password::Cost;
-use bailee_crypto::root::{RootKey, Unlock};
+use bailee_crypto::root::{Protection, RootKey, Unlock};
 use bailee_store::{Db, DbConfig, StoreError, Tx};
 use bailee_types::{Clock, LogId, RegionId, TenantAlias, TenantId, Timestamp};
 
@@ -155,6 +155,8 @@ pub struct House {
     /// Where browsers have the console's pages.
     served_at: std::sync::OnceLock<String>,
     pub(crate) second_eye: bool,
+    /// Under what the root key lies.
+    pub(crate) root_protection: Protection,
     provider: Provider,
     counters: Counters,
 }
@@ -240,6 +242,7 @@ impl House {
             };
             Ok::<_, Failure>((keys, provider))
         })?;
+        let root_protection = RootKey::protection(&key_path).map_err(|e| Failure::Conflict(e.to_string()))?;
         let blobs = crate::residency::Depots::new(&config.data)?;
         let identity = IdentityState::new(&keys, config.operator_cost, config.user_cost)?;
         let house = Arc::new(Self {
@@ -264,6 +267,7 @@ impl House {
             mail: config.mail.clone(),
             served_at: std::sync::OnceLock::new(),
             second_eye: config.second_eye,
+            root_protection,
             provider,
             counters: Counters::default(),
         });
@@ -297,11 +301,12 @@ impl House {
         let leases = tokio::spawn(crate::broker::watch_leases(Arc::clone(self), stop.clone()));
         let sessions = tokio::spawn(crate::broker::keep(Arc::clone(self), stop.clone()));
         let notices = tokio::spawn(crate::notices::say(Arc::clone(self), stop.clone()));
+        let checks = tokio::spawn(crate::assurance::keep(Arc::clone(self), stop.clone()));
         let reminder = tokio::spawn(crate::handling::remind(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
-            reminder, replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper, summariser,
-            alerts, delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices,
+            checks, reminder, replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper,
+            summariser, alerts, delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");

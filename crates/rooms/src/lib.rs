@@ -3,6 +3,7 @@
 //! Every act goes `Caller → Permit → Cleared → Intent → outcome` (see [`gate`]). Rooms call each other's
 //! functions and never each other's tables.
 
+pub mod assurance;
 pub mod broker;
 pub mod closure;
 pub mod consent;
@@ -75,6 +76,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 44, name: "operator_keys", sql: include_str!("migrations/0044_operator_keys.sql") },
     Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
     Migration { number: 46, name: "recorded", sql: include_str!("migrations/0046_recorded.sql") },
+    Migration { number: 50, name: "assurance", sql: include_str!("migrations/0050_assurance.sql") },
 ];
 
 #[cfg(test)]
