@@ -242,6 +242,60 @@ def test_the_tenant_cuts_a_session_and_revoking_ends_it_too(host):
         assert li.text.count("CloseRecording") >= 2, li.text
 
 
+def test_a_recording_is_read_masked_and_unmasked_only_on_record(host):
+    with Brokers() as s, tempfile.TemporaryDirectory() as folder:
+        lin, li = Browser(s).login_operator(s), Browser(s).login_tenant(s)
+        add_host(li, host)
+        consent(lin, li, "web-1", family="host", shell="yes")
+        name, secret = session(lin, "web-1", "host")
+        # A person at a terminal: what is typed comes in pieces, and the host echoes it.
+        process = ssh(s, folder, name, secret, "-tt", wait=False)
+        greeting = b""
+        while not re.search(rb"[#$] (\x1b\S*)?$", greeting):
+            some = os.read(process.stdout.fileno(), 4096)
+            assert some, (greeting, process.stderr.read())
+            greeting += some
+        for piece in ["echo --pass", "word=hunt", "er2 PRJ-0", "42\n", "printf 'Pass'; printf 'word: '; read -s it\n"]:
+            process.stdin.write(piece.encode())
+            process.stdin.flush()
+            time.sleep(0.3)
+        time.sleep(1)
+        out, _ = process.communicate(b"open-sesame\nexit\n", timeout=30)
+        assert b"hunter2" in out, out
+
+        li.get("/console/sessions/masks")
+        assert li.status == 200 and "Nobody has set it" in li.text
+        frames = recording(li, name)
+        raw = [bytes_of(frames, side) for side in ["client", "target"]]
+        assert all(b"hunter2" not in b and b"--password=*******" in b and b"PRJ-042" in b for b in raw), raw
+        assert b"open-sesame" not in raw[0] and b"exit" in raw[0], raw
+        for form in ["page", "asciicast"]:
+            text = recording(li, name, form)
+            assert "hunter2" not in text and "ter2" not in text and "***" in text, form
+
+        li.get(f"/console/sessions/{name}")
+        li.post(f"/console/sessions/{name}/recording", form="json", unmasked="1")
+        assert li.status == 200, li.text
+        bare = [json.loads(line) for line in li.data.decode().splitlines()]
+        assert b"hunter2" in bytes_of(bare, "target") and b"open-sesame" in bytes_of(bare, "client")
+        assert [len(f.get("hex", "")) for f in frames] == [len(f.get("hex", "")) for f in bare], "lengths stay"
+        li.get("/console/trail?family=own")
+        assert "ReplayUnmasked" in li.text and "ReadRecording" in li.text, li.text
+
+        li.get("/console/sessions/masks")
+        li.post("/console/sessions/masks", cards="1", own="projects = PRJ-([0-9]+")
+        assert li.status == 400 and "projects" in li.text and "unclosed group" in li.text, li.text
+        li.get("/console/sessions/masks")
+        li.post("/console/sessions/masks", cards="1", own="projects = PRJ-([0-9]+)")
+        assert li.status == 200, li.text
+        assert b"hunter2 PRJ-***" in bytes_of(recording(li, name), "target")
+        lin.get(f"/console/sessions/{name}")
+        assert lin.status in (403, 404) or "sign in" in lin.text.lower(), (lin.status, lin.text)
+        bundle = str(pathlib.Path(folder) / "acme.bundle")
+        run(BIN, "trail", "export", "--data", str(s.data), "--tenant", "acme", "-o", bundle)
+        run(VERIFY, bundle)
+
+
 SEEN = """
 version: 1
 source: sshd

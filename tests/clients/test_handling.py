@@ -2,9 +2,13 @@
 By boto3, oss2, requests without a signature, and a browser."""
 
 import json
+import pathlib
 import random
 import re
+import shutil
+import subprocess
 import threading
+import time
 
 import oss2
 
@@ -199,5 +203,71 @@ def test_stability_work_is_announced_and_opens_nothing():
         li.get("/console/trail?type=ALIYUN_INITIATED_SERVICE")
         for change in ("CHG-7", "CHG-8", "CHG-9", "CHG-10"):
             assert f"change {change}" in li.text, (change, li.text)
+        assert [c["state"] for c in listed(s)["changes"]] == ["done"]
+        run(VERIFY, s.export("acme", "acme.bundle"))
+
+
+def test_a_repair_at_the_machine_brings_damaged_objects_back_under_its_change(tmp_path):
+    with Server() as s:
+        bo, li = operator(s, "op-bo", "stability"), Browser(s).login_tenant(s)
+        s3 = s3_client(s)
+        for name, n in (("large", 700_000), ("larger", 6_000_000)):
+            s3.put_object(Bucket="acme-invoices", Key=name, Body=random.Random(n).randbytes(n))
+        store, copy = pathlib.Path(s.data) / "blobs", tmp_path / "copy"
+        shutil.copytree(store, copy)
+        sizes = {p.stat().st_size: p for p in store.rglob("*") if p.is_file()}
+        large, larger = (sizes[size] for size in sorted(sizes)[-2:])
+        kept = {p: p.read_bytes() for p in (large, larger)}
+        large.unlink()
+        larger.write_bytes(kept[larger][:-1] + b"?")
+        at = ["--data", s.data, "--output", "json", "--tenant", "acme", "--bucket", "acme-invoices"]
+
+        def repair(*more, ok=0):
+            said = run(BIN, "vault", "repair", "--change", "CHG-7", "--from", str(copy), *more, *at, ok=ok).stdout
+            return json.loads(said.splitlines()[-1]) if said else None
+
+        assert repair(ok=1) is None, "nothing was announced"
+        announce = {"change": "CHG-7", "tenant": "acme", "work": "repair", "bucket": "acme-invoices", "reason": "a disk lost blocks"}
+        bo.get("/desk/handling").post("/desk/changes", **announce)
+        assert bo.status == 200, bo.text
+        bo.post(f"/desk/changes/{s.tenant()['id']}/CHG-7/run")
+        assert bo.status == 409 and "bailee vault repair" in bo.text, bo.text
+        done = repair("--dry-run")
+        assert (done["damaged"], done["repaired"], done["dryRun"]) == (2, 2, True) and not large.exists()
+        # Killed in the middle, again and again: what is there is whole or as it was, and the next run ends it.
+        for pause in (0.05, 0.1, 0.2):
+            call = [BIN, "vault", "repair", "--change", "CHG-7", "--from", str(copy), *at]
+            process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(pause)
+            process.kill()
+            process.wait()
+            assert not large.exists() or large.read_bytes() == kept[large]
+            assert larger.read_bytes() in (kept[larger], kept[larger][:-1] + b"?")
+        if any(not p.exists() or p.read_bytes() != kept[p] for p in kept):
+            done = repair()
+            assert done["left"] == [], done
+        assert all(p.read_bytes() == kept[p] for p in kept)
+        for name, n in (("large", 700_000), ("larger", 6_000_000)):
+            assert s3.get_object(Bucket="acme-invoices", Key=name)["Body"].read() == random.Random(n).randbytes(n)
+        li.get("/console/trail?type=ALIYUN_INITIATED_SERVICE")
+        assert "RepairObject" in li.text and "change CHG-7" in li.text, li.text
+        run(VERIFY, s.export("acme", "acme.bundle"))
+
+
+def test_a_worker_stands_still_for_the_tenant_to_see():
+    with Server() as s:
+        bo, li = operator(s, "op-bo", "stability"), Browser(s).login_tenant(s)
+        announce = {"change": "CHG-8", "tenant": "acme", "work": "suspend-lifecycle", "bucket": "", "reason": "a store is moved"}
+        bo.get("/desk/handling").post("/desk/changes", **announce)
+        run_it = f"/desk/changes/{s.tenant()['id']}/CHG-8/run"
+        bo.post(run_it)
+        assert bo.status == 200 and "Let it work again" in bo.text, bo.text
+        assert "stands still" in li.get("/console/handling").text and "a store is moved" in li.text, li.text
+        lifecycle = ["vault", "lifecycle", "--data", s.data, "--tenant", "acme", "--bucket", "acme-invoices"]
+        assert "CHG-8" in run(BIN, *lifecycle, ok=1).stderr
+        assert [c["state"] for c in listed(s)["changes"]] == ["running"]
+        bo.get("/desk/handling").post(run_it)
+        assert bo.status == 200, bo.text
+        run(BIN, *lifecycle)
         assert [c["state"] for c in listed(s)["changes"]] == ["done"]
         run(VERIFY, s.export("acme", "acme.bundle"))

@@ -114,20 +114,20 @@ def test_what_is_no_address_is_refused_and_changes_nothing():
         for hook in ("ftp://x.example", "https://u:p@x.example", "javascript:alert(1)", "https://x.example/\r\nA: b"):
             assert settle(li, "", webhook=hook, ticket="yes").status == 400, hook
         assert settle(li, "", webhook="https://x.example").status == 400, "a webhook that hears of nothing"
-        assert "ops@acme.example ticket consent alert" in li.get("/console/notifications").source
+        assert "ops@acme.example ticket consent alert digest" in li.get("/console/notifications").source
         assert li.send("POST", "/console/notifications", {"addresses": "x@y.cn"}).status == 403
         lin = Browser(s).login_operator(s)
         assert lin.get("/console/notifications").status == 404
         # On the command line.
         out = lambda *more, **kw: run(BIN, "notify", *more, "--data", s.data, "--output", "json", **kw)
         shown = json.loads(out("show", "--tenant", "acme").stdout)
-        assert shown["targets"] == [{"channel": "mail", "address": "ops@acme.example", "kinds": ["ticket", "consent", "alert"], "failed": None}]
+        assert shown["targets"] == [{"channel": "mail", "address": "ops@acme.example", "kinds": ["ticket", "consent", "alert", "digest"], "failed": None}]
         assert not shown["sendsMail"]
         secret = json.loads(out("set", "--tenant", "acme", "--mail", "a@acme.example=ticket", "--mail", "b@acme.example", "--webhook",
                                 "https://chat.example/hook?key=1=alert").stdout)["secret"]
         assert secret.startswith("whsec-")
         assert [(t["address"], t["kinds"]) for t in json.loads(out("show", "--tenant", "acme").stdout)["targets"]] == [
-            ("a@acme.example", ["ticket"]), ("b@acme.example", ["ticket", "consent", "alert"]), ("https://chat.example/hook?key=1", ["alert"])]
+            ("a@acme.example", ["ticket"]), ("b@acme.example", ["ticket", "consent", "alert", "digest"]), ("https://chat.example/hook?key=1", ["alert"])]
         assert secret not in li.get("/console/notifications").source
         assert "ops@example.com" in out("set", "--tenant", "acme", "--mail", "a\r\nb@c.cn", ok=2).stderr
         out("test", "a@acme.example", ok=1)

@@ -25,7 +25,7 @@ MORE = ["/", "/collect/v1/events"]
 # These end or change the session that walks: the last.
 LAST = ["/desk/tickets/{id}/solve", "/login/tenant", "/login/operator", "/logout"]
 # Words that stand for `{what}`.
-WHAT = ["approve", "deny", "revoke", "read", "remove", "test", "replay", "solve", "close", "suspend", "end", "enable", "delete", "confirm",
+WHAT = ["break", "scrub", "approve", "deny", "revoke", "read", "remove", "test", "replay", "solve", "close", "suspend", "end", "enable", "delete", "confirm",
         "comment", "withdraw", "lift"]
 # Where an operator has pages of his own.
 THEIRS = ("/desk", "/security", "/signin")
@@ -101,15 +101,15 @@ class Acme:
             "/console/places/requests/": "tq-" + "a" * 12, "/console/places/": self.transfer, "/console/keys/stores/": "ks-none",
             "/console/keys/": self.key, "/desk/requests/": self.grant, "/console/access/": self.access_key["AccessKeyId"],
             "/console/sessions/": "s-" + "a" * 16, "/desk/sessions/": "s-" + "a" * 16, "/console/handling/": "H-" + "a" * 12,
-            "/desk/handling/": "H-" + "a" * 12, "/desk/changes/": "CHG-1", "/security/": "none", "/trail/": self.tenant, "/log/": self.tenant,
+            "/desk/handling/": "H-" + "a" * 12, "/desk/glass/": "H-" + "a" * 12, "/desk/changes/": "CHG-1", "/security/": "none", "/trail/": self.tenant, "/log/": self.tenant,
         }
         names = {"/console/access/groups/": "readers", "/console/access/users/": "walker", "/console/targets/": "db-1",
-                 "/console/trail/sinks/": "hook", "/assets/": "bailee.css", "/console/access/": "none"}
+                 "/console/trail/sinks/": "hook", "/assets/": "bailee.css", "/totals/": "2026-01-01.txt", "/console/access/": "none"}
         of = lambda table: next((value for start, value in table.items() if address.startswith(start)), None)
         pieces = {
             "id": of(ids), "name": of(names), "tenant": self.tenant, "bucket": BUCKET, "record": self.record, "number": "1", "n": "1", "kind": "custom",
             "which": "client", "owner": "walker", "receipt": "none", "sha256": digest(PAPER), "ticket": "T-1", "grant": self.grant,
-            "right": "R-" + "a" * 12, "*part": "checkpoint", "what": WHAT,
+            "right": "R-" + "a" * 12, "glass": "H-" + "a" * 12, "*part": "checkpoint", "what": WHAT,
         }
         for piece in re.findall(r"\{([^}]+)\}", address):
             value = pieces.get(piece)
@@ -126,7 +126,7 @@ class Acme:
             "resources": BUCKET, "importer": "us", "days": "30", "employee": "emp-" + "a" * 16, "reference": "case 7", "answer": "yes",
             "scope": "object", "content": "yes", "q": "pump", "action": "oss:GetObject", "resource": f"acs:oss:*:{self.tenant}:{BUCKET}/{OBJECT}",
             "authority": "Hangzhou Internet Court", "document": "(2026) 0192-17", "dated": "2026-11-20", "days_min": "0", "version": "1",
-            "change": "CHG-7", "work": "scrub", "planned": "2026-12-24T12:00", "start": "0", "operator": "op-lin", "code": "000000",
+            "incident": "INC-7", "verdict": "accepted", "change": "CHG-7", "work": "scrub", "planned": "2026-12-24T12:00", "start": "0", "operator": "op-lin", "code": "000000",
         }
 
 

@@ -82,15 +82,16 @@ pub(crate) fn peers(workspace: &Workspace) -> PathBuf {
     root
 }
 
-/// Has Debian's packages installed whose program is not there: package, program.
+/// Has Debian's packages installed whose program (or folder, with its whole path) is not there: package, program.
 ///
 /// # Errors
 /// When one is missing and may not or cannot be installed.
 pub(crate) fn debian(wanted: &[(&'static str, &str)]) -> Result<(), String> {
-    install(wanted.iter().filter(|(_, program)| !on_path(program)).map(|w| w.0).collect())?;
-    match wanted.iter().find(|(_, program)| !on_path(program)) {
+    let is_there = |what: &str| if what.starts_with('/') { Path::new(what).exists() } else { on_path(what) };
+    install(wanted.iter().filter(|(_, what)| !is_there(what)).map(|w| w.0).collect())?;
+    match wanted.iter().find(|(_, what)| !is_there(what)) {
         None => Ok(()),
-        Some((package, program)) => Err(format!("{package} is installed, but there is no `{program}`")),
+        Some((package, what)) => Err(format!("{package} is installed, but there is no `{what}`")),
     }
 }
 

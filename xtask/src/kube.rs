@@ -12,7 +12,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dpkg-dev", "dpkg-source"),
     ("etcd-server", "etcd"),
     ("kubernetes-client", "kubectl"),
+    ("golang-github-modern-go-reflect2-dev", REFLECT),
 ];
+
+/// The package's own copy of this library crashes under Debian's Go.
+const REFLECT: &str = "/usr/share/gocode/src/github.com/modern-go/reflect2";
 
 /// Runs in the folder of the source. The package leaves the descriptions of its API out, so they are made first, as its own
 /// makefile does it, over the packages that ask for it.
@@ -22,6 +26,9 @@ mkdir -p ../go/src/k8s.io
 ln -sfn "$PWD" ../go/src/k8s.io/kubernetes
 export GOPATH="$PWD/../go" GO111MODULE=off CGO_ENABLED=0 GOCACHE="$PWD/../gocache" HOME="$PWD/.."
 cd ../go/src/k8s.io/kubernetes
+old=vendor/github.com/modern-go/reflect2
+rm -f "$old"/*.go "$old"/*.s
+cp "$REFLECT"/*.go "$REFLECT"/*.s "$old"
 go build -o ../openapi-gen ./vendor/k8s.io/kube-openapi/cmd/openapi-gen
 packages=$(grep -rlE '^// *\+k8s:openapi-gen=' --include='*.go' pkg staging/src/k8s.io |
   grep -vE 'generated|_examples|/testdata/|sample-|code-generator|kube-openapi|gengo' |
@@ -54,7 +61,8 @@ pub(crate) fn api_server(workspace: &Workspace) -> Result<PathBuf, String> {
         apt.arg("-o").arg(format!("Dir::State::Lists={}", folder.join("lists").display()));
         quiet(apt.args(what).current_dir(&folder))?;
     }
-    quiet(Command::new("sh").args(["-c", BUILD]).current_dir(unpacked(&folder)?))?;
+    let mut build = Command::new("sh");
+    quiet(build.args(["-c", BUILD]).env("REFLECT", REFLECT).current_dir(unpacked(&folder)?))?;
     Ok(program)
 }
 

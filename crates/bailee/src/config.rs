@@ -125,6 +125,7 @@ struct File {
     broker: Option<BrokerFile>,
     mail: Option<MailFile>,
     second_eye: Option<bool>,
+    public_totals: Option<bool>,
 }
 
 /// Where brokers listen, and what they may reach.
@@ -304,6 +305,7 @@ impl Common {
         }
         let file = self.file()?;
         config.second_eye = file.second_eye.unwrap_or(false);
+        config.public_totals = file.public_totals.unwrap_or(false);
         if let Some(tickets) = &file.tickets {
             let targets = &mut config.ticket_targets;
             tickets.first_answer_hours.over("first_answer_hours", &mut targets.first_answer_ms)?;

@@ -25,6 +25,9 @@ pub struct Explanation {
     /// What allowed it although no statement does, in plain words: a leave that needs no policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leave: Option<String>,
+    /// Who is answered otherwise, whatever policies say, in plain words: a legal order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_down: Option<String>,
     /// The statement that decided first, then the others that would have decided the same.
     pub deciding: Vec<DecidedBy>,
     /// When nothing allows it: Allow statements of which exactly one element failed, the likeliest to be meant first.
@@ -40,6 +43,7 @@ impl Explanation {
             verdict: "implicitDeny",
             phase,
             leave: None,
+            taken_down: None,
             deciding: Vec::new(),
             nearest: Vec::new(),
             statements: Vec::new(),
@@ -325,7 +329,7 @@ fn finish(verdict: Verdict<'_>, statements: Vec<StatementOutcome>) -> Explanatio
         nearest.sort_by_key(|n| n.failed.element);
         nearest.truncate(NEAREST_MAX);
     }
-    Explanation { verdict: word, phase, leave: None, deciding, nearest, statements }
+    Explanation { verdict: word, phase, leave: None, taken_down: None, deciding, nearest, statements }
 }
 
 fn near_miss(outcome: &StatementOutcome) -> Option<NearMiss> {

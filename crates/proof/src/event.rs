@@ -50,6 +50,8 @@ pub struct EventView<'a> {
     pub grant: Option<&'a str>,
     /// `continues`: the grant of a long read whose first window was counted.
     pub continues: Option<&'a str>,
+    /// `glass`: the broken glass under which an operator acts.
+    pub glass: Option<&'a str>,
     /// `platform`: an act of the provider.
     pub platform: Option<&'a str>,
     /// `management`: an act of the tenant's own.

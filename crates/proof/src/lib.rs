@@ -22,5 +22,6 @@ pub mod policy;
 pub mod record;
 pub mod rotation;
 pub mod tile;
+pub mod totals;
 pub mod tree;
 pub mod witness;

@@ -65,6 +65,8 @@ pub enum Thing {
     Session,
     /// A takedown of public data.
     Handling,
+    /// A glass that was to be broken.
+    Glass,
     /// A change of the provider's own.
     Change,
     /// A system that brokers reach.
@@ -155,6 +157,7 @@ impl std::fmt::Display for Thing {
             Self::Tag => "tag",
             Self::Session => "session",
             Self::Handling => "takedown",
+            Self::Glass => "glass",
             Self::Change => "change",
             Self::Target => "target",
             Self::BrokerSession => "session",

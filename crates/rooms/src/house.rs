@@ -43,6 +43,8 @@ pub struct HouseConfig {
     pub mail: MailConfig,
     /// Whether another of the provider's people must confirm each request for consent.
     pub second_eye: bool,
+    /// Whether the portal shows totals over all tenants.
+    pub public_totals: bool,
 }
 
 /// What a house is told of mail.
@@ -72,6 +74,7 @@ impl HouseConfig {
             ticket_targets: Targets::default(),
             mail: MailConfig::default(),
             second_eye: false,
+            public_totals: false,
         }
     }
 
@@ -155,6 +158,7 @@ pub struct House {
     /// Where browsers have the console's pages.
     served_at: std::sync::OnceLock<String>,
     pub(crate) second_eye: bool,
+    pub(crate) public_totals: bool,
     /// Under what the root key lies.
     pub(crate) root_protection: Protection,
     provider: Provider,
@@ -267,6 +271,7 @@ impl House {
             mail: config.mail.clone(),
             served_at: std::sync::OnceLock::new(),
             second_eye: config.second_eye,
+            public_totals: config.public_totals,
             root_protection,
             provider,
             counters: Counters::default(),
@@ -303,10 +308,13 @@ impl House {
         let notices = tokio::spawn(crate::notices::say(Arc::clone(self), stop.clone()));
         let checks = tokio::spawn(crate::assurance::keep(Arc::clone(self), stop.clone()));
         let reminder = tokio::spawn(crate::handling::remind(Arc::clone(self), stop.clone()));
+        let digests = tokio::spawn(crate::notices::sum_up(Arc::clone(self), stop.clone()));
+        let totals = tokio::spawn(crate::consent::publish(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
             checks, reminder, replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper,
             summariser, alerts, delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices,
+            digests, totals,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");

@@ -76,7 +76,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 44, name: "operator_keys", sql: include_str!("migrations/0044_operator_keys.sql") },
     Migration { number: 45, name: "handling", sql: include_str!("migrations/0045_handling.sql") },
     Migration { number: 46, name: "recorded", sql: include_str!("migrations/0046_recorded.sql") },
+    Migration { number: 47, name: "figures", sql: include_str!("migrations/0047_figures.sql") },
+    Migration { number: 48, name: "glass", sql: include_str!("migrations/0048_glass.sql") },
+    Migration { number: 49, name: "masks_and_work", sql: include_str!("migrations/0049_masks_and_work.sql") },
     Migration { number: 50, name: "assurance", sql: include_str!("migrations/0050_assurance.sql") },
+    Migration { number: 51, name: "moved", sql: include_str!("migrations/0051_moved.sql") },
 ];
 
 #[cfg(test)]

@@ -8,21 +8,25 @@ use std::time::{Duration, Instant};
 use bailee_collect::wire::{Batch, Event, Recorded, Tally};
 use bailee_collect::{Outcome, Source};
 use bailee_rooms::broker::{
-    CutSession, DeleteTarget, ListSessions, ListTargets, OpenSession, Opened, PutTarget, ReadRecording,
-    ReturnSession, Seat, Settings, Side,
+    Builtin, CutSession, DeleteTarget, ListSessions, ListTargets, Masks, OpenSession, Opened, OwnMask,
+    PutTarget, ReadRecording, Replay, ReturnSession, Seat, SetRecordingMasks, Settings, ShowRecordingMasks,
+    Side,
 };
 use bailee_rooms::consent::{
     Because, Code, Decision, Limits, NoCoverage, RequestConsent, RevokeStandingRight, Scope,
     SetStandingRight, Terms,
 };
 use bailee_rooms::gate::{Caller, RefusalKind};
+use bailee_rooms::identity::{
+    Act, AttachPolicy, CreateAccessKey, CreatePolicy, CreateUser, Entity, Owner, PolicyType, Presented,
+};
 use bailee_rooms::tickets::SolveTicket;
 use bailee_rooms::trail::ActFilter;
 use bailee_rooms::trail::alerts::{AlertKind, ListAlerts};
 use bailee_rooms::trail::collected::{CreateCollector, HandIn};
 use bailee_rooms::{Failure, Thing};
-use bailee_testkit::{TestHouse, TestTenant, on_each_engine};
-use bailee_types::{GrantId, OperatorId, SecretText, TargetName, TicketId, Timestamp};
+use bailee_testkit::{TestHouse, TestTenant, on_each_engine, origin};
+use bailee_types::{GrantId, OperatorId, PolicyName, SecretText, TargetName, TicketId, Timestamp, UserName};
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const YES: Decision = Decision::Approve { minutes: 30, uses_max: 3 };
@@ -105,18 +109,42 @@ impl Scene {
         who: &Caller,
         opened: &Opened,
     ) -> Result<Vec<(Side, Vec<u8>)>, Failure> {
-        let (mut all, mut from) = (Vec::new(), (1, 0, 0));
-        loop {
-            let read = ReadRecording { tenant: self.acme.id.clone(), session: opened.id.clone(), from };
-            let page = t.house.perform(who.clone(), read).await?;
-            let came = !page.frames.is_empty();
-            all.extend(page.frames.into_iter().map(|f| (f.side, f.bytes)));
-            match page.next {
-                Some(next) if came => from = next,
-                _ => return Ok(all),
-            }
-        }
+        let all = self.replay(t, who, opened, false).await?;
+        Ok(all.frames.into_iter().map(|f| (f.side, f.bytes)).collect())
     }
+
+    async fn replay(
+        &self,
+        t: &TestHouse,
+        who: &Caller,
+        opened: &Opened,
+        unmasked: bool,
+    ) -> Result<Replay, Failure> {
+        let read = ReadRecording { tenant: self.acme.id.clone(), session: opened.id.clone(), unmasked };
+        t.house.perform(who.clone(), read).await
+    }
+}
+
+/// A user with one policy, by his AccessKey.
+async fn user(t: &TestHouse, acme: &TestTenant, name: &str, document: &str) -> Caller {
+    async fn run<A: Act>(t: &TestHouse, acme: &TestTenant, act: A) -> A::Output
+    where
+        A::Output: Send,
+    {
+        t.house.perform(acme.root.clone(), act.of(&acme.id)).await.unwrap()
+    }
+    let (user, policy) = (UserName::parse(name).unwrap(), PolicyName::parse(name).unwrap());
+    run(t, acme, CreateUser::named(user.clone())).await;
+    let document = document.to_owned();
+    let create =
+        CreatePolicy { name: policy.clone(), document, description: String::new(), tags: Vec::new() };
+    run(t, acme, create).await;
+    run(t, acme, AttachPolicy { to: Entity::User(user.clone()), kind: PolicyType::Custom, policy }).await;
+    let made = run(t, acme, CreateAccessKey { owner: Owner::User(user) }).await;
+    let id = made.id.as_str();
+    let presented = Presented { access_key_id: id, token: None, nonce: None, service: "Ram", scheme: "test" };
+    let same = |kept: &SecretText| if kept.expose() == made.secret.expose() { Ok(()) } else { Err(()) };
+    t.house.authenticate(presented, origin(), same).await.unwrap().0
 }
 
 fn no_consent<T>(result: Result<T, Failure>) -> NoCoverage {
@@ -192,7 +220,7 @@ fn what_passes_is_recorded_for_the_tenant_alone_and_its_end_stands_in_the_log() 
         let theirs = s.read(&t, &s.lin, &opened).await;
         assert!(matches!(theirs, Err(Failure::Refused(_))), "who made it does not read it: {theirs:?}");
         let globex = t.tenant("globex").await;
-        let read = ReadRecording { tenant: globex.id.clone(), session: opened.id.clone(), from: (1, 0, 0) };
+        let read = ReadRecording { tenant: globex.id.clone(), session: opened.id.clone(), unmasked: false };
         let foreign = t.house.perform(globex.root.clone(), read).await;
         assert!(matches!(foreign, Err(Failure::NotFound { .. })));
         drop((one, two));
@@ -220,6 +248,76 @@ fn what_passes_is_recorded_for_the_tenant_alone_and_its_end_stands_in_the_log() 
         assert!(matches!(s.read(&t, &s.acme.root, &opened).await, Err(Failure::Damaged(_))));
         std::fs::write(&file, &bytes).unwrap();
         assert_eq!(s.read(&t, &s.acme.root, &opened).await.unwrap(), live);
+    });
+}
+
+#[test]
+fn a_recording_is_read_masked_and_what_was_recorded_stays_as_it_was() {
+    on_each_engine(async |t| {
+        let s = Scene::new(&t).await;
+        s.granted(&t).await;
+        let opened = s.open(&t, &s.lin, "web-1", "host").await.unwrap();
+        let seat = s.enter(&t, &opened).await.unwrap();
+        for piece in ["mysql --password=hun", "ter2 PRJ-0", "42\n"] {
+            seat.record(Side::Target, 2, piece.as_bytes()).unwrap();
+        }
+        drop(seat);
+        s.cut(&t, &opened).await.unwrap();
+        while t.house.keep_sessions(false).await.unwrap().1 == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let file = t.folder().join("recordings").join(format!("{}.1", opened.id));
+        let sealed = std::fs::read(&file).unwrap();
+        let text = |replay: &Replay| -> String {
+            replay.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect()
+        };
+        let masked = s.replay(&t, &s.acme.root, &opened, false).await.unwrap();
+        assert_eq!(
+            (text(&masked).as_str(), masked.covered, masked.is_all),
+            ("mysql --password=******* PRJ-042\n", 7, true)
+        );
+        assert_eq!(masked.frames.iter().map(|f| f.bytes.len()).collect::<Vec<_>>(), [20, 10, 3]);
+
+        // Who may look is not yet who may look under the masks.
+        let looks = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["bailee:ReadRecording"],"Resource":"*"}]}"#;
+        let wei = user(&t, &s.acme, "wei", looks).await;
+        assert_eq!(text(&s.replay(&t, &wei, &opened, false).await.unwrap()), text(&masked));
+        let no = s.replay(&t, &wei, &opened, true).await;
+        assert!(matches!(no, Err(Failure::Refused(_))), "{no:?}");
+        let set = async |who: &Caller, masks: Masks| {
+            t.house.perform(who.clone(), SetRecordingMasks { tenant: s.acme.id.clone(), masks }).await
+        };
+        assert!(matches!(set(&wei, Masks::default()).await, Err(Failure::Refused(_))));
+        for unmasked in [false, true] {
+            let no = s.replay(&t, &s.lin, &opened, unmasked).await;
+            assert!(matches!(no, Err(Failure::Refused(_))), "{no:?}");
+            let system = t.house.system_caller("somebody at the machine");
+            assert!(s.replay(&t, &system, &opened, unmasked).await.is_err(), "the provider reads none");
+        }
+        let raw = s.replay(&t, &s.acme.root, &opened, true).await.unwrap();
+        assert_eq!((text(&raw).as_str(), raw.covered), ("mysql --password=hunter2 PRJ-042\n", 0));
+        let seen = |event: &str| ActFilter { event_name: Some(event.into()), ..ActFilter::default() };
+        let acts = t.house.acts(&s.acme.id, &seen("ReplayUnmasked"), None, 10).await.unwrap().acts;
+        assert!(acts.len() >= 2, "who looked and who tried stand in the log: {acts:?}");
+
+        let bad =
+            Masks { own: vec![OwnMask { name: "mine".into(), pattern: "(".into() }], ..Masks::default() };
+        assert!(matches!(set(&s.acme.root, bad).await, Err(Failure::Invalid { .. })));
+        let mine = Masks {
+            builtin: vec![Builtin::Cards],
+            own: vec![OwnMask { name: "projects".into(), pattern: "PRJ-([0-9]+)".into() }],
+        };
+        set(&s.acme.root, mine.clone()).await.unwrap();
+        let show = ShowRecordingMasks { tenant: s.acme.id.clone() };
+        let shown = t.house.perform(s.acme.root.clone(), show).await.unwrap();
+        assert!(shown.masks == mine && shown.set.is_some(), "{shown:?}");
+        let masked = s.replay(&t, &s.acme.root, &opened, false).await.unwrap();
+        assert_eq!(text(&masked), "mysql --password=hunter2 PRJ-***\n");
+        assert_eq!(
+            std::fs::read(&file).unwrap(),
+            sealed,
+            "masks are laid over what is read, not over what lies there"
+        );
     });
 }
 

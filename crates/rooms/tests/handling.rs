@@ -4,17 +4,19 @@
 use bailee_rooms::Failure;
 use bailee_rooms::gate::{Caller, RefusalKind};
 use bailee_rooms::handling::{
-    Acknowledge, Answer, Covers, FileTakedown, ListHandling, Listed, NewChange, Order, State, Work,
+    Acknowledge, Answer, Covers, FileTakedown, ListHandling, Listed, NewChange, Order, State, Work, Worker,
 };
+use bailee_rooms::identity::{Can, WhoCan, Whom, Why};
 use bailee_rooms::notices::{Kind, MailAddress, SetNotifications, Target, Wanted};
 use bailee_rooms::rekey::RewrapTenant;
 use bailee_rooms::trail::{Act, ActFilter};
 use bailee_rooms::vault::{
-    AccessAct, Acl, BucketPolicy, ChangeAccess, GetTenantUsage, ListObjects, ObjectAcl, Public, Scrub,
-    SetObjectAcl, SetTenantQuota, VersionOf,
+    AccessAct, Acl, ApplyLifecycle, BucketPolicy, ChangeAccess, GetReplication, GetTenantUsage, ListObjects,
+    ObjectAcl, Public, Repair, ReplicationRule, Rule, Scrub, SetLifecycle, SetObjectAcl, SetReplication,
+    SetTenantQuota, SetVersioning, VersionOf, Versioning,
 };
 use bailee_testkit::{TestHouse, TestTenant, bucket, key, on_each_engine, origin};
-use bailee_types::{ChangeId, HandlingId, TenantId, Timestamp};
+use bailee_types::{Arn, ChangeId, HandlingId, TenantId, Timestamp};
 
 const SITE: &str = "acme-site";
 const DAY_MS: i64 = 86_400_000;
@@ -376,13 +378,13 @@ fn the_tenant_is_told_at_each_step_and_daily_until_it_says_that_it_knows() {
         assert_eq!(one.unwrap() + two.unwrap(), 1, "by one server");
         assert_eq!((s.notices(id.as_str()), clear()), (1, 1));
 
-        let to_see = async || s.t.house.to_acknowledge(&s.acme.id).await.unwrap();
+        let to_see = async || s.t.house.to_acknowledge(&s.acme.id).await.unwrap().1;
         assert_eq!(to_see().await, std::slice::from_ref(&id));
         let acknowledge = Acknowledge { tenant: s.acme.id.clone(), id: id.clone() };
         s.t.house.perform(s.acme.root.clone(), acknowledge.clone()).await.unwrap();
         s.t.house.perform(s.acme.root.clone(), acknowledge.clone()).await.unwrap();
         assert!(
-            to_see().await.is_empty() && s.t.house.to_acknowledge(&s.globex.id).await.unwrap().is_empty()
+            to_see().await.is_empty() && s.t.house.to_acknowledge(&s.globex.id).await.unwrap().1.is_empty()
         );
         s.t.clock.advance_ms(DAY_MS);
         assert_eq!(s.t.house.remind_tenants().await.unwrap(), 0);
@@ -527,5 +529,249 @@ fn under_a_change_the_key_refuses_whoever_asks() {
         s.t.house.perform(admin, scrub).await.unwrap();
         let acts = s.acts("ScrubVault").await;
         assert!(acts.len() == 1 && acts[0].event.contains("change CHG-7"), "{acts:?}");
+    });
+}
+
+#[test]
+fn why_and_who_can_name_the_takedown() {
+    on_each_engine(async |t| {
+        let s = Scene::new(t).await;
+        let ask = async |who: &TestTenant, name: &str| {
+            let resource = Arn::object(&s.acme.id, &bucket(SITE), &key(name));
+            let why = Why {
+                tenant: who.id.clone(),
+                whom: Whom::Root,
+                action: "oss:GetObject".into(),
+                resource: resource.clone(),
+                source_ip: None,
+                mfa: false,
+                conditions: Vec::new(),
+            };
+            let can = WhoCan { tenant: who.id.clone(), action: "oss:GetObject".into(), resource };
+            let why = s.t.house.perform(who.root.clone(), why).await.unwrap();
+            (why, s.t.house.perform(who.root.clone(), can).await.unwrap())
+        };
+        let everybody =
+            |cans: &[Can]| cans.iter().find(|c| c.principal == "everybody").unwrap().only_if.clone();
+        let (why, cans) = ask(&s.acme, "news/1").await;
+        assert!(why.taken_down.is_none() && everybody(&cans).is_empty(), "{cans:?}");
+        let id = s.take_down("news/*").await;
+        let (why, cans) = ask(&s.acme, "news/1").await;
+        let said = why.taken_down.unwrap();
+        assert!(why.verdict == "allow" && said.contains(id.as_str()) && said.contains("451"), "{said}");
+        assert!(everybody(&cans).iter().any(|w| w.contains(id.as_str()) && w.contains("451")), "{cans:?}");
+        let root = cans.iter().find(|c| c.principal == "root").unwrap();
+        assert!(root.unless.is_empty(), "the account's own people read on: {root:?}");
+        let (why, cans) = ask(&s.acme, "a").await;
+        assert!(why.taken_down.is_none() && everybody(&cans).is_empty(), "it is not about that");
+        let (why, cans) = ask(&s.globex, "news/1").await;
+        assert!(
+            why.taken_down.is_none() && !format!("{cans:?}").contains(id.as_str()),
+            "nobody else hears of the order"
+        );
+        s.answer(&s.hua, &id, Answer::Lift).await.unwrap();
+        assert!(ask(&s.acme, "news/1").await.0.taken_down.is_none());
+
+        let mut presigned = s.filed("news/*");
+        presigned.order.presigned = true;
+        let id = s.t.house.perform(s.hua.clone(), presigned).await.unwrap();
+        s.answer(&s.yu, &id, Answer::Confirm).await.unwrap();
+        let (why, cans) = ask(&s.acme, "news/1").await;
+        assert!(why.taken_down.unwrap().contains("signed"));
+        let root = cans.iter().find(|c| c.principal == "root").unwrap();
+        assert!(root.unless.iter().any(|w| w.contains(id.as_str())), "{root:?}");
+    });
+}
+
+/// The files of blobs, the smallest first.
+fn blobs(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut all: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .flat_map(|sub| std::fs::read_dir(sub.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().path())
+        .collect();
+    all.sort_by_key(|file| file.metadata().unwrap().len());
+    all
+}
+
+#[test]
+fn a_repair_brings_back_what_was_stored_and_nothing_else() {
+    on_each_engine(async |t| {
+        let s = Scene::new(t).await;
+        let (house, acme, now) = (&s.t.house, &s.acme.id, s.t.house.now());
+        let bodies = [vec![1_u8; 100_000], vec![2; 70_000], vec![3; 2_500_000]];
+        for (n, body) in bodies.iter().enumerate() {
+            s.acme.put(&s.t, SITE, &format!("large/{n}"), body.clone()).await;
+        }
+        let store = s.t.folder().join("blobs");
+        let copy = tempfile::tempdir().unwrap();
+        for n in 0..=255u8 {
+            std::fs::create_dir(copy.path().join(format!("{n:02x}"))).unwrap();
+        }
+        let files = blobs(&store);
+        assert_eq!(files.len(), 3);
+        let there = |file: &std::path::Path| copy.path().join(file.strip_prefix(&store).unwrap());
+        for file in &files {
+            std::fs::copy(file, there(file)).unwrap();
+        }
+        let kept: Vec<_> = files.iter().map(|f| std::fs::read(f).unwrap()).collect();
+        let flip = |file: &std::path::Path, at: usize| {
+            let mut bytes = std::fs::read(file).unwrap();
+            bytes[at] ^= 1;
+            std::fs::write(file, bytes).unwrap();
+        };
+        flip(&files[0], 60_000);
+        std::fs::remove_file(&files[1]).unwrap();
+        std::fs::write(&files[2], &kept[2][..1_000]).unwrap();
+
+        let bo = s.t.operator("op-bo", "stability", "CN").await;
+        let id = |id: &str| ChangeId::parse(id).unwrap();
+        let from = |folder: &std::path::Path, dry_run: bool| Repair {
+            tenant: acme.clone(),
+            bucket: bucket(SITE),
+            from: folder.into(),
+            dry_run,
+            progress: Box::new(|_| {}),
+        };
+        let admin = || house.system_caller("bailee vault repair");
+        let repair = async |change: &str, dry_run: bool| {
+            house.repair(admin(), &id(change), from(copy.path(), dry_run)).await
+        };
+        // Without a change, under one for another bucket or other work, before its time: nothing.
+        assert!(house.perform(admin(), from(copy.path(), false)).await.is_err());
+        for (change_id, work, at) in [
+            ("CHG-1", Work::Scrub(bucket(SITE)), now),
+            ("CHG-2", Work::Repair(bucket("another")), now),
+            ("CHG-3", Work::Repair(bucket(SITE)), now.plus_ms(60_000)),
+        ] {
+            house.announce_change(bo.clone(), change(acme, change_id, work, at)).await.unwrap();
+            assert!(matches!(repair(change_id, false).await, Err(Failure::Conflict(_))), "{change_id}");
+        }
+        assert!(!files[1].exists());
+        s.t.clock.advance_ms(60_000);
+        let said = house.run_change(bo.clone(), acme, &id("CHG-3")).await.unwrap_err().to_string();
+        assert!(said.contains("bailee vault repair"), "{said}");
+        for who in [&bo, &s.acme.root] {
+            let who = who.clone().under_change(Some(id("CHG-3")));
+            assert!(house.perform(who, from(copy.path(), false)).await.is_err(), "at the machine only");
+        }
+        let nowhere = house.repair(admin(), &id("CHG-3"), from(s.t.folder(), false)).await;
+        assert!(nowhere.unwrap_err().to_string().contains("no folder of blobs"));
+
+        // A source that differs is of no use, wherever it does; on a dry run nothing is written.
+        flip(&there(&files[0]), 40);
+        flip(&there(&files[2]), 2_000_000);
+        let done = repair("CHG-3", true).await.unwrap();
+        assert_eq!((done.damaged, done.repaired, done.left.len(), done.objects), (3, 1, 2, 7));
+        assert!(!files[1].exists() && s.acts("RepairObject").await.is_empty());
+        let done = repair("CHG-3", false).await.unwrap();
+        assert_eq!((done.damaged, done.repaired, done.bytes), (3, 1, kept[1].len() as u64));
+        assert!(done.left.iter().all(|d| d.what.contains("the source is of no use")), "{:?}", done.left);
+        assert_eq!(std::fs::read(&files[2]).unwrap(), &kept[2][..1_000], "left as it was");
+        let longer = [&kept[2][..], b"more"].concat();
+        std::fs::write(there(&files[2]), longer).unwrap();
+        std::fs::remove_file(there(&files[0])).unwrap();
+        assert_eq!(repair("CHG-3", false).await.unwrap().repaired, 0, "what failed may be tried again");
+        for (file, kept) in files.iter().zip(&kept) {
+            std::fs::write(there(file), kept).unwrap();
+        }
+        let done = repair("CHG-3", false).await.unwrap();
+        assert_eq!((done.damaged, done.repaired, done.left.len()), (2, 2, 0));
+        assert_eq!(files.iter().map(|f| std::fs::read(f).unwrap()).collect::<Vec<_>>(), kept);
+        assert_eq!(blobs(&store).len(), 3, "nothing half-written is left");
+        for (n, body) in bodies.iter().enumerate() {
+            let read = s.acme.get(&s.t, &s.acme.root, SITE, &format!("large/{n}")).await.unwrap();
+            assert_eq!(read.first[..10], body[..10]);
+        }
+        assert!(repair("CHG-3", false).await.is_err(), "the change is done");
+
+        let acts: Vec<_> =
+            s.acts("RepairObject").await.into_iter().filter(|a| a.result() == "done").collect();
+        assert_eq!(acts.len(), 3, "each object in the tenant's log");
+        for act in &acts {
+            assert_eq!(act.event_type, "ALIYUN_INITIATED_SERVICE");
+            assert!(act.event.contains("CHG-3") && act.event.contains("large/"), "{}", act.event);
+            assert!(!act.outcome_event.contains("keyReleases"));
+        }
+        let seen = s.seen(&s.acme).await.changes;
+        let of = seen.iter().find(|c| c.new.id.as_str() == "CHG-3").unwrap();
+        assert!(of.is_done() && of.ended.as_ref().unwrap().2.contains("2 of 2"), "{of:?}");
+    });
+}
+
+#[test]
+fn a_worker_stands_still_under_its_change_and_goes_on_with_its_end() {
+    on_each_engine(async |t| {
+        let s = Scene::new(t).await;
+        let (house, acme) = (&s.t.house, &s.acme.id);
+        s.acme.make_bucket(&s.t, "copies").await;
+        for name in [SITE, "copies"] {
+            let on =
+                SetVersioning { tenant: acme.clone(), bucket: bucket(name), versioning: Versioning::Enabled };
+            house.perform(s.acme.root.clone(), on).await.unwrap();
+        }
+        let rule = ReplicationRule { id: "r".into(), prefix: "d/".into(), to: bucket("copies"), on: true };
+        let set = SetReplication { tenant: acme.clone(), bucket: bucket(SITE), rules: vec![rule] };
+        house.perform(s.acme.root.clone(), set).await.unwrap();
+        let rule =
+            Rule { id: "l".into(), enabled: true, prefix: "old/".into(), days: Some(1), ..Rule::default() };
+        let set = SetLifecycle { tenant: acme.clone(), bucket: bucket(SITE), rules: vec![rule] };
+        house.perform(s.acme.root.clone(), set).await.unwrap();
+        s.acme.put(&s.t, SITE, "old/1", "x").await;
+        s.acme.put(&s.t, SITE, "d/1", "x").await;
+        s.t.clock.advance_ms(3 * DAY_MS);
+
+        let bo = s.t.operator("op-bo", "stability", "CN").await;
+        let id = |id: &str| ChangeId::parse(id).unwrap();
+        let run = async |who: &Caller, change: &str| house.run_change(who.clone(), acme, &id(change)).await;
+        let state = async |change: &str| {
+            let changes = s.seen(&s.acme).await.changes;
+            changes.iter().find(|c| c.new.id.as_str() == change).unwrap().word(house.now())
+        };
+        let now = house.now();
+        for (change_id, work) in [
+            ("CHG-1", Work::Suspend(Worker::Replication, None)),
+            ("CHG-2", Work::Suspend(Worker::Lifecycle, Some(bucket(SITE)))),
+            ("CHG-3", Work::Suspend(Worker::Lifecycle, Some(bucket("copies")))),
+        ] {
+            house.announce_change(bo.clone(), change(acme, change_id, work, now)).await.unwrap();
+            for who in [&s.hua, &s.acme.root] {
+                assert!(run(who, change_id).await.is_err(), "an operator's whose it is");
+            }
+            run(&bo, change_id).await.unwrap();
+            assert_eq!(state(change_id).await, "running");
+        }
+        house.replicate_due().await.unwrap();
+        assert_eq!(house.apply_lifecycles().await.unwrap(), 0);
+        let apply = || ApplyLifecycle { tenant: acme.clone(), bucket: bucket(SITE) };
+        let said = house.perform(house.system_caller("test"), apply()).await.unwrap_err().to_string();
+        assert!(said.contains("CHG-2") && said.contains("until"), "by hand neither: {said}");
+        assert_eq!(s.read(&s.acme.root, "old/1").await, "ok");
+        let copied = async || s.acme.get(&s.t, &s.acme.root, "copies", "d/1").await.is_ok();
+        assert!(!copied().await);
+        let get = GetReplication { tenant: acme.clone(), bucket: bucket(SITE) };
+        let lag = house.perform(s.acme.root.clone(), get).await.unwrap().remove(0).1;
+        assert!(lag.waiting == 1 && lag.why.unwrap().contains("CHG-1"), "the tenant sees why");
+
+        // Run again, it goes on.
+        run(&bo, "CHG-1").await.unwrap();
+        assert_eq!(state("CHG-1").await, "done");
+        assert!(run(&bo, "CHG-1").await.is_err(), "once");
+        s.t.clock.advance_ms(60_000);
+        house.replicate_due().await.unwrap();
+        assert!(copied().await);
+        // Nobody resumes it: it ends with the change.
+        s.t.clock.advance_ms(7 * DAY_MS - 60_001);
+        assert_eq!(house.apply_lifecycles().await.unwrap(), 0);
+        s.t.clock.advance_ms(1);
+        assert_eq!((state("CHG-2").await, house.apply_lifecycles().await.unwrap()), ("over", 1));
+        for (name, count) in [("SuspendWorker", 3), ("ResumeWorker", 1)] {
+            let acts: Vec<_> = s.acts(name).await.into_iter().filter(|a| a.result() == "done").collect();
+            assert_eq!(acts.len(), count, "{name}");
+            assert!(
+                acts.iter()
+                    .all(|a| a.event_type == "ALIYUN_INITIATED_SERVICE" && a.event.contains("suspend-"))
+            );
+        }
     });
 }

@@ -61,6 +61,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("keys::secret::rotate::RetireVersion", "the worker of secrets"),
     ("residency::region::MoveContent", "writing to a bucket in another jurisdiction notes itself"),
     ("vault::papers::DestroyPapers", "the end of an account"),
+    ("vault::repair::RepairObject", "`Repair`, for each object that it mends"),
     ("vault::replicate::Replicate", "the worker of copies, as a tenant's rule says"),
 ];
 

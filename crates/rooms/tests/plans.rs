@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bailee_rooms::broker::{self, ListSessions, ListTargets, TakeKeys};
-use bailee_rooms::consent::{Decision, ListConsents};
+use bailee_rooms::consent::{Decision, GetAllFigures, GetConsentFigures, ListConsents, Span};
 use bailee_rooms::handling::ListHandling;
 use bailee_rooms::identity::{
     Act, AddUserToGroup, AttachPolicy, CreateAccessKey, CreateGroup, CreatePolicy, CreateUser, Entity,
@@ -22,6 +22,7 @@ use bailee_rooms::keys::secret::rotate::{OfUser, RotateSecret};
 use bailee_rooms::keys::secret::{
     CreateSecret, DataType, DeleteSecret, Filter, GetValue, ListSecrets, NewValue, PutValue, SecretName,
 };
+use bailee_rooms::notices::{Kind, MailAddress, SetNotifications, Target as NoticeTarget, Wanted};
 use bailee_rooms::trail::deliver::{CreateSink, ListSinks, SinkFormat, SinkKind};
 use bailee_rooms::trail::{ActFilter, EraseEvents, ListActs};
 use bailee_rooms::vault::{
@@ -37,7 +38,8 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("head_checkpoint", "", "the newest few, from the end of the index"),
     ("trail", "", "the worker of deliveries: each that is on is due"),
     ("trail_sink", "", "the same"),
-    ("notice_target", "", "a tenant's eleven"),
+    ("notice_target", "", "a tenant's eleven; the worker of digests: an index of who wants them"),
+    ("found", "count(*)", "what an index found, up to a limit"),
     ("trail_retention", "", "the worker of retention: tenants that set a period"),
     ("trail_log", "", "the worker of summaries: one row a tenant"),
     ("tenant", "", "one row a tenant"),
@@ -45,6 +47,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("trail_witnessing", "", "one row a tenant"),
     ("consent_policy", "", "the same"),
     ("trail_checkpoint", "LIMIT 1", "the newest, from the end of the index"),
+    ("digest", "LIMIT 1", "the newest, from the end of the index"),
     ("trail_record", "max(record_index)", "the newest, from the end of the index"),
     ("trail_key_change", "", "a log's changes of key, a few"),
     ("bucket", "", "at most 100 a tenant"),
@@ -76,6 +79,9 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("handling", "notice_at_ms IS NOT NULL", "what waits to be acknowledged: an index of those"),
     ("handling", "ORDER BY filed_at_ms DESC", "a page, from the end of an index"),
     ("provider_change", "ORDER BY planned_at_ms DESC", "the same"),
+    ("glass", "notice_at_ms IS NOT NULL", "what waits to be acknowledged: an index of those"),
+    ("glass", "ORDER BY asked_at_ms DESC", "a page, from the end of an index"),
+    ("g", "FROM glass g", "the same of one tenant; or one of them"),
     ("cmk_use", "uses > noted", "the worker of uses: an index of what does not stand in a log yet"),
 ];
 
@@ -308,6 +314,18 @@ async fn work(t: &TestHouse) {
     };
     let _ = t.house.perform(t.house.system_caller("test"), erase).await;
     t.house.retain_once().await.unwrap();
+    let days = Span::days(None, None, t.house.now()).unwrap();
+    t.house
+        .perform(acme.root.clone(), GetConsentFigures { tenant: acme.id.clone(), span: days })
+        .await
+        .unwrap();
+    t.house.perform(t.house.system_caller("test"), GetAllFigures { span: days }).await.unwrap();
+    let address = MailAddress::parse("ops@acme.example").unwrap();
+    let hears = Wanted { target: NoticeTarget::Mail(address), kinds: vec![Kind::Digest] };
+    let set = SetNotifications { tenant: acme.id.clone(), targets: vec![hears] };
+    t.house.perform(acme.root.clone(), set).await.unwrap();
+    t.house.tell_digests().await.unwrap();
+    t.house.publish_totals().await.unwrap();
     t.house.summarise_blocks().await.unwrap();
     t.house.head(&acme.id).await.unwrap();
     t.house.places(&acme.id, 100).await.unwrap();

@@ -99,6 +99,15 @@ impl<'c> TenantTx<'_, 'c> {
         at_most_one(self.query(sql, params)?)
     }
 
+    /// How many rows there are, counted up to `most`; `rows` is what stands behind `SELECT`'s columns, `FROM … WHERE …`.
+    ///
+    /// # Errors
+    /// As [`TenantTx::query`].
+    pub fn count(&mut self, rows: &str, params: &[Value<'_>], most: u32) -> Result<u64, StoreError> {
+        let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {most}) found");
+        self.query_opt(&sql, params)?.map_or(Ok(0), |r| r.uint(0))
+    }
+
     /// Runs a statement; `params` are `$2`, `$3`, …. Answers the number of rows changed.
     ///
     /// # Errors

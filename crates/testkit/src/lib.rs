@@ -140,6 +140,12 @@ impl TestHouse {
         self.opened(config)
     }
 
+    /// Another process on the same data, which publishes totals.
+    pub fn second_with_totals(&self) -> Self {
+        let config = HouseConfig { public_totals: true, ..self.config.clone() };
+        self.opened(config)
+    }
+
     /// Another process on the same data.
     pub fn second(&self) -> Self {
         self.opened(self.config.clone())

@@ -22,6 +22,7 @@ use crate::{Expect, places};
 /// Acts of the tenant whose records are read in their order.
 pub(crate) fn matters(name: &str) -> bool {
     crate::consent::is_decision(name)
+        || crate::glass::is_step(name)
         || matches!(name, "SetConsentPolicy" | "BindSecondFactor" | "RemoveSecondFactor" | "DeleteUser")
 }
 

@@ -1,18 +1,21 @@
 //! `bailee-verify FILE` checks a bundle without network or database; `bailee-verify audit FILE` performs agreed-upon
-//! procedures over it. `bailee-verify witness` and `watch` are what others run beside a provider; they live in the crate
+//! procedures over it; `bailee-verify totals FILE` checks published totals. `bailee-verify witness` and `watch` are what others run beside a provider; they live in the crate
 //! `bailee-witness`, and a program built without the feature `outside` has no network in it at all.
 //!
 //! Exit codes: 0 it holds, 1 could not tell, 3 it does not verify (audit: or there are exceptions).
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bailee_proof::claim::BYTES_MAX as CLAIM_BYTES_MAX;
 use bailee_proof::head::Receipt;
-use bailee_proof::note::VerifierKey;
+use bailee_proof::note::{NOTE_BYTES_MAX, VerifierKey};
 use bailee_proof::policy::Policy;
-use bailee_verify::{Audit, Expect, Problem, Report, audit, destruction, verify};
+use bailee_proof::totals::Totals;
+use bailee_verify::{Audit, Expect, Problem, Report, audit, claim, destruction, verify};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Check a tenant's bundle offline: integrity, order, completeness up to the signed head, consent, the head log and its
@@ -33,6 +36,10 @@ enum Command {
     Audit(AuditArgs),
     /// Check a certificate of destruction against a bundle: that the log says so, of these versions, then.
     Destruction(DestructionArgs),
+    /// Check the totals of consent that a provider publishes: that the key of its log signed them, and what they say.
+    Totals(TotalsArgs),
+    /// Check how a claim of the provider stands: the findings in its log, by your clock. Ends with 3 unless it is proven.
+    Claim(ClaimArgs),
     #[cfg(feature = "outside")]
     Witness(bailee_witness::cli::WitnessArgs),
     #[cfg(feature = "outside")]
@@ -79,6 +86,30 @@ struct DestructionArgs {
     bundle: PathBuf,
     #[command(flatten)]
     known: Known,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(clap::Args)]
+struct TotalsArgs {
+    /// The file, as the portal gave it at `/totals.txt`.
+    file: PathBuf,
+    /// The public key (vkey) of the provider's own log, as the provider published it.
+    #[arg(long, value_name = "VKEY")]
+    key: String,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(clap::Args)]
+struct ClaimArgs {
+    /// The file, as `bailee claim proof` gave it.
+    file: PathBuf,
+    /// The public key (vkey) of the provider's own log, as the provider published it.
+    #[arg(long, value_name = "VKEY")]
+    key: String,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -140,6 +171,8 @@ fn main() -> ExitCode {
     match cli.command {
         Some(Command::Audit(args)) => run_audit(&args),
         Some(Command::Destruction(args)) => run_destruction(&args),
+        Some(Command::Totals(args)) => run_totals(&args),
+        Some(Command::Claim(args)) => run_claim(&args),
         #[cfg(feature = "outside")]
         Some(Command::Witness(args)) => args.run(),
         #[cfg(feature = "outside")]
@@ -191,6 +224,72 @@ fn run_destruction(args: &DestructionArgs) -> ExitCode {
         }
         Err(problem) => say_problem(args.output, &problem),
     }
+}
+
+fn run_claim(args: &ClaimArgs) -> ExitCode {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let checked = VerifierKey::parse(&args.key).map_err(|e| unreadable(&"--key", &e)).and_then(|key| {
+        let mut bytes = Vec::new();
+        open(&args.file)?
+            .take(CLAIM_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|e| unreadable(&args.file.display(), &e))?;
+        claim(&bytes, &key, now)
+    });
+    match (checked, args.output) {
+        (Ok(judged), output) => {
+            match output {
+                Output::Json => println!("{}", serde_json::json!({ "verifies": true, "claim": judged })),
+                Output::Text => {
+                    println!(
+                        "{}: {}\n{}\nlog {}",
+                        judged.standing.to_uppercase(),
+                        judged.en,
+                        judged.zh,
+                        judged.log
+                    );
+                    for c in &judged.checks {
+                        let record = c.record.map_or_else(|| "-".to_owned(), |r| r.to_string());
+                        println!("  {} {} (record {record}) {}", c.check, c.answer, c.numbers);
+                    }
+                }
+            }
+            ExitCode::from(if judged.standing == "proven" { 0 } else { 3 })
+        }
+        (Err(problem), output) => say_problem(output, &problem),
+    }
+}
+
+fn run_totals(args: &TotalsArgs) -> ExitCode {
+    let checked = VerifierKey::parse(&args.key).map_err(|e| unreadable(&"--key", &e)).and_then(|key| {
+        let mut bytes = Vec::new();
+        open(&args.file)?
+            .take(NOTE_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|e| unreadable(&args.file.display(), &e))?;
+        Totals::open(&bytes, &key).map_err(|e| Problem::Violation {
+            promise: "totals",
+            place: args.file.display().to_string(),
+            why: e.to_string(),
+        })
+    });
+    match (checked, args.output) {
+        (Ok(totals), Output::Text) => print!("SIGNED by the key of {}\n\n{totals}", totals.log),
+        (Ok(totals), Output::Json) => {
+            let figures: serde_json::Map<_, _> =
+                totals.figures().into_iter().map(|(name, n)| (name.to_owned(), n.into())).collect();
+            println!(
+                "{}",
+                serde_json::json!({
+                    "verifies": true, "log": totals.log, "from": totals.from, "to": totals.to,
+                    "tenantsMin": totals.tenants_min, "step": totals.step, "figures": figures,
+                })
+            );
+        }
+        (Err(problem), output) => return say_problem(output, &problem),
+    }
+    ExitCode::SUCCESS
 }
 
 fn say_problem(output: Output, problem: &Problem) -> ExitCode {

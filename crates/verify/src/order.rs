@@ -88,6 +88,7 @@ pub(crate) struct Order<'a> {
     /// Intents without outcome, with their times.
     open: BTreeMap<u64, u64>,
     consent: Replay,
+    glass: crate::glass::Replay,
     gone: Gone,
     withheld: BTreeMap<&'static str, u64>,
     /// Hashes of event ids.
@@ -133,6 +134,7 @@ impl<'a> Order<'a> {
             last_ms: 0,
             open: BTreeMap::new(),
             consent: Replay::new(&manifest.tenant, expect),
+            glass: crate::glass::Replay::default(),
             gone: Gone::default(),
             withheld: BTreeMap::new(),
             ids,
@@ -222,6 +224,16 @@ impl<'a> Order<'a> {
         }
         let Some(view) = view else { return Ok(()) };
         let consent = |why: String| violation("consent", place(), why);
+        let glass = match (entry.kind, opened.closes) {
+            (_, Some(closes)) => self.glass.outcome((closes.intent, closes.result), entry.time_ms, view),
+            (Kind::Management | Kind::Intent, _) => self.glass.intent(position, entry.time_ms, view),
+            _ => Ok(None),
+        };
+        match glass.map_err(consent)? {
+            // What would show it may be among what was erased.
+            Some(why) if self.gone.len() == 0 => return Err(consent(why)),
+            _ => {}
+        }
         match (entry.kind, opened.closes) {
             (_, Some(closes)) => {
                 let (closed, at) = ((closes.intent, closes.result), (position, entry.time_ms));

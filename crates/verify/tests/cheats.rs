@@ -807,3 +807,95 @@ fn a_takedown_by_one_person_is_an_exception() {
         assert!(says.is_none_or(|s| audit.markdown().contains(s)), "{}", audit.markdown());
     }
 }
+
+/// Asked for by `emp-a` at record 6, broken by `emp-b`, and an act under it by `emp-a`.
+fn glass() -> Vec<(Kind, Value)> {
+    let id = "H-abcdefghjkmn";
+    let act = |name: &str, by: &str| {
+        let mut told = platform(name, "ALIYUN_INITIATED_SERVICE", "WARNING");
+        (told["EmployeeID"], told["EventID"]) = (by.into(), format!("id-{name}-{by}").into());
+        told["EventDescription"] = "incident INC-42".into();
+        json!({ "eventName": name, "resource": "r", "platform": told })
+    };
+    let done = |intent: u64, detail: Value| {
+        (Kind::Outcome, json!({ "intent": intent, "result": "done", "detail": detail }))
+    };
+    let mut look = act("ListObjects", "emp-a");
+    look["glass"] = id.into();
+    let until = T0 + 20_000 + 30 * 60_000;
+    vec![
+        (Kind::Intent, act("AskGlass", "emp-a")),
+        done(6, json!({ "glass": { "id": id, "act": "ask", "minutes": 30 } })),
+        (Kind::Intent, act("BreakGlass", "emp-b")),
+        done(8, json!({ "glass": { "id": id, "act": "break", "untilMs": until - 20_000 } })),
+        (Kind::Intent, look),
+        done(10, json!({})),
+        (Kind::Management, json!({ "eventName": "EndGlass", "management": { "eventId": "m-9" } })),
+        done(12, json!({ "glass": { "id": id, "act": "end" } })),
+    ]
+}
+
+fn with_glass(change: impl FnOnce(&mut Vec<(Kind, Value)>)) -> Provider {
+    let (mut provider, mut records) = (Provider::honest(), glass());
+    change(&mut records);
+    for (kind, event) in records {
+        provider.record(kind, event);
+    }
+    provider.publish();
+    provider
+}
+
+#[test]
+fn an_act_under_a_broken_glass_is_by_two_in_time_and_of_no_content() {
+    let honest = with_glass(|_| {});
+    check(&honest.bundle(), &auditor()).unwrap();
+    let audit = audited(&honest.bundle());
+    assert!(audit.markdown().contains("incident INC-42"), "{}", audit.markdown());
+    type Lie = fn(&mut Vec<(Kind, Value)>);
+    let by = |n: usize, who: &'static str| {
+        move |r: &mut Vec<(Kind, Value)>| r[n].1["platform"]["EmployeeID"] = who.into()
+    };
+    let lies: [(Lie, &str); 16] = [
+        (|r| r[2].1["platform"]["EmployeeID"] = "emp-a".into(), "was not broken by another operator"),
+        (|r| r[2].1["platform"]["EmployeeID"] = "".into(), "was not broken by another operator"),
+        (|r| r[4].1["platform"]["EmployeeID"] = "emp-c".into(), "is by another operator than asked for it"),
+        (|r| r[4].1["eventName"] = "GetObjectMeta".into(), "is none that a broken glass allows"),
+        (|r| r[4].1["eventName"] = "GetObject".into(), "is none that a broken glass allows"),
+        (|r| r[4].1["eventName"] = "StartSession".into(), "is none that a broken glass allows"),
+        (|r| r[4].1["grant"] = GRANT.into(), "names a grant, too"),
+        (|r| r[4].1["glass"] = "H-another".into(), "which no two operators broke"),
+        (|r| r[4].1["glass"] = 7.into(), "invalid type"),
+        (|r| r[5].1["detail"]["keyReleases"] = 1.into(), "opened content"),
+        (|r| r[3].1["result"] = "unknown".into(), "which no two operators broke"),
+        (|r| r[1].1["result"] = "failed".into(), "no operator asked for it"),
+        (
+            |r| r[3].1["detail"]["glass"]["untilMs"] = (T0 + 40 * 60_000).into(),
+            "for longer than was asked for",
+        ),
+        (|r| r[1].1["detail"]["glass"]["minutes"] = 61.into(), "longer than any may be"),
+        (|r| r[3].1["detail"]["glass"]["untilMs"] = (T0 + 5_000).into(), "after its time was over"),
+        (
+            |r| {
+                // The end comes first.
+                r.swap(4, 6);
+                r.swap(5, 7);
+                (r[5].1["intent"], r[7].1["intent"]) = (10.into(), 12.into());
+            },
+            "comes after it was ended",
+        ),
+    ];
+    for (lie, says) in lies {
+        let (promise, why) = broken(&with_glass(lie).bundle(), &auditor());
+        assert!(promise == "consent" && why.contains(says), "{says}: {promise}: {why}");
+    }
+    // An end that was only tried ended nothing; another's second hand is one too many.
+    check(&with_glass(|r| r[7].1["result"] = "failed".into()).bundle(), &auditor()).unwrap();
+    check(&with_glass(by(2, "emp-z")).bundle(), &auditor()).unwrap();
+    let again = with_glass(|r| {
+        let (mut intent, mut outcome) = (r[2].clone(), r[3].clone());
+        intent.1["platform"]["EventID"] = "id-again".into();
+        outcome.1["intent"] = 10.into();
+        r.splice(4..8, [intent, outcome]);
+    });
+    assert!(broken(&again.bundle(), &auditor()).1.contains("broken again"));
+}

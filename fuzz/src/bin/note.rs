@@ -1,4 +1,4 @@
-//! Notes, checkpoints, keys and tiles of a log, statements that passkeys sign: nothing panics, and what is read prints as it was.
+//! Notes, checkpoints, keys and tiles of a log, published totals, statements that passkeys sign: nothing panics, and what is read prints as it was.
 #![no_main]
 
 use bailee_proof::approval::ApprovalStatement;
@@ -6,6 +6,7 @@ use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::note::{Note, Signer, VerifierKey};
 use bailee_proof::passkey::{Assertion, fingerprint};
 use bailee_proof::tile::{Tile, read_bundle, read_tile};
+use bailee_proof::totals::Totals;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -15,10 +16,15 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(note.verify(&[signer.verifier()]).is_err());
     }
     assert!(Checkpoint::open(bytes, signer.verifier()).is_err());
+    assert!(Totals::open(bytes, signer.verifier()).is_err());
     let _ = (read_tile(bytes, 3), read_bundle(bytes, 3));
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(statement) = ApprovalStatement::parse(text) {
         assert_eq!(statement.to_string(), text);
+    }
+    if let Ok(totals) = Totals::parse(text) {
+        assert_eq!(totals.to_string(), text);
+        assert!(Checkpoint::parse(text).is_err());
     }
     let part = |n: usize| text.split('.').nth(n).unwrap_or_default();
     let (public_key, authenticator_data, client_data, signature) = (part(0), part(1), part(2), part(3));

@@ -138,6 +138,9 @@ fn shown(e: &Explanation, all: bool) -> String {
         _ => "not allowed: no statement allows it",
     };
     let mut out = format!("{verdict}\n");
+    if let Some(block) = &e.taken_down {
+        out.push_str(&format!("  but: {block}\n"));
+    }
     if let Some(leave) = &e.leave {
         out.push_str(&format!("  without a policy: {leave}\n"));
     }

@@ -16,7 +16,8 @@ use crate::config::{Common, Output};
 use crate::output::{Stop, table};
 
 /// Requests for consent and grants. At the house's machine: `list`, `show`, `policy`, which decide nothing. At the customer's, with
-/// its AccessKey: `inbox`, `approve`, `deny`, `revoke`, `standing`.
+/// its AccessKey: `inbox`, `approve`, `deny`, `revoke`, `figures`,
+/// `standing`.
 #[derive(Subcommand)]
 pub(crate) enum Consent {
     /// List a tenant's requests and grants, the newest first.
@@ -53,6 +54,8 @@ pub(crate) enum Consent {
     Deny(client::Decide),
     /// The customer's: end a grant now.
     Revoke(client::Decide),
+    /// The customer's: how often operators asked, what was answered, and what of it was used.
+    Figures(client::Figures),
     /// The customer's: standing rights.
     #[command(subcommand)]
     Standing(client::Standing),
@@ -64,6 +67,7 @@ pub(crate) fn run(common: &Common, command: Consent) -> Result<ExitCode, Stop> {
         Consent::Approve(c) => client::approve(common, &c),
         Consent::Deny(c) => client::decide(common, &c, "deny"),
         Consent::Revoke(c) => client::decide(common, &c, "revoke"),
+        Consent::Figures(c) => client::figures(common, &c),
         Consent::Standing(c) => client::standing(common, &c),
         at_the_machine => look(common, at_the_machine),
     }

@@ -24,7 +24,7 @@ pub(crate) enum Notify {
         /// The tenant's alias or id.
         #[arg(long)]
         tenant: String,
-        /// `ops@example.com`, or `ops@example.com=ticket,consent,alert` for some kinds only; several times for several.
+        /// `ops@example.com`, or `ops@example.com=ticket,consent,alert,digest` for some kinds only; several times for several.
         #[arg(long, value_name = "ADDRESS[=KINDS]", value_parser = mail)]
         mail: Vec<Wanted>,
         /// `https://…`, or `https://…=KINDS`.
@@ -41,7 +41,7 @@ pub(crate) enum Notify {
 fn kinds(words: &str) -> Result<Vec<Kind>, String> {
     words
         .split(',')
-        .map(|w| Kind::parse(w).ok_or_else(|| format!("`{w}` is none of ticket, consent, alert")))
+        .map(|w| Kind::parse(w).ok_or_else(|| format!("`{w}` is none of ticket, consent, alert, digest")))
         .collect()
 }
 

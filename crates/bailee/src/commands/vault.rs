@@ -1,12 +1,15 @@
 //! `bailee vault …`: stored objects.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailee_rooms::House;
-use bailee_rooms::vault::{Applied, ApplyLifecycle, Due, ExplainLifecycle, Scrub, Scrubbed};
+use bailee_rooms::vault::{
+    Applied, ApplyLifecycle, Damage, Due, ExplainLifecycle, Repair, Repaired, Scrub, Scrubbed,
+};
 use bailee_types::{BucketName, ChangeId};
 use clap::Subcommand;
 use serde_json::json;
@@ -24,7 +27,7 @@ const WORD: Duration = Duration::from_secs(1);
 #[derive(Subcommand)]
 pub(crate) enum Vault {
     /// Read every stored byte and look for damage: missing, cut or changed blobs and rows. Opens nothing and uses no key; it
-    /// repairs nothing. Exit code 3 when anything is damaged. May run while the house serves.
+    /// repairs nothing (`bailee vault repair` does). Exit code 3 when anything is damaged. May run while the house serves.
     Scrub {
         /// Only this tenant's objects: its alias or id.
         #[arg(long)]
@@ -35,6 +38,26 @@ pub(crate) enum Vault {
         /// The provider's change that this is part of, e.g. CHG-1234: the tenant's log names it.
         #[arg(long, value_name = "ID", value_parser = ChangeId::parse)]
         change: Option<ChangeId>,
+    },
+    /// Bring a bucket's damaged or missing blobs back from a second copy of them: a folder of blobs of another store or of a backup.
+    /// Only bytes whose length, header and checksum are those that were kept are copied; no key is used. Needs a change that was
+    /// announced to the tenant for this (desk, Handling). Exit code 3 when anything stays damaged. May run while the house serves.
+    Repair {
+        /// Whose: the tenant's alias or id.
+        #[arg(long)]
+        tenant: String,
+        /// The bucket.
+        #[arg(long)]
+        bucket: String,
+        /// The provider's change that announced it, e.g. CHG-1234.
+        #[arg(long, value_name = "ID", value_parser = ChangeId::parse)]
+        change: ChangeId,
+        /// The folder that has the blobs, in `00` to `ff`.
+        #[arg(long, value_name = "FOLDER")]
+        from: PathBuf,
+        /// Change nothing: say what is damaged, and whether the source has it.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// End what a bucket's lifecycle rules say is due, now; with --explain, say what would go and end nothing. The house does
     /// so by itself every five minutes.
@@ -62,6 +85,13 @@ pub(crate) fn run(common: &Common, command: Vault) -> Result<ExitCode, Stop> {
     on_runtime(async {
         match command {
             Vault::Scrub { tenant, bucket, change } => scrub(common, &house, (tenant, bucket), change).await,
+            Vault::Repair { tenant, bucket, change, from, dry_run } => {
+                let (tenant, bucket) = (log_owner(&house, &tenant).await?, named(&bucket)?);
+                let repair = Repair { tenant, bucket, from, dry_run, progress: Box::new(mending()) };
+                let done = house.repair(house.system_caller("bailee vault repair"), &change, repair).await?;
+                say_repaired(common, &done, dry_run);
+                Ok(if done.repaired < done.damaged { ExitCode::from(3) } else { ExitCode::SUCCESS })
+            }
             Vault::Lifecycle { tenant, bucket, explain, at, limit } => {
                 let (tenant, bucket) = (log_owner(&house, &tenant).await?, named(&bucket)?);
                 if !explain {
@@ -165,23 +195,44 @@ fn say_due(common: &Common, due: &[Due], limit: u32) {
 
 /// A line on a terminal that is written over; nothing where nobody looks.
 fn progress() -> impl FnMut(&Scrubbed) + Send {
-    let (start, shows) = (Instant::now(), std::io::stderr().is_terminal());
-    let mut last: Option<Instant> = None;
+    let (start, mut line) = (Instant::now(), line());
     move |done: &Scrubbed| {
-        let over = done.objects == done.objects_in_all;
+        let percent = (done.bytes * 100).checked_div(done.bytes_in_all).unwrap_or(100).min(100);
+        let rate = done.bytes as f64 / 1e6 / start.elapsed().as_secs_f64().max(0.001);
+        let said = || {
+            format!(
+                "{percent:>3} %  {} of {} objects, {rate:.0} MB/s, {} damaged",
+                done.objects, done.objects_in_all, done.damaged_in_all
+            )
+        };
+        line(done.objects == done.objects_in_all, &said);
+    }
+}
+
+fn mending() -> impl FnMut(&Repaired) + Send {
+    let mut line = line();
+    move |done: &Repaired| {
+        let said = || {
+            format!(
+                "{} of {} objects, {} damaged, {} mended",
+                done.objects, done.objects_in_all, done.damaged, done.repaired
+            )
+        };
+        line(done.objects == done.objects_in_all, &said);
+    }
+}
+
+fn line() -> impl FnMut(bool, &dyn Fn() -> String) + Send {
+    let shows = std::io::stderr().is_terminal();
+    let mut last: Option<Instant> = None;
+    move |over, said| {
         if !shows || (!over && last.is_some_and(|at| at.elapsed() < WORD)) {
             return;
         }
         last = Some(Instant::now());
-        let percent = (done.bytes * 100).checked_div(done.bytes_in_all).unwrap_or(100).min(100);
-        let rate = done.bytes as f64 / 1e6 / start.elapsed().as_secs_f64().max(0.001);
         let mut out = std::io::stderr();
         // Nobody is told when the terminal is gone.
-        let _ = write!(
-            out,
-            "\r{percent:>3} %  {} of {} objects, {rate:.0} MB/s, {} damaged \x1b[K",
-            done.objects, done.objects_in_all, done.damaged_in_all
-        );
+        let _ = write!(out, "\r{} \x1b[K", said());
         if over {
             let _ = writeln!(out);
         }
@@ -189,18 +240,45 @@ fn progress() -> impl FnMut(&Scrubbed) + Send {
     }
 }
 
+fn say_repaired(common: &Common, done: &Repaired, dry_run: bool) {
+    if common.output == Output::Json {
+        println!(
+            "{}",
+            json!({
+                "objects": done.objects, "damaged": done.damaged, "repaired": done.repaired, "bytes": done.bytes,
+                "dryRun": dry_run, "left": done.left.iter().map(damage).collect::<Vec<_>>(),
+            })
+        );
+        return;
+    }
+    say_damage(&done.left);
+    let could = if dry_run { "can be mended" } else { "mended" };
+    println!("{} objects looked at; {} damaged, {} {could}", done.objects, done.damaged, done.repaired);
+}
+
+fn damage(d: &Damage) -> serde_json::Value {
+    json!({
+        "tenant": d.tenant.as_str(), "bucket": d.bucket.as_str(), "key": d.key.as_str(), "version": d.version.as_str(),
+        "what": d.what,
+    })
+}
+
+fn say_damage(damaged: &[Damage]) {
+    if damaged.is_empty() {
+        return;
+    }
+    let row = |d: &Damage| {
+        vec![d.tenant.to_string(), format!("{}/{}", d.bucket, d.key), d.version.to_string(), d.what.clone()]
+    };
+    println!(
+        "{}",
+        table(&["TENANT", "OBJECT", "VERSION", "WHAT"], &damaged.iter().map(row).collect::<Vec<_>>())
+    );
+}
+
 fn say(common: &Common, done: &Scrubbed) {
     if common.output == Output::Json {
-        let damaged: Vec<_> = done
-            .damaged
-            .iter()
-            .map(|d| {
-                json!({
-                    "tenant": d.tenant.as_str(), "bucket": d.bucket.as_str(), "key": d.key.as_str(),
-                    "version": d.version.as_str(), "what": d.what,
-                })
-            })
-            .collect();
+        let damaged: Vec<_> = done.damaged.iter().map(damage).collect();
         println!(
             "{}",
             json!({
@@ -210,21 +288,7 @@ fn say(common: &Common, done: &Scrubbed) {
         );
         return;
     }
-    if !done.damaged.is_empty() {
-        let rows: Vec<Vec<String>> = done
-            .damaged
-            .iter()
-            .map(|d| {
-                vec![
-                    d.tenant.to_string(),
-                    format!("{}/{}", d.bucket, d.key),
-                    d.version.to_string(),
-                    d.what.clone(),
-                ]
-            })
-            .collect();
-        println!("{}", table(&["TENANT", "OBJECT", "VERSION", "WHAT"], &rows));
-    }
+    say_damage(&done.damaged);
     let more = done.damaged_in_all - done.damaged.len() as u64;
     if more > 0 {
         println!("and {more} more");

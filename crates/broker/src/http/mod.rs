@@ -338,6 +338,12 @@ impl<D: Door> Proxy<D> {
                     .then(|| asked.only("op").map(Option::unwrap_or_default))
                     .transpose()
                     .map_err(refused)?;
+                // Some operations name other files beside the path.
+                let beside =
+                    webhdfs.then(|| asked.beside()).transpose().map_err(refused)?.unwrap_or_default();
+                if let Some(path) = beside.iter().find(|p| !service_allows(rules, method, p, op)) {
+                    return Err(forbidden(format!("{method} {path} {}", op.unwrap_or_default())));
+                }
                 if !service_allows(rules, method, &asked.path, op) {
                     return Err(forbidden(format!("{method} {} {}", asked.path, op.unwrap_or_default())));
                 }

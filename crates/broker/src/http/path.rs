@@ -58,6 +58,23 @@ impl Asked {
         }
     }
 
+    /// Files that a WebHDFS request names beside its path (`destination`, `sources`), as paths of the service.
+    pub(super) fn beside(&self) -> Result<Vec<String>, String> {
+        let mut found = Vec::new();
+        for name in ["destination", "sources"] {
+            for file in self.only(name)?.into_iter().flat_map(|v| v.split(',')) {
+                let parts = file.strip_prefix('/').ok_or_else(|| format!("`{name}` must be whole paths"))?;
+                let plain =
+                    |p: &str| !matches!(p, "" | "." | "..") && !p.contains(['%', '\\', ';', '?', '#']);
+                if !parts.split('/').all(plain) || file.chars().any(char::is_control) {
+                    return Err(format!("`{name}` names a path that could be read in two ways"));
+                }
+                found.push(format!("/webhdfs/v1{file}"));
+            }
+        }
+        Ok(found)
+    }
+
     /// As [`Asked::only`], for a target that tells cases apart: another case is an error, too.
     pub(super) fn exact(&self, name: &str) -> Result<Option<&str>, String> {
         let value = self.only(name)?;

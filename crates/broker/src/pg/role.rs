@@ -93,13 +93,19 @@ impl Role {
             settings.push(("client_connection_check_interval", "1000".to_owned()));
         }
         let name = escape_identifier(&self.name);
+        // It is asked for at sign-in alone, which is now: a role whose broker died, and its password, are good for no other.
+        let until = format!(
+            "SELECT least(timestamptz {}, now() + interval '60 seconds')::text",
+            escape_literal(&seat.until().iso_ms())
+        );
+        let until = one(admin, &until).await?.ok_or("the database has no time")?;
         // The database gets what it checks the password by, not the password: it may log statements.
         let verifier = postgres_protocol::password::scram_sha_256(self.password.expose().as_bytes());
         let mut sql = format!(
             "BEGIN; \
              CREATE ROLE {name} LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS \
-             CONNECTION LIMIT 1 VALID UNTIL '{until}' PASSWORD {password}",
-            until = seat.until().iso_ms(),
+             CONNECTION LIMIT 1 VALID UNTIL {until} PASSWORD {password}",
+            until = escape_literal(&until),
             password = escape_literal(&verifier),
         );
         if !scope.roles.is_empty() {
@@ -198,7 +204,9 @@ fn more_than_it_may(role: &str, read_only: bool) -> String {
          SELECT rolname, format('role %I may administer the database or reach its host', rolname) FROM becomes \
          WHERE rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR rolname IN \
          ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_signal_backend', \
-         'pg_create_subscription', 'pg_checkpoint')"
+         'pg_create_subscription', 'pg_checkpoint') \
+         UNION ALL SELECT rolname, format('role %I may log in: a session could give it another password', rolname) \
+         FROM becomes WHERE rolcanlogin AND rolname <> {role}"
     );
     if read_only {
         sql += "\

@@ -75,8 +75,15 @@ struct Handle {
 
 #[derive(Debug)]
 enum Pending {
-    Open { path: String, folder: bool },
-    Read { handle: Vec<u8> },
+    Open {
+        path: String,
+        folder: bool,
+    },
+    Read {
+        handle: Vec<u8>,
+    },
+    /// Anything else: its answer is not another request's.
+    Other,
 }
 
 /// Cuts a stream into packets.
@@ -186,11 +193,12 @@ impl Gate {
         let Rules { download, upload } = self.rules;
         let (op, allowed) = match kind {
             3 => return self.open(id, packet, fields, steps),
-            4 => return self.close(packet, fields, steps),
+            4 => return self.close(id, packet, fields, steps),
             5 => return self.read(id, packet, fields, steps),
             6 => return self.write(id, packet, fields, steps),
             // Names and attributes, which a client asks for before every transfer: of no operation's own worth a note.
             7 | 8 | 16 | 17 | 19 => {
+                self.wait(id, Pending::Other)?;
                 steps.push(Step::Pass(packet.to_vec()));
                 return Ok(());
             }
@@ -218,6 +226,8 @@ impl Gate {
         if kind == 11 {
             let path = note["path"].as_str().unwrap_or_default().to_owned();
             self.wait(id, Pending::Open { path, folder: true })?;
+        } else {
+            self.wait(id, Pending::Other)?;
         }
         // A folder is listed by one request, and read by many.
         if kind != 12 {
@@ -252,7 +262,14 @@ impl Gate {
         Ok(())
     }
 
-    fn close(&mut self, packet: &[u8], mut fields: Fields<'_>, steps: &mut Vec<Step>) -> Result<(), Broken> {
+    fn close(
+        &mut self,
+        id: u32,
+        packet: &[u8],
+        mut fields: Fields<'_>,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), Broken> {
+        self.wait(id, Pending::Other)?;
         if let Some(handle) = self.handles.remove(fields.bytes()?) {
             steps.push(Step::Note(closed(&handle, true)));
         }
@@ -292,6 +309,7 @@ impl Gate {
         fields.number()?;
         fields.number()?;
         let len = fields.bytes()?.len() as u64;
+        self.wait(id, Pending::Other)?;
         if let Some(handle) = self.handles.get_mut(handle) {
             handle.written = handle.written.saturating_add(len);
         }
@@ -315,6 +333,7 @@ impl Gate {
             | "expand-path@openssh.com"
             | "home-directory"
             | "users-groups-by-id@openssh.com" => {
+                self.wait(id, Pending::Other)?;
                 steps.push(Step::Pass(packet.to_vec()));
                 return Ok(());
             }
@@ -325,6 +344,7 @@ impl Gate {
             _ => return self.unsupported(id, &name, steps),
         };
         if self.rules.upload {
+            self.wait(id, Pending::Other)?;
             steps.push(Step::Note(noted(op, note)));
             steps.push(Step::Pass(packet.to_vec()));
         } else {

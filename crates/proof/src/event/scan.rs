@@ -423,6 +423,7 @@ impl<'a> Scanner<'a> {
             "resource" => &mut self.view.resource,
             "grant" => &mut self.view.grant,
             "continues" => &mut self.view.continues,
+            "glass" => &mut self.view.glass,
             "platform" => &mut self.view.platform,
             "management" => &mut self.view.management,
             "detail" => &mut self.view.detail,

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::mask::Cover;
 use super::rows;
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
@@ -32,6 +33,8 @@ const MAGIC: &[u8] = b"bailee-recording/v1\n";
 const FRAME_MAX: usize = 256 * 1024;
 /// Time, side and channel.
 const HEAD_BYTES: usize = 8 + 1 + 4;
+/// Bytes of a recording that are read at once.
+pub const READ_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one page of a recording.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Frames of one page.
@@ -284,15 +287,22 @@ pub(super) fn measure(folder: &Path, place: &Place) -> std::io::Result<Length> {
     Ok(length)
 }
 
-/// A page of a part.
+/// A page of a recording.
+struct Page {
+    frames: Vec<RecordedFrame>,
+    /// Where the next page begins: part, frame and byte. None at the end.
+    next: Option<(i64, u64, u64)>,
+}
+
+/// A recording as it is read.
 #[derive(Clone, Debug)]
-pub struct RecordingPage {
+pub struct Replay {
     /// The frames, in the order in which they passed.
     pub frames: Vec<RecordedFrame>,
-    /// Where the next page begins: part, frame and byte. None at the end; while the session lives, more may come.
-    pub next: Option<(i64, u64, u64)>,
-    /// Whether the session has ended and this is all of it.
-    pub complete: bool,
+    /// Whether that is all that was recorded so far; else it is the beginning, up to [`READ_BYTES_MAX`].
+    pub is_all: bool,
+    /// Bytes that masks cover.
+    pub covered: u64,
 }
 
 /// What a recording's part was closed with, as its record in the log says.
@@ -306,29 +316,27 @@ pub struct Recorded {
     pub head: String,
 }
 
-/// The tenant reads the recording of a session, page by page. On record.
+/// The tenant reads the recording of a session. On record.
 #[derive(Clone, Debug)]
 pub struct ReadRecording {
     /// Whose.
     pub tenant: TenantId,
     /// Which session.
     pub session: String,
-    /// Part, frame and byte where the page begins; the beginning: part 1, zeros.
-    pub from: (i64, u64, u64),
+    /// As it was recorded, without masks: the action is `bailee:ReplayUnmasked`.
+    pub unmasked: bool,
 }
 
 impl Operation for ReadRecording {
-    type Output = RecordingPage;
+    type Output = Replay;
 
     fn asks(&self) -> Asked {
-        // The first page is the look; those that follow belong to it.
-        let first = self.from == (1, 0, 0);
         Asked {
             tenant: self.tenant.clone(),
-            action: "bailee:ReadRecording",
+            action: if self.unmasked { "bailee:ReplayUnmasked" } else { "bailee:ReadRecording" },
             resource: Arn::own(&self.tenant, &format!("session/{}", self.session)),
             resource_type: "ACS::Bailee::Session",
-            class: if first { Class::Management { write: false } } else { Class::Data },
+            class: Class::Management { write: false },
             touches: Touches::Content,
             ticket: None,
             parameters: Map::new(),
@@ -338,40 +346,89 @@ impl Operation for ReadRecording {
         }
     }
 
-    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<RecordingPage, Failure> {
+    async fn act(self, house: &Arc<House>, intent: &Intent) -> Result<Replay, Failure> {
         if intent.caller().tenant() != Some(&self.tenant) {
             return Err(Failure::Conflict("a recording is read by its tenant's own people".into()));
         }
         let key = house.tenant_key(&self.tenant).await?;
         let (tenant, id) = (self.tenant.clone(), self.session.clone());
-        let (session, parts) = house
+        let (session, parts, set) = house
             .db
             .read(move |tx| {
                 let mut tx = tx.tenant(&tenant);
                 let session = rows::session(&mut tx, &id)?
                     .ok_or_else(|| Failure::not_found(Thing::BrokerSession, &id))?;
-                Ok::<_, Failure>((session, rows::parts(&mut tx, &id)?))
+                Ok::<_, Failure>((session, rows::parts(&mut tx, &id)?, rows::masks(&mut tx)?))
             })
             .await?;
+        let cover = (!self.unmasked).then(|| Cover::new(&set.masks)).transpose()?;
         let folder = house.broker.folder.clone();
-        let ended = session.ended.is_some();
-        tokio::task::spawn_blocking(move || page(&folder, &key, &self, &parts, ended))
-            .await
-            .unwrap_or_else(|e| Err(Failure::Bug(format!("reading a recording stopped: {e}"))))
+        let is_database = session.limits.family() == "database";
+        tokio::task::spawn_blocking(move || {
+            let mut replay = read_all(&folder, &key, &self, &parts)?;
+            // Masks see what follows the part that is shown: half a secret at its end is covered, too.
+            replay.covered = cover.map_or(0, |cover| cover.lay(&mut replay.frames, is_database));
+            replay.keep(READ_BYTES_MAX);
+            Ok(replay)
+        })
+        .await
+        .unwrap_or_else(|e| Err(Failure::Bug(format!("reading a recording stopped: {e}"))))
     }
+
+    fn outcome_detail(replay: &Replay) -> Map<String, Value> {
+        parameters(json!({ "frames": replay.frames.len(), "covered": replay.covered }))
+    }
+}
+
+impl Replay {
+    /// Leaves out what is beyond so many bytes.
+    fn keep(&mut self, bytes_max: usize) {
+        let mut bytes = 0;
+        let fits = self.frames.iter().take_while(|f| {
+            bytes += f.bytes.len();
+            bytes <= bytes_max
+        });
+        let fits = fits.count();
+        self.is_all &= fits == self.frames.len();
+        self.frames.truncate(fits);
+    }
+}
+
+/// All frames, up to a page more than is shown.
+fn read_all(
+    folder: &Path,
+    key: &TenantKey,
+    of: &ReadRecording,
+    parts: &[rows::PartRow],
+) -> Result<Replay, Failure> {
+    let mut replay = Replay { frames: Vec::new(), is_all: false, covered: 0 };
+    let (mut bytes, mut from) = (0, (1, 0, 0));
+    while bytes < READ_BYTES_MAX + PAGE_BYTES {
+        let read = page(folder, key, of, from, parts)?;
+        bytes += read.frames.iter().map(|f| f.bytes.len()).sum::<usize>();
+        let came = !read.frames.is_empty();
+        replay.frames.extend(read.frames);
+        match read.next {
+            Some(next) if came => from = next,
+            _ => {
+                replay.is_all = true;
+                break;
+            }
+        }
+    }
+    Ok(replay)
 }
 
 fn page(
     folder: &Path,
     key: &TenantKey,
     of: &ReadRecording,
+    (mut part, mut number, mut at): (i64, u64, u64),
     parts: &[rows::PartRow],
-    ended: bool,
-) -> Result<RecordingPage, Failure> {
+) -> Result<Page, Failure> {
     let damaged = |part: i64, why: &str| {
         Failure::Damaged(format!("part {part} of the recording of session `{}` {why}", of.session))
     };
-    let (mut part, mut number, mut at) = of.from;
     let (mut frames, mut bytes) = (Vec::new(), 0);
     while let Some(row) = parts.iter().find(|p| p.part >= part) {
         if row.part != part {
@@ -399,7 +456,7 @@ fn page(
             bytes += frame.bytes.len();
             frames.push(frame);
             if bytes >= PAGE_BYTES || frames.len() >= PAGE_FRAMES {
-                return Ok(RecordingPage { frames, next: Some((part, number, at)), complete: false });
+                return Ok(Page { frames, next: Some((part, number, at)) });
             }
         }
         match &row.closed {
@@ -417,14 +474,13 @@ fn page(
                 }
             }
             None if parts.iter().all(|p| p.part <= part) => {
-                return Ok(RecordingPage { frames, next: Some((part, number, at)), complete: false });
+                return Ok(Page { frames, next: Some((part, number, at)) });
             }
             None => {}
         }
         (part, number, at) = (part + 1, 0, 0);
     }
-    let next = (!ended).then_some((part, number, at));
-    Ok(RecordingPage { frames, next, complete: ended })
+    Ok(Page { frames, next: None })
 }
 
 fn read_frame(plain: &[u8]) -> Option<RecordedFrame> {

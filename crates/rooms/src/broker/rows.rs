@@ -5,6 +5,7 @@ use bailee_types::{
     AccessKeyId, GrantId, ObjectVersionId, OperatorId, Pseudonym, TargetName, TenantId, TicketId, Timestamp,
 };
 
+use super::mask::{Masks, SetMasks};
 use super::recording::{Place, Recorded};
 use super::session::Ended;
 use super::{ObjectKeys, Session, Settings};
@@ -59,6 +60,26 @@ pub(super) fn put_target(tx: &mut TenantTx<'_, '_>, row: &TargetRow) -> Result<(
         ],
     )
     .map(drop)
+}
+
+pub(super) fn move_target(
+    tx: &mut TenantTx<'_, '_>,
+    name: &TargetName,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE target SET moved_at_ms = $3 WHERE tenant_id = $1 AND name = $2";
+    tx.execute(sql, &[name.as_str().into(), now.ms().into()]).map(drop)
+}
+
+/// Whether a system was given another place at or after a time.
+pub(super) fn moved_since(
+    tx: &mut TenantTx<'_, '_>,
+    name: &TargetName,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql =
+        "SELECT 1 FROM target WHERE tenant_id = $1 AND name = $2 AND moved_at_ms >= $3 AND moved_at_ms > 0";
+    Ok(tx.query_opt(sql, &[name.as_str().into(), at.ms().into()])?.is_some())
 }
 
 pub(super) fn delete_target(tx: &mut TenantTx<'_, '_>, name: &TargetName) -> Result<bool, StoreError> {
@@ -274,6 +295,22 @@ pub(super) fn end_sessions_of(
         &[target.as_str().into(), now.ms().into(), why.into()],
     )
     .map(drop)
+}
+
+/// An operator signed out: his sessions and keys end, wherever they are.
+pub(crate) fn end_of_operator(
+    tx: &mut Tx<'_>,
+    operator: &OperatorId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for table in ["operator_keys", "broker_session"] {
+        let sql = format!(
+            "UPDATE {table} SET ended_at_ms = $2, ended_why = 'the operator signed out' \
+             WHERE operator_id = $1 AND ended_at_ms IS NULL"
+        );
+        tx.execute(&sql, &[operator.as_str().into(), now.ms().into()])?;
+    }
+    Ok(())
 }
 
 /// The account is closed: its sessions and keys end, its targets are forgotten.
@@ -540,4 +577,40 @@ pub(super) fn note_opened(
         &[keys.as_str().into(), version.as_str().into(), (intent as i64).into()],
     )
     .map(drop)
+}
+
+pub(super) fn masks(tx: &mut TenantTx<'_, '_>) -> Result<SetMasks, StoreError> {
+    let sql = "SELECT told, set_by, set_at_ms FROM recording_masks WHERE tenant_id = $1";
+    let Some(r) = tx.query_opt(sql, &[])? else {
+        return Ok(SetMasks { masks: Masks::default(), set: None });
+    };
+    let masks = serde_json::from_str(r.text(0)?)
+        .map_err(|e| StoreError::Corrupt(format!("masks of recordings cannot be read: {e}")))?;
+    Ok(SetMasks { masks, set: Some((r.text(1)?.to_owned(), Timestamp::from_ms(r.int(2)?))) })
+}
+
+pub(super) fn set_masks(
+    tx: &mut TenantTx<'_, '_>,
+    masks: &Masks,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let told = serde_json::to_string(masks).map_err(|e| StoreError::Statement(e.to_string()))?;
+    tx.execute(
+        "INSERT INTO recording_masks (tenant_id, told, set_by, set_at_ms) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (tenant_id) DO UPDATE SET told = excluded.told, set_by = excluded.set_by, \
+         set_at_ms = excluded.set_at_ms",
+        &[(&told).into(), by.into(), now.ms().into()],
+    )
+    .map(drop)
+}
+
+/// Sessions that were opened within a time, counted up to `most`.
+pub(crate) fn count_sessions(
+    tx: &mut TenantTx<'_, '_>,
+    (from, until): (Timestamp, Timestamp),
+    most: u32,
+) -> Result<u64, StoreError> {
+    let rows = "FROM broker_session WHERE tenant_id = $1 AND opened_at_ms >= $2 AND opened_at_ms < $3";
+    tx.count(rows, &[from.ms().into(), until.ms().into()], most)
 }

@@ -218,6 +218,13 @@ impl Operation for OpenSession {
                 }
                 let mut tx = tx.tenant(&tenant);
                 super::target::fits(&mut tx, &row.target, &opened.limits)?;
+                let asked_at = crate::consent::asked_at(&mut tx, &row.grant)?;
+                if rows::moved_since(&mut tx, &row.target, asked_at)? {
+                    return Err(Failure::Conflict(format!(
+                        "`{}` was moved after this was asked for: ask the tenant again",
+                        row.target
+                    )));
+                }
                 rows::insert_session(&mut tx, &row)?;
                 Ok(opened)
             })

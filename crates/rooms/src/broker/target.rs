@@ -301,6 +301,7 @@ impl Operation for PutTarget {
                 let stays = |o: &rows::TargetRow| {
                     self.settings.family() == "host" || o.settings.place() == self.settings.place()
                 };
+                let moved = old.as_ref().is_some_and(|o| o.settings.place() != self.settings.place());
                 let moves = old.as_ref().is_some_and(|o| o.sealed.is_some() && !stays(o));
                 if moves && self.secret.is_none() {
                     return Err(Failure::invalid(
@@ -330,6 +331,12 @@ impl Operation for PutTarget {
                     changed_by: by,
                 };
                 rows::put_target(&mut tx, &row)?;
+                // Nobody approved the new place.
+                if moved {
+                    rows::move_target(&mut tx, &row.name, now)?;
+                    rows::end_sessions_of(&mut tx, &row.name, now, "the target was moved")?;
+                    crate::consent::end_standing_of_target(&mut tx, &row.name, &row.changed_by, now)?;
+                }
                 shown(&key, row)
             })
             .await

@@ -62,7 +62,7 @@ impl Because {
     pub(super) fn check(&self) -> Result<(), Failure> {
         let reference = self.reference.trim();
         let n = reference.chars().count();
-        if n > 200 || reference.chars().any(char::is_control) {
+        if n > 200 || !super::request::is_plain(reference) {
             return Err(Failure::invalid("reference", "must have at most 200 characters on one line"));
         }
         if self.code == Code::LegalRequest && n < 3 {

@@ -115,7 +115,7 @@ impl Operation for GetConsent {
     }
 }
 
-fn asked(tenant: &TenantId, action: &'static str, relative: String) -> Asked {
+pub(super) fn asked(tenant: &TenantId, action: &'static str, relative: String) -> Asked {
     Asked {
         tenant: tenant.clone(),
         action,

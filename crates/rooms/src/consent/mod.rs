@@ -9,6 +9,7 @@
 
 mod code;
 mod decide;
+mod figures;
 mod life;
 mod look;
 mod policy;
@@ -18,6 +19,7 @@ mod scope;
 mod signed;
 mod standing;
 mod talk;
+mod totals;
 
 use bailee_proof::grant::GrantStatement;
 use bailee_store::{StoreError, TenantTx, Tx};
@@ -25,6 +27,11 @@ use bailee_types::{GrantId, OperatorId, Pseudonym, StandingId, TenantId, TicketI
 
 pub use code::{Because, Code};
 pub use decide::{Decide, Decided, Decision};
+pub(crate) use figures::happened;
+pub use figures::{
+    Answers, Beside, Decisions, FIGURE_DAYS_MAX, Figures, GetAllFigures, GetConsentFigures, Grants, Outlier,
+    Span, TENANTS_MANY,
+};
 pub use life::State;
 pub use look::{ConsentPage, FindConsents, GetConsent, ListConsents};
 pub use policy::{Approver, ConsentPolicy, Hours, SetConsentPolicy, SetPolicy, ShowConsentPolicy};
@@ -33,15 +40,19 @@ pub use request::{RequestConsent, Requested, WithdrawRequest};
 pub use scope::{ClusterRule, Limits, Scope, ServiceRule};
 pub(crate) use scope::{session_action, target_arn};
 pub use signed::{ApprovalAsked, AskApproval, ByPasskey};
+pub(crate) use standing::end_standing_of_target;
 pub use standing::{
     ListStandingRights, RevokeStandingRight, RightEnded, SetStandingRight, StandingOpened, StandingRight,
     Terms,
 };
 pub use talk::{Comment, CommentRequest, ConfirmRequest};
+pub(crate) use totals::publish;
+pub use totals::{Published, TENANTS_MIN, TOTALS_DAYS, Totals};
 
 use self::life::{Approval, Given, Life, Over, Step, Stop};
 use self::rows::Approved;
 use crate::gate::{Asked, Bound, RefusalKind};
+use crate::tickets::Category;
 use crate::{Failure, House, Thing};
 
 /// Comments of one side on one request, at most.
@@ -171,6 +182,9 @@ pub struct Request {
     pub approvals_needed: u32,
     /// What both sides wrote; of one request only, not in lists.
     pub comments: Vec<Comment>,
+    category: Category,
+    /// When its ticket was solved or closed, unless it was reopened.
+    ticket_ended_at: Option<Timestamp>,
     ticket_open: bool,
     operator_active: bool,
     denied: bool,
@@ -354,7 +368,8 @@ pub(crate) fn coverage(
         let state = request.state(moment);
         let continues = asked.continues.as_ref() == Some(&request.id);
         // The windows of one long read are one use: its last use may exhaust the count and still be finished.
-        let live = state == State::Live || (continues && state == State::Exhausted);
+        let goes_on = continues && request.ticket_open && request.operator_active;
+        let live = state == State::Live || (goes_on && state == State::Exhausted);
         match (live, request.approved) {
             (true, Some((mut until, uses_max))) if asked.continues.is_none() || continues => {
                 if let Some(hours) = &hours {
@@ -378,6 +393,12 @@ pub(crate) fn coverage(
         }
     }
     Ok(Err(nearest))
+}
+
+/// When a grant was asked for.
+pub(crate) fn asked_at(tx: &mut TenantTx<'_, '_>, grant: &GrantId) -> Result<Timestamp, Failure> {
+    let found = rows::one(tx, grant)?;
+    found.map(|r| r.asked_at).ok_or_else(|| Failure::not_found(Thing::Grant, grant))
 }
 
 /// Whether a session under this grant lives: the grant does, or it was exhausted by uses that were counted.
@@ -501,7 +522,7 @@ fn why(state: State) -> NoCoverage {
 }
 
 impl House {
-    /// Requests to a tenant, newest first.
+    /// Requests to a tenant, newest first: all that are not over, and of the others so many that `limit` are answered.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -510,7 +531,15 @@ impl House {
         self.db
             .read(move |tx| {
                 let tx = &mut tx.tenant(&tenant);
-                let (mut all, policy) = (rows::of_tenant(tx, limit)?, rows::policy(tx)?.policy);
+                let (mut all, policy) = (rows::not_over(tx, now)?, rows::policy(tx)?.policy);
+                let newest = rows::of_tenant(tx, limit)?;
+                let room = (limit as usize).saturating_sub(all.len());
+                let over = newest.into_iter().filter(|r| !all.iter().any(|o| o.id == r.id)).take(room);
+                let over: Vec<_> = over.collect();
+                all.extend(over);
+                all.sort_by(|a, b| {
+                    b.asked_at.cmp(&a.asked_at).then_with(|| a.id.as_str().cmp(b.id.as_str()))
+                });
                 for request in all.iter_mut().filter(|r| r.state(now) == State::Pending) {
                     request.count(tx, &policy, now)?;
                 }

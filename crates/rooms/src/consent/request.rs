@@ -9,6 +9,9 @@ use super::{Because, Scope, StandingOpened, State, Step, rows, standing};
 use crate::gate::{Asked, Class, Intent, Operation, Principal, Touches};
 use crate::{Failure, House, Thing, notices, tickets};
 
+/// Requests and grants of an operator at one tenant that are not over, at most: more would hide each other.
+const OPEN_MAX: usize = 50;
+
 /// Asks a tenant for consent to read objects or to open sessions with a system, bound to a ticket.
 #[derive(Clone, Debug)]
 pub struct RequestConsent {
@@ -78,10 +81,10 @@ impl Operation for RequestConsent {
             return Err(Failure::invalid("uses", "must be 1 to 1000"));
         }
         let reason = self.reason.trim();
-        if !(5..=1000).contains(&reason.chars().count()) {
+        if !(5..=1000).contains(&reason.chars().count()) || !is_plain(reason) {
             return Err(Failure::invalid(
                 "reason",
-                "must have 5 to 1000 characters: the tenant decides by it",
+                "must have 5 to 1000 characters, none of them a control or direction mark: the tenant decides by it",
             ));
         }
         self.because.check()?;
@@ -127,6 +130,11 @@ impl Operation for RequestConsent {
                     ));
                 }
                 row.asked_at = inner.now();
+                if rows::not_over_of(&mut tx, &row.operator, row.asked_at)? >= OPEN_MAX {
+                    return Err(Failure::Conflict(format!(
+                        "you have {OPEN_MAX} requests and grants at this tenant that are not over: take some back first"
+                    )));
+                }
                 row.lapses_at = row.asked_at.plus_ms(i64::from(policy.lapse_hours) * 3_600_000);
                 row.seen = crate::trail::last_time(&mut tx)?;
                 rows::insert(&mut tx, &row)?;
@@ -147,6 +155,13 @@ impl Operation for RequestConsent {
         let opened = opened.as_ref().map(StandingOpened::told);
         parameters(json!({ "consent": { "grant": id.as_str(), "act": "request", "opened": opened } }))
     }
+}
+
+/// Whether a text shows what it is: no control characters, and none that turn the direction of what follows.
+pub(super) fn is_plain(text: &str) -> bool {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !text.chars().any(|c| c.is_control() || turns(c))
 }
 
 /// Takes back a request that waits, or gives a grant back early.

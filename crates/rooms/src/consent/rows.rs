@@ -1,5 +1,6 @@
 //! The consent room's only SQL. One query reads a request with everything that decides its state.
 
+pub(super) mod figures;
 pub(super) mod standing;
 
 use bailee_store::{Row, StoreError, TenantTx, Tx, Value};
@@ -8,7 +9,7 @@ use bailee_types::{Arn, GrantId, OperatorId, Pseudonym, StandingId, TenantId, Ti
 use super::life::Approval;
 use super::policy::{Circumstances, ConsentPolicy, SetPolicy};
 use super::scope::object_of;
-use super::{COMMENTS_MAX, Code, Comment, Confirmed, Request, Scope};
+use super::{COMMENTS_MAX, Category, Code, Comment, Confirmed, Request, Scope};
 
 pub(super) struct NewRequest {
     pub(super) id: GrantId,
@@ -292,7 +293,7 @@ const SELECT: &str = "SELECT r.tenant_id, r.grant_id, r.ticket_number, r.operato
      t.reopened, r.ticket_reopened, r.covers, r.limits, d.covers, d.bucket, d.object_key, d.limits, \
      r.code, r.reference, r.renews, r.second_eye, c.act, c.pseudonym, c.confirmed_at_ms, o.disabled, \
      r.operator_disabled, v.given_back, coalesce(d.seen_ms, r.seen_ms), d.right_id, \
-     (SELECT i.result FROM access_intent i WHERE i.tenant_id = d.tenant_id AND i.intent_index = d.record), d.record \
+     (SELECT i.result FROM access_intent i WHERE i.tenant_id = d.tenant_id AND i.intent_index = d.record), d.record, t.category \
      FROM consent_request r \
      JOIN ticket t ON t.tenant_id = r.tenant_id AND t.number = r.ticket_number \
      JOIN operator o ON o.operator_id = r.operator_id \
@@ -305,6 +306,27 @@ pub(super) fn one(tx: &mut TenantTx<'_, '_>, id: &GrantId) -> Result<Option<Requ
         .as_ref()
         .map(read)
         .transpose()
+}
+
+/// What opens a request, or may: nobody decided it and its time is not over, or it was approved and is not over.
+const NOT_OVER: &str =
+    "((d.grant_id IS NULL AND r.lapses_at_ms > $2) OR (d.until_ms > $2 AND v.grant_id IS NULL))";
+
+/// All requests of a tenant that are not over, newest first: none of them is hidden by others.
+pub(super) fn not_over(tx: &mut TenantTx<'_, '_>, now: Timestamp) -> Result<Vec<Request>, StoreError> {
+    let sql =
+        format!("{SELECT} WHERE r.tenant_id = $1 AND {NOT_OVER} ORDER BY r.asked_at_ms DESC, r.grant_id");
+    tx.query(&sql, &[now.ms().into()])?.iter().map(read).collect()
+}
+
+/// How many requests of an operator to a tenant are not over.
+pub(super) fn not_over_of(
+    tx: &mut TenantTx<'_, '_>,
+    operator: &OperatorId,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let sql = format!("{SELECT} WHERE r.tenant_id = $1 AND r.operator_id = $3 AND {NOT_OVER}");
+    Ok(tx.query(&sql, &[now.ms().into(), operator.as_str().into()])?.len())
 }
 
 pub(super) fn of_tenant(tx: &mut TenantTx<'_, '_>, limit: u32) -> Result<Vec<Request>, StoreError> {
@@ -495,6 +517,8 @@ fn read(r: &Row) -> Result<Request, StoreError> {
         approvals: Vec::new(),
         approvals_needed: 1,
         comments: Vec::new(),
+        category: r.parsed(47, |w| Category::parse(w).ok_or("a category of tickets"))?,
+        ticket_ended_at: [at(22)?, at(24)?].into_iter().flatten().min(),
         // A ticket that was reopened does not bring back what was asked for before, nor an operator who is let in again.
         ticket_open: r.opt_int(22)?.is_none() && r.opt_int(24)?.is_none() && r.int(25)? == r.int(26)?,
         operator_active: r.text(23)? == "active" && r.int(40)? == r.int(41)?,

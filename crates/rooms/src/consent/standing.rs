@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use bailee_store::TenantTx;
-use bailee_types::{Arn, GrantId, OperatorId, Pseudonym, StandingId, TenantId, Timestamp};
+use bailee_store::{StoreError, TenantTx};
+use bailee_types::{Arn, GrantId, OperatorId, Pseudonym, StandingId, TargetName, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::life::{Given, Life, Step};
@@ -497,4 +497,18 @@ pub(super) fn open(
         }));
     }
     Ok(None)
+}
+/// Ends the rights to a system that is not where it was.
+pub(crate) fn end_standing_of_target(
+    tx: &mut TenantTx<'_, '_>,
+    name: &TargetName,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for right in rows::standing::live(tx, now)? {
+        if matches!(&right.terms.scope, Scope::Target { target, .. } if target == name) {
+            rows::standing::end(tx, &right.id, by, now)?;
+        }
+    }
+    Ok(())
 }

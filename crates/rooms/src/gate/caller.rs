@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bailee_policy::{PolicySet, Subject};
 use bailee_types::{
-    AccessKeyId, Arn, ChangeId, GrantId, OperatorId, TenantAlias, TenantId, TicketId, Timestamp, UserId,
-    UserName,
+    AccessKeyId, Arn, ChangeId, GrantId, HandlingId, OperatorId, TenantAlias, TenantId, TicketId, Timestamp,
+    UserId, UserName,
 };
 
 use crate::Failure;
@@ -96,6 +96,8 @@ pub struct Caller {
     replicates: Option<TenantId>,
     /// The provider works on this change of its own: then no key of content opens.
     change: Option<ChangeId>,
+    /// He acts under a broken glass, for this incident: then no key of content opens.
+    glass: Option<Arc<(HandlingId, String)>>,
     /// The signature came in an address that anybody may hold.
     by_link: bool,
     /// An operator acts with the temporary keys of a grant, and within it alone.
@@ -134,6 +136,7 @@ impl Caller {
             closes: None,
             replicates: None,
             change: None,
+            glass: None,
             by_link: false,
             bound: None,
         }
@@ -171,6 +174,16 @@ impl Caller {
 
     pub(crate) fn change(&self) -> Option<&ChangeId> {
         self.change.as_ref()
+    }
+
+    pub(crate) fn under_glass(mut self, id: HandlingId, incident: String) -> Self {
+        self.glass = Some(Arc::new((id, incident)));
+        self
+    }
+
+    /// Under which broken glass he acts, and for which incident.
+    pub(crate) fn glass(&self) -> Option<(&HandlingId, &str)> {
+        self.glass.as_ref().map(|g| (&g.0, g.1.as_str()))
     }
 
     /// Marks a caller whose signature came in an address (a presigned one).
@@ -420,10 +433,18 @@ pub(crate) fn role_allows(roles: &[String], action: &str) -> bool {
         | "bailee:NoteResolveEmployee"
         | "bailee:FileTakedown"
         | "bailee:LiftTakedown" => is("compliance"),
-        "bailee:ConfirmTakedown" | "bailee:DeclineTakedown" => is("compliance") || is("approver"),
-        "bailee:AnnounceChange" | "bailee:SetTenantQuota" | "bailee:ScrubVault" | "bailee:RewrapTenant" => {
-            is("stability")
+        "bailee:ConfirmTakedown" | "bailee:DeclineTakedown" | "bailee:GetAllFigures" => {
+            is("compliance") || is("approver")
         }
+        "bailee:AnnounceChange"
+        | "bailee:SetTenantQuota"
+        | "bailee:ScrubVault"
+        | "bailee:RewrapTenant"
+        | "bailee:SuspendWorker"
+        | "bailee:ResumeWorker" => is("stability"),
+        // Under a broken glass alone.
+        "bailee:AskGlass" | "oss:GetBucketInfo" | "bailee:GetTenantUsage" => is("stability"),
+        "bailee:BreakGlass" | "bailee:EndGlass" => is("stability") || is("approver"),
         "oss:ListBuckets" | "oss:ListObjects" => is("support") || is("stability"),
         _ => false,
     }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::{Asked, Caller, Class, Intent, Operation, Origin, Principal, Touches};
 use crate::broker::{OpenSession, PutTarget, Settings};
 use crate::consent::{Because, Decide, Decision, RequestConsent, Scope};
+use crate::handling::{AskGlass, GlassStep};
 use crate::identity::{CreateOperator, CreateTenant};
 use crate::tickets::OpenTicket;
 use crate::trail::{ActEnd, ActFilter, ListActs};
@@ -122,6 +123,27 @@ impl Scene {
         self.house.perform(self.lin.clone(), read).await.map(|window| window.bytes)
     }
 
+    /// A glass that two others broke.
+    async fn glass(&self) -> bailee_types::HandlingId {
+        let operator = async |id: &str, role: &str| {
+            let (id, roles) = (OperatorId::parse(id).unwrap(), vec![role.to_owned()]);
+            let create = CreateOperator { id: id.clone(), roles: roles.clone(), place: "CN".into() };
+            self.house.perform(self.house.system_caller("test"), create).await.unwrap();
+            let who = Principal::Operator { id, roles: roles.into(), place: "CN".into() };
+            Caller::new(who, Origin::default()).with_mfa(Some(self.house.now()))
+        };
+        let ask = AskGlass {
+            tenant: self.tenant.clone(),
+            incident: "INC-1".into(),
+            reason: "the region is down".into(),
+            minutes: 30,
+        };
+        let (id, _) = self.house.perform(operator("op-bo", "stability").await, ask).await.unwrap();
+        let yu = operator("op-yu", "approver").await;
+        self.house.step_glass(yu, (&self.tenant, &id), GlassStep::Break, "").await.unwrap();
+        id
+    }
+
     async fn session(&self) -> Result<String, Failure> {
         let open = OpenSession {
             tenant: self.tenant.clone(),
@@ -169,6 +191,10 @@ fn behind_a_corrupt_front_door_the_keys_still_refuse() {
         let grab = Grab { tenant: s.tenant.clone(), ticket: s.ticket.clone() };
         let said = s.house.perform(s.lin.clone(), grab.clone()).await.unwrap_err().to_string();
         assert!(said.contains("the key refused"), "{said}");
+        // So does one under a broken glass: it opens no content.
+        let under = s.lin.clone().under_glass(s.glass().await, "INC-1".into());
+        let said = s.house.perform(under, grab.clone()).await.unwrap_err().to_string();
+        assert!(said.contains("the key refused") && said.contains("glass"), "{said}");
         let said = s.session().await.unwrap_err().to_string();
         assert!(said.contains("under a grant"), "{said}");
 
@@ -177,7 +203,7 @@ fn behind_a_corrupt_front_door_the_keys_still_refuse() {
             ListActs { tenant: s.tenant.clone(), filter: ActFilter::default(), before: None, acts_max: 50 };
         let acts = s.house.perform(s.root.clone(), list).await.unwrap().acts;
         let reads: Vec<_> = acts.iter().filter(|a| a.event_name == "GetObject").collect();
-        assert_eq!(reads.len(), 3);
+        assert_eq!(reads.len(), 4);
         assert!(
             reads.iter().all(|a| a.grant.is_empty()
                 && matches!(&a.end, ActEnd::Ended { result, .. } if result == "failed")),

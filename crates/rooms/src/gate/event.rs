@@ -82,6 +82,9 @@ fn around(caller: &Caller, asked: &Asked) -> Map<String, Value> {
     if let Some(change) = caller.change() {
         event.insert("change".into(), change.as_str().into());
     }
+    if let Some((glass, _)) = caller.glass() {
+        event.insert("glass".into(), glass.as_str().into());
+    }
     if let Some(grant) = &asked.continues {
         // A window of a read that was counted with its first one.
         event.insert("continues".into(), grant.as_str().into());
@@ -189,7 +192,10 @@ fn platform(
         }
     };
     let kind = event_type(caller, asked, grant);
+    let incident = incident(asked);
     let why = match (&asked.ticket, legal_reference(asked), caller.change(), caller.principal()) {
+        _ if let Some((glass, incident)) = caller.glass() => format!("glass {glass}, incident {incident}"),
+        _ if let Some(incident) = incident => format!("incident {incident}"),
         (_, _, Some(change), _) => format!("change {change}"),
         (Some(ticket), ..) => format!("ticket {ticket}"),
         (None, Some(reference), ..) => format!("legal reference {reference}"),
@@ -199,7 +205,8 @@ fn platform(
     // What the tenant's own rule ordered is no reason to warn him.
     let opens =
         matches!(asked.touches, Touches::Content | Touches::Attachment) && caller.replicates().is_none();
-    let warns = opens || kind == PENALTY || legal_reference(asked).is_some();
+    let glass = caller.glass().is_some() || incident.is_some();
+    let warns = opens || glass || kind == PENALTY || legal_reference(asked).is_some();
     json!({
         "EventID": RequestId::random().as_str(),
         "EventVersion": "1.0.0",
@@ -226,9 +233,9 @@ const PENALTY: &str = "ALIYUN_INITIATED_PENALTY";
 
 /// Which of the three kinds an act of the platform is. A grant makes it support that the customer authorised, so does
 /// asking for one on his ticket; a legal reference without a ticket of his makes it legal handling; a change of the provider's own
-/// makes it stability work.
+/// or an incident makes it stability work.
 fn event_type(caller: &Caller, asked: &Asked, grant: Option<&Coverage>) -> &'static str {
-    if caller.change().is_some() {
+    if caller.change().is_some() || caller.glass().is_some() || incident(asked).is_some() {
         return SERVICE;
     }
     if legal_reference(asked).is_some() {
@@ -236,6 +243,13 @@ fn event_type(caller: &Caller, asked: &Asked, grant: Option<&Coverage>) -> &'sta
     }
     let support = asked.touches != Touches::Metadata || grant.is_some();
     if caller.is_operator() && support { SUPPORT } else { SERVICE }
+}
+
+/// The incident for which a glass is asked for, broken or ended.
+fn incident(asked: &Asked) -> Option<&str> {
+    matches!(asked.event_name(), "AskGlass" | "BreakGlass" | "EndGlass")
+        .then(|| asked.parameters.get("incident")?.as_str())
+        .flatten()
 }
 
 /// The reference of a compliance act; such an act has it among its parameters.

@@ -157,7 +157,7 @@ impl Intent {
         version: &'i ObjectVersionId,
         now: Timestamp,
     ) -> Result<KeyRelease<'i>, Failure> {
-        self.no_change()?;
+        self.no_own_work()?;
         let object = Arn::object(&self.asked.tenant, bucket, key);
         if self.caller.replicates() == Some(&self.asked.tenant)
             && self.asked.action == "oss:ReplicateObject"
@@ -208,7 +208,7 @@ impl Intent {
         holder: &'i str,
         id: &'i ObjectVersionId,
     ) -> Result<PaperRelease<'i>, Failure> {
-        self.no_change()?;
+        self.no_own_work()?;
         let (asked, kind) = (&self.asked, holder.split_once('/').map_or("", |(kind, _)| kind));
         let is_it = asked.resource == Arn::own(&asked.tenant, holder);
         // What is made by this very act has no name before.
@@ -230,11 +230,15 @@ impl Intent {
         Ok(PaperRelease { intent: self, seals_only: !opens, holder, id })
     }
 
-    /// Stability work opens nothing, whatever grant there is beside it.
-    fn no_change(&self) -> Result<(), Failure> {
-        match self.caller.change() {
-            None => Ok(()),
-            Some(change) => Err(Failure::Bug(format!(
+    /// Stability work and who is under a broken glass open nothing, whatever grant there is beside it.
+    fn no_own_work(&self) -> Result<(), Failure> {
+        match (self.caller.change(), self.caller.glass()) {
+            (None, None) => Ok(()),
+            (_, Some((glass, _))) => Err(Failure::Bug(format!(
+                "the key refused: `{}` acts under glass `{glass}`, and a broken glass opens no content",
+                self.caller.name()
+            ))),
+            (Some(change), _) => Err(Failure::Bug(format!(
                 "the key refused: `{}` works on change `{change}`, and stability work opens no content",
                 self.caller.name()
             ))),

@@ -38,6 +38,7 @@ pub use intent::{Intent, KeyRelease, Shared};
 pub(crate) use observed::{ObservedEnd, record_observed};
 pub(crate) use recent::RecentNonces;
 pub use refusal::{Refusal, RefusalKind};
+pub(crate) use rows::count_reads;
 pub(crate) use sweeper::{
     close_lost, leave_instances, live_instances, others_at_work, register_instance, sweep,
 };
@@ -263,6 +264,24 @@ impl House {
             return Ok(Cleared { caller, asked, shared, grant: None });
         };
         let (id, place) = (id.clone(), place.clone());
+        if let Some((glass, _)) = caller.glass() {
+            #[cfg(test)]
+            if corrupt::is(self) {
+                return Ok(Cleared { caller, asked, shared, grant: None });
+            }
+            let (of, who, tenant) = (glass.clone(), caller.clone(), asked.tenant.clone());
+            let (action, now) = (asked.action, self.now());
+            let lets = self.db.read(move |tx| {
+                handling::lets(&mut tx.tenant(&tenant), &of, (&who, action), now).map_err(Failure::from)
+            });
+            return match lets.await? {
+                true => Ok(Cleared { caller, asked, shared, grant: None }),
+                false => {
+                    let no = RefusalKind::NoGlass(glass.clone());
+                    Err(self.refuse(&caller, &asked, None, no).await)
+                }
+            };
+        }
         if let Some(bound) = caller.bound().cloned() {
             let (wanted, operator, now) = (asked.clone(), id.clone(), self.now());
             let within = self.db.read(move |tx| {
@@ -371,6 +390,10 @@ impl House {
                 }
                 #[cfg(test)]
                 _ if corrupt::is(&house) => None,
+                _ if let Some((glass, _)) = who.glass() => {
+                    let lets = handling::lets(&mut tx.tenant(&what.tenant), glass, (&who, what.action), now)?;
+                    (!lets).then(|| Err(RefusalKind::NoGlass(glass.clone())))
+                }
                 (Principal::Operator { id, place, .. }, Touches::Content) => {
                     match leaves(tx, &house, &what, place, now)? {
                         Leaves::Nowhere(no) => Some(Err(no)),
@@ -418,6 +441,9 @@ impl House {
                 what.event_name(),
                 now,
             )?;
+            if let Some((glass, _)) = who.glass() {
+                handling::note_act(&mut tx.tenant(&what.tenant), glass, index, &what, now)?;
+            }
             if let (true, Some(bound), Some(version)) = (first, who.bound(), &version) {
                 broker::note_opened(tx, bound, version, index)?;
             }

@@ -2,7 +2,7 @@
 
 use bailee_policy::{Explanation, Phase};
 use bailee_store::{StoreError, Tx};
-use bailee_types::Timestamp;
+use bailee_types::{HandlingId, Timestamp};
 
 use super::{Asked, Caller, event};
 use crate::House;
@@ -41,6 +41,8 @@ pub enum RefusalKind {
     },
     /// The operator named no open ticket of the tenant.
     NoTicket,
+    /// The glass under which the operator acts is not broken by him, or not for this, or is over.
+    NoGlass(HandlingId),
     /// No live grant covers the act.
     NoConsent(NoCoverage),
     /// A legal order took it away from the public.
@@ -167,6 +169,11 @@ impl std::fmt::Display for Refusal {
             RefusalKind::NoTicket => {
                 write!(f, "`{}` on `{object}` needs an open ticket of the tenant; name one", self.event_name)
             }
+            RefusalKind::NoGlass(id) => write!(
+                f,
+                "`{}` on `{object}` is not let in by glass `{id}`: it must be broken, not over, asked for by you, and allow this",
+                self.event_name
+            ),
             RefusalKind::NoConsent(why) => {
                 let ticket = self.ticket.as_deref().unwrap_or("none");
                 write!(
@@ -230,6 +237,7 @@ fn code(kind: &RefusalKind) -> &'static str {
         RefusalKind::SignInUnfinished => "NoPermission.SignInUnfinished",
         RefusalKind::OperatorRole { .. } => "NoPermission.OperatorRole",
         RefusalKind::NoTicket => "NoTicket",
+        RefusalKind::NoGlass(_) => "NoGlass",
         RefusalKind::NoConsent(_) => "NoConsent",
         RefusalKind::LegalBlock => "UnavailableForLegalReasons",
         RefusalKind::KeysEnded(_) => "NoConsent.KeysEnded",

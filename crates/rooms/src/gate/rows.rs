@@ -106,6 +106,17 @@ pub(super) fn content_reads(tx: &mut Tx<'_>) -> Result<(u64, u64, u64), StoreErr
     row.map_or(Ok((0, 0, 0)), |r| Ok((r.uint(0)?, r.uint(1)?, r.uint(2)?)))
 }
 
+/// Operators' reads of a tenant's content within a time, counted up to `most`; a long read is one.
+pub(crate) fn count_reads(
+    tx: &mut TenantTx<'_, '_>,
+    (from, until): (Timestamp, Timestamp),
+    most: u32,
+) -> Result<u64, StoreError> {
+    let rows = "FROM access_intent WHERE tenant_id = $1 AND opened_at_ms >= $2 AND opened_at_ms < $3 \
+                AND counts_as_use = 1 AND event_name = 'GetObject'";
+    tx.count(rows, &[from.ms().into(), until.ms().into()], most)
+}
+
 pub(super) fn beat(tx: &mut Tx<'_>, instance: &str, now: Timestamp) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO instance (instance_id, started_at_ms, seen_at_ms) VALUES ($1, $2, $2) \

@@ -2,12 +2,15 @@
 //!
 //! A takedown keeps public data from the public on a legal order: one operator files it, another confirms it, the tenant is told at
 //! each step, daily until it acknowledges. It opens nothing, deletes nothing, and does not touch what is not public: the tenant's
-//! own people read on. A change is stability work: announced in the tenant's log, then run under its id.
+//! own people read on. A change is stability work: announced in the tenant's log, then run under its id. A broken glass lets one
+//! operator look at metadata and sealed bytes for an hour at most, by the hand of another.
 //! INVARIANT: a takedown takes effect by the confirmation of another person than filed it, and only while what it names is public.
 //! INVARIANT: a step and the notice of it are one transaction; so are a confirmation and its effect.
-//! INVARIANT: an act under a change opens no key of content ([`crate::gate::Intent::release`] refuses).
+//! INVARIANT: a worker that stands still under a change goes on when the change's days are over, whatever runs then.
+//! INVARIANT: an act under a change or a glass opens no key of content ([`crate::gate::Intent::release`] refuses).
 
 mod change;
+mod glass;
 mod rows;
 mod takedown;
 
@@ -18,8 +21,14 @@ use bailee_store::TenantTx;
 use bailee_types::{Arn, BucketName, HandlingId, ObjectKey, OperatorId, TenantId, Timestamp};
 use tokio::sync::watch;
 
-pub(crate) use change::may_run;
-pub use change::{CHANGE_DAYS, Change, NewChange, Work};
+pub use change::{CHANGE_DAYS, Change, NewChange, Work, Worker};
+pub(crate) use change::{is_announced, may_run, still};
+pub use glass::{
+    AskGlass, GLASS_ACTS, GLASS_MINUTES_MAX, GLASSES_MAX, Glass, GlassAct, GlassState, GlassStep, Hand,
+    Review, Verdict,
+};
+pub(crate) use glass::{lets, note_act};
+pub(crate) use rows::count;
 pub use takedown::{Acknowledge, Answer, FileTakedown, ListHandling, Listed};
 
 use crate::{Failure, House, Thing, notices};
@@ -83,6 +92,8 @@ impl Covers {
 /// What is kept from the public, as the gate looks at it.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
+    /// Of which takedown.
+    pub(crate) id: HandlingId,
     bucket: BucketName,
     covers: Covers,
     until: Option<Timestamp>,
@@ -252,7 +263,7 @@ impl House {
         found.ok_or_else(|| Failure::not_found(Thing::Handling, id))
     }
 
-    /// The newest takedowns and changes of all tenants, for the provider's people.
+    /// The newest glasses (without their acts), takedowns and changes of all tenants, for the provider's people.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -263,33 +274,55 @@ impl House {
                 for (tenant, id) in rows::newest(tx, limit)? {
                     takedowns.extend(rows::one(&mut tx.tenant(&tenant), &id)?);
                 }
-                Ok(Listed { takedowns, changes: rows::newest_changes(tx, limit)? })
+                let mut glasses = Vec::new();
+                for (tenant, id) in rows::glass::newest(tx, limit)? {
+                    glasses.extend(rows::glass::one(&mut tx.tenant(&tenant), &id)?);
+                }
+                Ok(Listed { glasses, takedowns, changes: rows::newest_changes(tx, limit)? })
             })
             .await
     }
 
-    /// Takedowns whose newest step a tenant has not acknowledged.
+    /// Of what a tenant has not acknowledged the newest step: glasses, takedowns.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn to_acknowledge(&self, tenant: &TenantId) -> Result<Vec<HandlingId>, Failure> {
+    pub async fn to_acknowledge(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<(Vec<HandlingId>, Vec<HandlingId>), Failure> {
         let tenant = tenant.clone();
-        self.db.read(move |tx| rows::to_acknowledge(&mut tx.tenant(&tenant)).map_err(Failure::from)).await
+        self.db
+            .read(move |tx| {
+                let tx = &mut tx.tenant(&tenant);
+                Ok((rows::glass::to_acknowledge(tx)?, rows::to_acknowledge(tx)?))
+            })
+            .await
     }
 
-    /// Tells tenants again what they have not acknowledged for a day; answers how many acts that were.
+    /// Tells tenants again what they have not acknowledged in time; answers how many acts that were.
     ///
     /// # Errors
     /// When the database cannot be read or written.
     pub async fn remind_tenants(&self) -> Result<u64, Failure> {
         let now = self.now();
-        let due = self.db.read(move |tx| rows::due(tx, now, BATCH).map_err(Failure::from)).await?;
-        if due.is_empty() {
+        let (glasses, due) = self
+            .db
+            .read(move |tx| Ok::<_, Failure>((rows::glass::due(tx, now, BATCH)?, rows::due(tx, now, BATCH)?)))
+            .await?;
+        if due.is_empty() && glasses.is_empty() {
             return Ok(0);
         }
         self.db
             .write(move |tx| {
                 let mut told = 0;
+                for (tenant, id) in glasses {
+                    let mut tx = tx.tenant(&tenant);
+                    if rows::glass::postpone(&mut tx, &id, now, now.plus_ms(glass::AGAIN_MS))? {
+                        notices::emit_to_all(&mut tx, &id, now)?;
+                        told += 1;
+                    }
+                }
                 for (tenant, id) in due {
                     let mut tx = tx.tenant(&tenant);
                     // Another server may have told it, or the tenant have acknowledged it meanwhile.
@@ -337,6 +370,7 @@ mod tests {
             name => Arn::object(&tenant, &bucket, &ObjectKey::parse(name).unwrap()),
         };
         let block = |covers: &str| Block {
+            id: HandlingId::parse("H-7f3k9m2p4q8r").unwrap(),
             bucket: bucket.clone(),
             covers: Covers::parse(covers).unwrap(),
             until: Some(at(10)),

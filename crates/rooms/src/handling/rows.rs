@@ -1,9 +1,11 @@
 //! The handling room's only SQL.
 
+pub(super) mod glass;
+
 use bailee_store::{Row, StoreError, TenantTx, Tx};
 use bailee_types::{BucketName, ChangeId, HandlingId, OperatorId, TenantId, Timestamp};
 
-use super::{Block, Change, Covers, NewChange, Order, Step, Takedown, Work};
+use super::{Block, Change, Covers, NewChange, Order, Step, Takedown, Work, Worker};
 
 const COLUMNS: &str = "tenant_id, handling_id, bucket, covers, name, presigned, authority, document, dated, reason, \
                        filed_at_ms, until_ms, state, notice_at_ms";
@@ -177,10 +179,11 @@ pub(super) fn add_step(
 }
 
 pub(super) fn blocks(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result<Vec<Block>, StoreError> {
-    let sql = "SELECT covers, name, until_ms, presigned FROM handling WHERE tenant_id = $1 AND bucket = $2 \
+    let sql = "SELECT covers, name, until_ms, presigned, handling_id FROM handling WHERE tenant_id = $1 AND bucket = $2 \
                AND state = 'in_force'";
     let read = |r: &Row| {
         Ok(Block {
+            id: r.parsed(4, HandlingId::parse)?,
             bucket: bucket.clone(),
             covers: covers(r, 0, 1)?,
             until: r.opt_int(2)?.map(Timestamp::from_ms),
@@ -196,7 +199,7 @@ pub(super) fn in_force(tx: &mut TenantTx<'_, '_>, bucket: &BucketName) -> Result
 }
 
 const CHANGE: &str = "tenant_id, change_id, operator_id, pseudonym, work, bucket, bytes_max, reason, announced_at_ms, \
-                      planned_at_ms, ended, ended_at_ms, said";
+                      planned_at_ms, ended, ended_at_ms, said, began_at_ms";
 
 fn read_change(r: &Row) -> Result<Change, StoreError> {
     let bucket = r.opt_text(5)?.is_some().then(|| r.parsed(5, BucketName::parse)).transpose()?;
@@ -205,6 +208,9 @@ fn read_change(r: &Row) -> Result<Change, StoreError> {
         ("quota", None) => Ok(Work::Quota(max)),
         ("scrub", Some(bucket)) => Ok(Work::Scrub(bucket)),
         ("rewrap", bucket) => Ok(Work::Rewrap(bucket)),
+        ("repair", Some(bucket)) => Ok(Work::Repair(bucket)),
+        ("suspend-replication", bucket) => Ok(Work::Suspend(Worker::Replication, bucket)),
+        ("suspend-lifecycle", bucket) => Ok(Work::Suspend(Worker::Lifecycle, bucket)),
         _ => Err("work on a tenant's things"),
     })?;
     let ended = match (r.opt_text(10)?, r.opt_int(11)?, r.opt_text(12)?) {
@@ -222,6 +228,7 @@ fn read_change(r: &Row) -> Result<Change, StoreError> {
         operator: r.parsed(2, OperatorId::parse)?,
         pseudonym: r.text(3)?.to_owned(),
         announced_at: Timestamp::from_ms(r.int(8)?),
+        began_at: r.opt_int(13)?.map(Timestamp::from_ms),
         ended,
     })
 }
@@ -274,6 +281,46 @@ pub(super) fn end_change(
                AND coalesce(ended, '') <> 'done'";
     let word = if ok { "done" } else { "failed" };
     tx.execute(sql, &[id.as_str().into(), word.into(), at.ms().into(), said.into()]).map(drop)
+}
+
+/// A worker stands still from now on; `false` when it does already, or the change has ended.
+pub(super) fn begin_change(
+    tx: &mut TenantTx<'_, '_>,
+    id: &ChangeId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE provider_change SET began_at_ms = $3 WHERE tenant_id = $1 AND change_id = $2 \
+               AND began_at_ms IS NULL AND ended IS NULL";
+    Ok(tx.execute(sql, &[id.as_str().into(), at.ms().into()])? == 1)
+}
+
+/// Changes under which a worker stands still, for one bucket or for all; those that were planned after.
+pub(super) fn begun(
+    tx: &mut TenantTx<'_, '_>,
+    (worker, bucket): (Worker, &BucketName),
+    planned_after: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
+    let sql = format!(
+        "SELECT {CHANGE} FROM provider_change WHERE tenant_id = $1 AND planned_at_ms > $2 AND work = $3 \
+         AND (bucket IS NULL OR bucket = $4) AND began_at_ms IS NOT NULL AND ended IS NULL ORDER BY planned_at_ms"
+    );
+    tx.query(&sql, &[planned_after.ms().into(), worker.suspends().into(), bucket.as_str().into()])?
+        .iter()
+        .map(read_change)
+        .collect()
+}
+
+/// Takedowns that were filed, and changes that were planned, within a time; each counted up to `most`.
+pub(crate) fn count(
+    tx: &mut TenantTx<'_, '_>,
+    (from, until): (Timestamp, Timestamp),
+    most: u32,
+) -> Result<(u64, u64), StoreError> {
+    let mut within = |table: &str, at: &str| {
+        let rows = format!("FROM {table} WHERE tenant_id = $1 AND {at} >= $2 AND {at} < $3");
+        tx.count(&rows, &[from.ms().into(), until.ms().into()], most)
+    };
+    Ok((within("handling", "filed_at_ms")?, within("provider_change", "planned_at_ms")?))
 }
 
 /// Takedowns that took effect: all, and those for which not two operators stood.

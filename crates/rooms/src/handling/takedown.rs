@@ -6,7 +6,7 @@ use bailee_store::TenantTx;
 use bailee_types::{Arn, BucketName, HandlingId, TenantId, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{BLOCKS_MAX, Change, Covers, DAY_MS, Order, State, Takedown, line, rows};
+use super::{BLOCKS_MAX, Change, Covers, DAY_MS, Glass, Order, State, Takedown, line, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Caller, Class, Intent, Operation, Touches};
 use crate::vault::is_public;
@@ -66,7 +66,7 @@ struct Answered {
 pub struct Acknowledge {
     /// The tenant.
     pub tenant: TenantId,
-    /// The takedown.
+    /// The takedown, or the glass.
     pub id: HandlingId,
 }
 
@@ -79,9 +79,11 @@ pub struct ListHandling {
     pub limit: u32,
 }
 
-/// Takedowns and changes.
+/// Glasses, takedowns and changes.
 #[derive(Clone, Debug, Default)]
 pub struct Listed {
+    /// Emergencies.
+    pub glasses: Vec<Glass>,
     /// Legal handling.
     pub takedowns: Vec<Takedown>,
     /// Stability work.
@@ -351,6 +353,9 @@ impl Operation for Acknowledge {
             .db
             .write(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
+                if rows::glass::postpone_from(&mut tx, &self.id, None)? {
+                    return Ok(());
+                }
                 let there = rows::one(&mut tx, &self.id)?
                     .ok_or_else(|| Failure::not_found(Thing::Handling, &self.id))?;
                 if !there.acknowledged {
@@ -378,7 +383,8 @@ impl Operation for ListHandling {
             .read(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
                 let takedowns = rows::all(&mut tx, self.limit)?;
-                Ok(Listed { takedowns, changes: rows::changes(&mut tx, self.limit)? })
+                let glasses = rows::glass::all(&mut tx, self.limit)?;
+                Ok(Listed { glasses, takedowns, changes: rows::changes(&mut tx, self.limit)? })
             })
             .await
     }

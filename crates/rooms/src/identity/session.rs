@@ -334,7 +334,15 @@ impl House {
     pub async fn sign_out(&self, token: &str) -> Result<(), Failure> {
         let hash = hash_of(token);
         let now = self.now();
-        self.db.write(move |tx| rows::end(tx, &hash, now).map_err(Failure::from)).await
+        self.db
+            .write(move |tx| {
+                // What an operator has open in customers' systems ends with it.
+                if let Some(operator) = rows::operator_of(tx, &hash)? {
+                    crate::broker::end_of_operator(tx, &operator, now)?;
+                }
+                rows::end(tx, &hash, now).map_err(Failure::from)
+            })
+            .await
     }
 
     /// Who it is, if anybody, and how many attempts are free: that depends on the tenant and not on whether the name is

@@ -96,7 +96,16 @@ impl Operation for Why {
         let now = house.now();
         let access = house.access_of(&self.tenant, &self.resource, &[]).await?;
         let acl = object_acl(house, access.as_deref(), &self.action, &self.resource).await?;
-        house
+        let taken_down = access
+            .as_deref()
+            .filter(|a| a.tenant == self.tenant)
+            .and_then(|a| a.taken_down(&self.resource, now))
+            .map(|(id, presigned)| {
+                let who =
+                    if presigned { ", and from addresses that the account's own people signed" } else { "" };
+                format!("takedown `{id}` keeps it from the public{who}: they get 451")
+            });
+        let mut why = house
             .db
             .read(move |tx| {
                 let mut tx = tx.tenant(&self.tenant);
@@ -158,7 +167,7 @@ impl Operation for Why {
                     }
                 };
                 match &self.whom {
-                    Whom::Root => Ok(answer(Subject::Root { account }, &PolicySet::default())),
+                    Whom::Root => Ok::<_, Failure>(answer(Subject::Root { account }, &PolicySet::default())),
                     Whom::User(name) => {
                         let user = user_rows::by_name(&mut tx, name)?
                             .ok_or_else(|| Failure::not_found(crate::Thing::User, name))?;
@@ -180,7 +189,9 @@ impl Operation for Why {
                     }
                 }
             })
-            .await
+            .await?;
+        why.taken_down = taken_down;
+        Ok(why)
     }
 }
 
@@ -267,6 +278,9 @@ impl Operation for WhoCan {
                 };
                 if let Some(access) = &access {
                     hear_rules(access, (&self.action, acl), &self.resource, &mut all);
+                    if access.tenant == self.tenant {
+                        hear_takedown(access, &self.resource, &mut all, now);
+                    }
                 }
                 for (pseudonym, grant, until) in
                     consent::live_for(tx, &self.tenant, &self.action, &self.resource, now)?
@@ -351,6 +365,23 @@ fn hear_rules(access: &Access, (action, acl): (&str, ObjectAcl), resource: &Arn,
     // The account's root is not limited by it.
     for can in all.iter_mut().filter(|c| c.principal != "root") {
         can.unless.extend(denies.iter().cloned());
+    }
+}
+
+/// Adds what a legal order takes away, and from whom.
+fn hear_takedown(access: &Access, resource: &Arn, all: &mut [Can], now: Timestamp) {
+    let Some((id, presigned)) = access.taken_down(resource, now) else { return };
+    for can in all {
+        match can.principal.as_str() {
+            "everybody" => can.only_if.push(format!(
+                "the caller is of this account, or its policy names him: takedown `{id}` keeps it from the public (451)"
+            )),
+            _ if can.principal.starts_with("whom ") => {
+                can.only_if.push(format!("it names him, not everybody: takedown `{id}` keeps it from the public (451)"));
+            }
+            _ if presigned => can.unless.push(format!("by an address that he signed: takedown `{id}` (451)")),
+            _ => {}
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod address;
 mod deliver;
+mod digest;
 mod rows;
 mod settings;
 mod text;
@@ -17,6 +18,7 @@ use bailee_types::{HandlingId, Timestamp, random_text};
 
 pub use address::MailAddress;
 pub(crate) use deliver::say;
+pub(crate) use digest::sum_up;
 pub use settings::{ADDRESSES_MAX, GetNotifications, Heard, Notifications, SetNotifications, Target, Wanted};
 pub(crate) use settings::{forget, reseal};
 pub use text::Mail;
@@ -30,11 +32,13 @@ pub enum Kind {
     Consent,
     /// An alert was raised.
     Alert,
+    /// A week that has ended had something in it.
+    Digest,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ticket, Self::Consent, Self::Alert];
+    pub const ALL: [Self; 4] = [Self::Ticket, Self::Consent, Self::Alert, Self::Digest];
 
     /// The word of it.
     pub const fn word(self) -> &'static str {
@@ -42,6 +46,7 @@ impl Kind {
             Self::Ticket => "ticket",
             Self::Consent => "consent",
             Self::Alert => "alert",
+            Self::Digest => "digest",
         }
     }
 

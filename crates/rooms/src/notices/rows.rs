@@ -73,7 +73,7 @@ pub(super) struct TargetRow {
 }
 
 pub(super) fn targets(tx: &mut TenantTx<'_, '_>) -> Result<Vec<TargetRow>, StoreError> {
-    let sql = "SELECT target_id, channel, ticket, consent, alert, sealed, failed_at_ms, last_error \
+    let sql = "SELECT target_id, channel, ticket, consent, alert, digest, sealed, failed_at_ms, last_error \
                FROM notice_target WHERE tenant_id = $1 ORDER BY channel, target_id";
     let read = |r: &Row| {
         let mut kinds = Vec::new();
@@ -86,8 +86,8 @@ pub(super) fn targets(tx: &mut TenantTx<'_, '_>) -> Result<Vec<TargetRow>, Store
             id: r.text(0)?.to_owned(),
             webhook: r.text(1)? == "webhook",
             kinds,
-            sealed: r.blob(5)?.to_vec(),
-            failed: r.opt_int(6)?.map(Timestamp::from_ms).zip(r.opt_text(7)?.map(str::to_owned)),
+            sealed: r.blob(6)?.to_vec(),
+            failed: r.opt_int(7)?.map(Timestamp::from_ms).zip(r.opt_text(8)?.map(str::to_owned)),
         })
     };
     tx.query(sql, &[])?.iter().map(read).collect()
@@ -97,35 +97,70 @@ pub(super) fn targets(tx: &mut TenantTx<'_, '_>) -> Result<Vec<TargetRow>, Store
 pub(super) fn put(tx: &mut TenantTx<'_, '_>, target: &TargetRow) -> Result<(), StoreError> {
     let wants = |kind| i64::from(target.kinds.contains(&kind));
     tx.execute(
-        "INSERT INTO notice_target (tenant_id, target_id, channel, ticket, consent, alert, sealed) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant_id, target_id) DO UPDATE SET \
-         ticket = excluded.ticket, consent = excluded.consent, alert = excluded.alert",
+        "INSERT INTO notice_target (tenant_id, target_id, channel, ticket, consent, alert, digest, sealed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant_id, target_id) DO UPDATE SET \
+         ticket = excluded.ticket, consent = excluded.consent, alert = excluded.alert, \
+         digest = excluded.digest",
         &[
             (&target.id).into(),
             if target.webhook { "webhook" } else { "mail" }.into(),
             wants(Kind::Ticket).into(),
             wants(Kind::Consent).into(),
             wants(Kind::Alert).into(),
+            wants(Kind::Digest).into(),
             (&target.sealed).into(),
         ],
     )
     .map(drop)
 }
 
-/// Removes a target, or all; what was to be said to it is said to nobody.
+/// Removes a target, or all with all that is kept here; what was to be said to it is said to nobody.
 pub(super) fn remove(tx: &mut TenantTx<'_, '_>, target: Option<&str>) -> Result<(), StoreError> {
-    for table in ["notice", "notice_target"] {
-        match target {
-            Some(id) => {
+    match target {
+        Some(id) => {
+            for table in ["notice", "notice_target"] {
                 let sql = format!("DELETE FROM {table} WHERE tenant_id = $1 AND target_id = $2");
                 tx.execute(&sql, &[id.into()])?;
             }
-            None => {
+        }
+        None => {
+            for table in ["notice", "notice_target", "digest"] {
                 tx.execute(&format!("DELETE FROM {table} WHERE tenant_id = $1"), &[])?;
             }
         }
     }
     Ok(())
+}
+
+/// Tenants behind one who want digests and at whose week, or a later one, nobody has looked yet.
+pub(super) fn without_digest(
+    tx: &mut Tx<'_>,
+    week: Timestamp,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<TenantId>, StoreError> {
+    let sql = "SELECT DISTINCT tenant_id FROM notice_target WHERE digest = 1 AND tenant_id > $2 AND NOT EXISTS (SELECT 1 FROM digest d \
+               WHERE d.tenant_id = notice_target.tenant_id AND d.week_ms >= $1) ORDER BY tenant_id LIMIT $3";
+    tx.query(sql, &[week.ms().into(), after.into(), limit.into()])?
+        .iter()
+        .map(|r| r.parsed(0, TenantId::parse))
+        .collect()
+}
+
+/// The newest week that was looked at.
+pub(super) fn newest_digest(tx: &mut TenantTx<'_, '_>) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT week_ms FROM digest WHERE tenant_id = $1 ORDER BY week_ms DESC LIMIT 1";
+    tx.query_opt(sql, &[])?.map(|r| r.int(0).map(Timestamp::from_ms)).transpose()
+}
+
+/// Notes that a week was looked at; `false` when it was before.
+pub(super) fn note_digest(
+    tx: &mut TenantTx<'_, '_>,
+    week: Timestamp,
+    told: bool,
+) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO digest (tenant_id, week_ms, told) VALUES ($1, $2, $3) ON CONFLICT (tenant_id, week_ms) DO NOTHING";
+    Ok(tx.execute(sql, &[week.ms().into(), i64::from(told).into()])? == 1)
 }
 
 /// Gives a target other bytes, if it still has those that were read.

@@ -3,6 +3,7 @@
 use bailee_types::{TenantId, Timestamp};
 use serde_json::{Value, json};
 
+use super::digest::Week;
 use super::{ALERTS, Kind, MailAddress};
 
 /// One mail.
@@ -48,6 +49,10 @@ impl Said<'_> {
             (Kind::Consent, false) => format!("{at}/console/consent"),
             (Kind::Alert, false) if self.is_handling() => format!("{at}/console/handling"),
             (Kind::Alert, false) => format!("{at}/console/trail/alerts"),
+            (Kind::Digest, false) => {
+                let (from, to) = Week::parse(self.reference).map(|w| w.span().named()).unwrap_or_default();
+                format!("{at}/console/consent/figures?from={from}&to={to}")
+            }
         }
     }
 
@@ -69,6 +74,9 @@ impl Said<'_> {
                 format!("The provider's act {it} is to be looked at by you"),
                 format!("平台操作 {it} 等待您查看"),
             ),
+            Kind::Digest => {
+                (format!("Your week {it} in figures is ready"), format!("{it} 周数据摘要已可查看"))
+            }
             Kind::Alert => ("An alert waits for you".to_owned(), "有一条告警等待您查看".to_owned()),
         };
         let why = match self.desk {
@@ -117,6 +125,8 @@ mod tests {
         assert!(!mail.text.contains("notifications"));
         let used = Said { reference: "R-abcdefghjkmn", ..said(Kind::Consent, false) };
         assert!(used.link().ends_with("/console/consent#standing"));
+        let week = Said { reference: "2026-W48", ..said(Kind::Digest, false) };
+        assert!(week.link().ends_with("/console/consent/figures?from=2026-11-23&to=2026-11-29"));
         let told = said(Kind::Consent, false).json(&TenantId::provider(), "n", Timestamp::from_ms(0));
         assert_eq!(told["link"], "https://trust.example/console/consent");
         for (reference, link) in

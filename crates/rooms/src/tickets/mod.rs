@@ -17,7 +17,7 @@ mod thread;
 
 use std::sync::Arc;
 
-use bailee_store::{StoreError, TenantTx};
+use bailee_store::{StoreError, TenantTx, Tx};
 use bailee_types::{Arn, TenantAlias, TenantId, TicketId, Timestamp};
 use serde_json::json;
 
@@ -25,6 +25,7 @@ pub use attach::{AttachToTicket, ReadAttachment, RemoveAttachment};
 pub(crate) use keep::{keep, reseal};
 pub use list::{Assigned, Filter, ListTickets, Page, SEARCH_MAX, Stands, TEXT_MAX, TICKETS_MAX};
 pub use state::{Category, Clock, Clocks, Priority, REOPEN_MS, Side, State, Step, Targets};
+pub(crate) use thread::side_of;
 pub use thread::{
     AssignTicket, CloseTicket, ENTRIES_MAX, Entry, GetTicket, MESSAGE_MAX, PAGE_MAX, ReopenTicket,
     ReplyTicket, SolveTicket, Thread,
@@ -32,6 +33,7 @@ pub use thread::{
 
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
+use crate::keys::TenantKey;
 use crate::{Failure, House, Thing};
 
 /// A ticket.
@@ -131,18 +133,30 @@ impl Operation for OpenTicket {
         house
             .db
             .write(move |tx| {
-                let number = rows::next_number(tx)?;
-                let tx = &mut tx.tenant(&self.tenant);
-                rows::insert(tx, number, &title, (self.category, self.priority), &side.1, now)?;
-                thread::tell(tx, side.0, number, now)?;
-                if text.is_some() {
-                    let first = thread::Doing { step: Step::Message, side, assignee: None, text };
-                    first.enter(tx, number, State::Open, now)?;
-                }
-                TicketId::parse(&format!("T-{number}")).map_err(|e| Failure::Bug(e.to_string()))
+                enter(tx, &self.tenant, (&title, (self.category, self.priority)), side, text, now)
             })
             .await
     }
+}
+
+/// Opens a ticket within another act's transaction.
+pub(crate) fn enter(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    (title, kind): (&str, (Category, Priority)),
+    side: (Side, String),
+    text: Option<(Arc<TenantKey>, String)>,
+    now: Timestamp,
+) -> Result<TicketId, Failure> {
+    let number = rows::next_number(tx)?;
+    let tx = &mut tx.tenant(tenant);
+    rows::insert(tx, number, title, kind, &side.1, now)?;
+    thread::tell(tx, side.0, number, now)?;
+    if text.is_some() {
+        let first = thread::Doing { step: Step::Message, side, assignee: None, text };
+        first.enter(tx, number, State::Open, now)?;
+    }
+    TicketId::parse(&format!("T-{number}")).map_err(|e| Failure::Bug(e.to_string()))
 }
 
 impl House {

@@ -115,7 +115,7 @@ pub struct Entry {
 }
 
 /// Who acts on a ticket, as its entries have it.
-pub(super) fn side_of(caller: &Caller, tenant: &TenantId) -> (Side, String) {
+pub(crate) fn side_of(caller: &Caller, tenant: &TenantId) -> (Side, String) {
     let side = match (caller.is_operator(), caller.tenant() == Some(tenant)) {
         (true, _) => Side::Provider,
         (_, true) => Side::Tenant,

@@ -1,6 +1,6 @@
 //! The offline bundle: everything that `bailee-verify` needs, in one file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bailee_proof::bundle::{Manifest, Opening, Scope, WriteError, Writer, lead_digest};
@@ -206,26 +206,42 @@ impl ExportTrail {
 }
 
 /// Which records a scope opens: those of its time about its resources with their outcomes, the tenant's decisions about
-/// consent for its resources from before, and what the log says about itself.
+/// consent for its resources from before, the steps of each glass under which something of its time was done to them, and what the
+/// log says about itself.
 struct Chosen<'a> {
     scope: &'a Scope,
     tenant: &'a TenantId,
     /// Decisions about consent for resources of the scope.
     consent: BTreeSet<u64>,
+    /// Glasses under which something in the scope was done; steps, and of which glass.
+    glasses: BTreeSet<String>,
+    steps: BTreeMap<u64, String>,
     /// Opened, and the outcome is still to come.
     waiting: BTreeSet<u64>,
 }
 
 impl<'a> Chosen<'a> {
     fn new(scope: &'a Scope, tenant: &'a TenantId) -> Self {
-        Self { scope, tenant, consent: BTreeSet::new(), waiting: BTreeSet::new() }
+        let (consent, waiting, glasses) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { scope, tenant, consent, glasses, steps: BTreeMap::new(), waiting }
     }
 
     fn learn(&mut self, index: u64, event: &[u8]) -> Result<(), Failure> {
         let view = scan(event).map_err(|e| damaged(index, &e))?;
-        let Some(closes) = view.envelope().map_err(|e| damaged(index, &e))?.closes else { return Ok(()) };
-        let Some(detail) = view.detail.filter(|d| d.contains("\"consent\"")) else { return Ok(()) };
+        let envelope = view.envelope().map_err(|e| damaged(index, &e))?;
+        if let Some(glass) = view.glass.and_then(unquoted) {
+            let resource = view.resource.and_then(unquoted).unwrap_or_default();
+            if self.scope.holds_time(envelope.time_ms) && self.scope.holds_resource(&resource) {
+                self.glasses.insert(glass.into_owned());
+            }
+        }
+        let Some(closes) = envelope.closes else { return Ok(()) };
+        let tells = |d: &&str| d.contains("\"consent\"") || d.contains("\"glass\"");
+        let Some(detail) = view.detail.filter(tells) else { return Ok(()) };
         let detail: Value = serde_json::from_str(detail).map_err(|e| damaged(index, &e))?;
+        if let Some(glass) = detail.pointer("/glass/id").and_then(Value::as_str) {
+            self.steps.insert(closes.intent, glass.to_owned());
+        }
         let object = detail.get("consent").and_then(|c| c.get("object")).and_then(Value::as_str);
         let Some(object) = object else { return Ok(()) };
         if self.scope.holds_resource(&format!("acs:oss:*:{}:{object}", self.tenant)) {
@@ -243,7 +259,9 @@ impl<'a> Chosen<'a> {
         let about_itself = matches!(entry.kind, Kind::Erasure | Kind::Log | Kind::Heartbeat | Kind::Finding);
         let resource = view.resource.and_then(unquoted).unwrap_or_default();
         let opened = about_itself
-            || (self.consent.contains(&index) && !self.scope.is_after(entry.time_ms))
+            || ((self.consent.contains(&index)
+                || self.steps.get(&index).is_some_and(|g| self.glasses.contains(g)))
+                && !self.scope.is_after(entry.time_ms))
             || (self.scope.holds_time(entry.time_ms) && self.scope.holds_resource(&resource));
         if opened && entry.kind.awaits_outcome() {
             self.waiting.insert(index);

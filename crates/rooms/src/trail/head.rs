@@ -9,8 +9,9 @@ use bailee_proof::hash::Hash;
 use bailee_proof::note::VerifierKey;
 use bailee_proof::record::{Entry, commitment};
 use bailee_proof::rotation::KeyChain;
+use bailee_proof::totals::Totals;
 use bailee_proof::tree::Frontier;
-use bailee_store::Tx;
+use bailee_store::{StoreError, Tx};
 use bailee_types::{TenantId, Timestamp};
 use tokio::sync::watch;
 
@@ -119,6 +120,32 @@ impl House {
             self.known_heads.remember(log, &note);
         }
         Ok(())
+    }
+}
+
+impl House {
+    /// Signs totals with the key of the provider's own log; `keep` writes the note in the same transaction.
+    ///
+    /// It takes [`Totals`], no text: nobody has this key sign what a head looks like.
+    pub(crate) async fn sign_totals(
+        &self,
+        totals: Totals,
+        keep: impl FnOnce(&mut Tx<'_>, &str) -> Result<bool, StoreError> + Send + 'static,
+    ) -> Result<bool, Failure> {
+        let log = self.log_keys(&TenantId::provider()).await?;
+        let kept = self
+            .db
+            .write(move |tx| {
+                log.expect_current(tx)?;
+                let note = totals.sign(&log.signer).map_err(|e| Failure::Bug(e.to_string()))?;
+                Ok::<_, Failure>(keep(tx, &note)?)
+            })
+            .await;
+        if kept.is_err() {
+            // As with heads: another process may have changed the key.
+            self.forget_log_keys(&TenantId::provider());
+        }
+        kept
     }
 }
 

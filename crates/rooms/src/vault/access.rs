@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bailee_policy::{Kind, Policy, PolicySet, is_s3, of_s3};
 use bailee_store::TenantTx;
-use bailee_types::{Arn, BucketName, ObjectKey, ObjectVersionId, TenantId, Timestamp};
+use bailee_types::{Arn, BucketName, HandlingId, ObjectKey, ObjectVersionId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -218,6 +218,12 @@ impl Access {
     /// Whether a legal order took a bucket or an object away from the public.
     pub(crate) fn is_blocked(&self, resource: &Arn, now: Timestamp) -> bool {
         self.blocks.iter().any(|b| b.holds(resource, now))
+    }
+
+    /// Which takedown that is, and whether it holds for addresses that the account's own people signed, too.
+    pub(crate) fn taken_down(&self, resource: &Arn, now: Timestamp) -> Option<(&HandlingId, bool)> {
+        let holding = self.blocks.iter().filter(|b| b.holds(resource, now));
+        holding.max_by_key(|b| b.presigned).map(|b| (&b.id, b.presigned))
     }
 
     /// The same, also for addresses that the account's own people signed.

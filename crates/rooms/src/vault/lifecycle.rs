@@ -23,6 +23,7 @@ use super::version::Versioning;
 use super::{Which, bucket_asked, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
+use crate::handling::{self, Worker};
 use crate::keys::TenantKey;
 use crate::{Failure, House, Thing};
 
@@ -344,6 +345,9 @@ impl Operation for ApplyLifecycle {
 
     async fn act(self, house: &Arc<House>, _intent: &Intent) -> Result<Applied, Failure> {
         let now = house.now();
+        if let Some(why) = house.is_still(Worker::Lifecycle, &self.tenant, &self.bucket).await? {
+            return Err(Failure::Conflict(format!("lifecycle of `{}`: {why}", self.bucket)));
+        }
         let mut search = house.search(&self.tenant, &self.bucket, now).await?;
         let (mut done, mut ended) = (Applied::default(), 0);
         while let Some(found) = house.look(&mut search).await? {
@@ -720,7 +724,9 @@ impl House {
         for (tenant, bucket, rules) in buckets {
             let state = (rules, self.now().ms().div_euclid(DAY_MS));
             let place = (tenant.clone(), bucket.clone());
-            if looked_at.get(&place) == Some(&state) {
+            if looked_at.get(&place) == Some(&state)
+                || self.is_still(Worker::Lifecycle, &tenant, &bucket).await?.is_some()
+            {
                 continue;
             }
             match self.apply_lifecycle(&tenant, &bucket).await {
@@ -735,6 +741,17 @@ impl House {
             }
         }
         Ok(ended)
+    }
+
+    /// Why a worker leaves a bucket alone for now.
+    pub(super) async fn is_still(
+        &self,
+        worker: Worker,
+        tenant: &TenantId,
+        bucket: &BucketName,
+    ) -> Result<Option<String>, Failure> {
+        let (tenant, bucket, now) = (tenant.clone(), bucket.clone(), self.now());
+        self.db.read(move |tx| handling::still(&mut tx.tenant(&tenant), worker, &bucket, now)).await
     }
 
     async fn apply_lifecycle(

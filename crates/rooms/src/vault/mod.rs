@@ -30,6 +30,7 @@ mod papers;
 mod parts;
 mod put;
 mod quota;
+mod repair;
 mod replicate;
 mod retain;
 mod rewrap;
@@ -83,6 +84,7 @@ pub(crate) use papers::{DestroyPapers, Holder, remove_paper};
 pub use papers::{PAPERS_MAX, Paper};
 pub use put::{PutDone, PutObject};
 pub use quota::{GetTenantUsage, GetUsage, SetQuota, SetTenantQuota, Usage};
+pub use repair::{Repair, Repaired};
 pub use replicate::{GetReplication, REPLICATION_RULES_MAX, ReplicationLag, ReplicationRule, SetReplication};
 pub(crate) use replicate::{replicate, take_back_replication};
 pub use retain::{

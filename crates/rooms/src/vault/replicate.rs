@@ -22,6 +22,7 @@ use super::put::PutObject;
 use super::{Bucket, CopyBody, ObjectMeta, Versioning, Which, bucket_asked, rows};
 use crate::consent::parameters;
 use crate::gate::{Asked, Caller, Class, Intent, Operation, Touches};
+use crate::handling::Worker;
 use crate::{Failure, House};
 
 /// Rules of one bucket.
@@ -33,6 +34,8 @@ const AT_ONCE: usize = 4;
 const LOOK: u32 = 100;
 /// The longest pause between two tries.
 const PAUSE_MS_MAX: i64 = 3_600_000;
+/// How often what stands still is looked at again.
+const STILL_MS: i64 = 60_000;
 /// Bytes of the largest object that is copied as a whole.
 const WHOLE_MAX: u64 = 5 * 1024 * 1024 * 1024;
 
@@ -346,6 +349,16 @@ impl House {
     }
 
     async fn replicate_one(self: &Arc<Self>, what: Waiting) -> Result<(), Failure> {
+        let now = self.now();
+        if let Some(why) = self.is_still(Worker::Replication, &what.tenant, &what.bucket).await? {
+            return self
+                .db
+                .write(move |tx| {
+                    let mut tx = tx.tenant(&what.tenant);
+                    rows::put_off(&mut tx, &what, now.plus_ms(STILL_MS), &why).map_err(Failure::from)
+                })
+                .await;
+        }
         let there = self.known_bucket(&what.tenant, &what.bucket).await.ok();
         let rule = there.and_then(|b| b.settings.replication.into_iter().find(|r| r.id == what.rule && r.on));
         let done = match rule {

@@ -234,6 +234,16 @@ pub(super) fn not_replicated(
     set_waiting(tx, what, (due, what.tries + 1, Some(why)))
 }
 
+/// As it was, later: this is no failure.
+pub(super) fn put_off(
+    tx: &mut TenantTx<'_, '_>,
+    what: &Waiting,
+    due: Timestamp,
+    why: &str,
+) -> Result<(), StoreError> {
+    set_waiting(tx, what, (due, what.tries, Some(why)))
+}
+
 pub(super) fn replicated(tx: &mut TenantTx<'_, '_>, what: &Waiting) -> Result<(), StoreError> {
     tx.execute(
         "DELETE FROM replication WHERE tenant_id = $1 AND bucket = $2 AND version_id = $3 AND rule = $4",
@@ -1476,6 +1486,7 @@ impl Stored {
 }
 
 /// One stored version, or one part of an upload under way.
+#[derive(Clone)]
 pub(super) struct ScrubRow {
     pub(super) tenant: TenantId,
     pub(super) bucket: BucketName,

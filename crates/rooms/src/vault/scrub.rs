@@ -2,7 +2,8 @@
 //!
 //! Each sealed byte is read and compared with the CRC-64 that was kept when it was written, each row's wrapped key, sealed
 //! metadata and header with theirs, each blob's front with the header in its row. No key is used, so it needs no consent;
-//! that it ran, and what it found, is in the tenant's log when it is of one tenant, else in the provider's. It repairs nothing.
+//! that it ran, and what it found, is in the tenant's log when it is of one tenant, else in the provider's. It repairs nothing;
+//! `repair` does.
 
 use std::sync::Arc;
 
@@ -18,11 +19,11 @@ use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::{Failure, House};
 
 /// Objects looked at between two words of progress.
-const BATCH: i64 = 200;
+pub(super) const BATCH: i64 = 200;
 /// Bytes read at once.
-const PIECE: u64 = 1024 * 1024;
+pub(super) const PIECE: u64 = 1024 * 1024;
 /// Findings that are kept; more are counted.
-const FINDINGS_MAX: usize = 10_000;
+pub(super) const FINDINGS_MAX: usize = 10_000;
 
 /// Looks for damage.
 pub struct Scrub {
@@ -68,6 +69,22 @@ pub struct Damage {
     pub what: String,
 }
 
+/// What is wrong with a stored version.
+pub(super) struct Found {
+    pub(super) what: String,
+    /// The blob that is damaged; none: it is the row.
+    pub(super) blob: Option<BlobAt>,
+}
+
+/// A blob, as the row that names it describes it.
+#[derive(Clone)]
+pub(super) struct BlobAt {
+    pub(super) id: ObjectVersionId,
+    pub(super) header: Vec<u8>,
+    pub(super) size: u64,
+    pub(super) sealed_crc: Option<i64>,
+}
+
 impl Operation for Scrub {
     type Output = Scrubbed;
 
@@ -92,7 +109,7 @@ impl Operation for Scrub {
         }
     }
 
-    async fn act(mut self, house: &Arc<House>, _intent: &Intent) -> Result<Scrubbed, Failure> {
+    async fn act(mut self, house: &Arc<House>, intent: &Intent) -> Result<Scrubbed, Failure> {
         let only = rows::Only { tenant: self.tenant.clone(), bucket: self.bucket.clone() };
         let wanted = only.clone();
         let (objects_in_all, bytes_in_all) =
@@ -110,17 +127,17 @@ impl Operation for Scrub {
                     })
                     .await?;
                 let Some(last) = batch.last() else { break };
+                house.still_under_glass(intent).await?;
                 after = Some(last.place());
                 for row in batch {
                     let found = house.look_at(table, &row).await?;
                     done.objects += 1;
                     done.bytes += row.size;
                     done.without_checksum += u64::from(!row.has_checksum());
-                    if let Some(what) = found {
+                    if let Some(found) = found {
                         done.damaged_in_all += 1;
                         if done.damaged.len() < FINDINGS_MAX {
-                            let rows::ScrubRow { tenant, bucket, key, version, .. } = row;
-                            done.damaged.push(Damage { tenant, bucket, key, version, what });
+                            done.damaged.push(row.damage(found.what));
                         }
                     }
                 }
@@ -135,6 +152,18 @@ impl Operation for Scrub {
             "objects": done.objects, "bytes": done.bytes, "damaged": done.damaged_in_all,
             "withoutChecksum": done.without_checksum,
         }))
+    }
+}
+
+impl rows::ScrubRow {
+    pub(super) fn damage(&self, what: String) -> Damage {
+        Damage {
+            tenant: self.tenant.clone(),
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+            version: self.version.clone(),
+            what,
+        }
     }
 }
 
@@ -194,7 +223,11 @@ impl House {
     }
 
     /// What is wrong with one stored version; nothing when all is as it was written, or when it is gone meanwhile.
-    async fn look_at(&self, table: rows::Stored, row: &rows::ScrubRow) -> Result<Option<String>, Failure> {
+    pub(super) async fn look_at(
+        &self,
+        table: rows::Stored,
+        row: &rows::ScrubRow,
+    ) -> Result<Option<Found>, Failure> {
         let found = self.damage_of(row).await?;
         if found.is_none() {
             return Ok(None);
@@ -207,61 +240,64 @@ impl House {
         Ok(if there.await? { found } else { None })
     }
 
-    async fn damage_of(&self, row: &rows::ScrubRow) -> Result<Option<String>, Failure> {
+    async fn damage_of(&self, row: &rows::ScrubRow) -> Result<Option<Found>, Failure> {
+        let of_row = |what: String| Ok(Some(Found { what, blob: None }));
         if row.row_crc.is_some_and(|crc| crc != row.crc()) {
-            return Ok(Some("its row was changed: wrapped key, metadata or header".into()));
+            return of_row("its row was changed: wrapped key, metadata or header".into());
         }
         if row.part.is_some() || !(row.inline || row.parts > 0) {
-            let id = row.part.as_ref().unwrap_or(&row.version);
-            return self.blob_damage(id, &row.header, row.size, row.sealed_crc).await;
+            let blob = BlobAt {
+                id: row.part.as_ref().unwrap_or(&row.version).clone(),
+                header: row.header.clone(),
+                size: row.size,
+                sealed_crc: row.sealed_crc,
+            };
+            let what = self.blob_damage(&blob).await?;
+            return Ok(what.map(|what| Found { what, blob: Some(blob) }));
         }
         if row.inline {
             let version = row.version.clone();
             let bytes =
                 self.db.read(move |tx| rows::inline_bytes(tx, &version).map_err(Failure::from)).await?;
-            let Some(bytes) = bytes else { return Ok(Some("its bytes are missing in the database".into())) };
+            let Some(bytes) = bytes else { return of_row("its bytes are missing in the database".into()) };
             if bytes.len() as u64 != sealed_len(row.size) {
-                return Ok(Some(format!(
+                return of_row(format!(
                     "its bytes in the database have another length: {} in place of {}",
                     bytes.len(),
                     sealed_len(row.size)
-                )));
+                ));
             }
             let changed = row.sealed_crc.is_some_and(|crc| crc != crc64(&bytes));
-            return Ok(changed.then(|| "its bytes in the database were changed".into()));
+            return if changed { of_row("its bytes in the database were changed".into()) } else { Ok(None) };
         }
         let version = row.version.clone();
         let parts = self.db.read(move |tx| rows::parts_to_scrub(tx, &version).map_err(Failure::from)).await?;
         let size: u64 = parts.iter().map(|p| p.size).sum();
         if parts.len() as u64 != row.parts || size != row.size {
-            return Ok(Some(format!(
+            return of_row(format!(
                 "it has {} parts of {size} bytes in place of {} of {}",
                 parts.len(),
                 row.parts,
                 row.size
-            )));
+            ));
         }
         for PartRow { number, id, size, header, sealed_crc } in parts {
-            if let Some(what) = self.blob_damage(&id, &header, size, sealed_crc).await? {
-                return Ok(Some(format!("part {number}: {what}")));
+            let blob = BlobAt { id, header, size, sealed_crc };
+            if let Some(what) = self.blob_damage(&blob).await? {
+                return Ok(Some(Found { what: format!("part {number}: {what}"), blob: Some(blob) }));
             }
         }
         Ok(None)
     }
 
-    async fn blob_damage(
-        &self,
-        id: &ObjectVersionId,
-        header: &[u8],
-        size: u64,
-        sealed_crc: Option<i64>,
-    ) -> Result<Option<String>, Failure> {
+    async fn blob_damage(&self, blob: &BlobAt) -> Result<Option<String>, Failure> {
+        let BlobAt { id, header, size, sealed_crc } = blob;
         let there = match self.blobs.size(id).await {
             Ok(there) => there,
             Err(BlobError::Missing(_)) => return Ok(Some(format!("its blob `{id}` is missing"))),
             Err(e) => return Err(e.into()),
         };
-        let whole = HEADER_LEN as u64 + sealed_len(size);
+        let whole = HEADER_LEN as u64 + sealed_len(*size);
         if there != whole {
             return Ok(Some(format!("its blob `{id}` has {there} bytes in place of {whole}")));
         }

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use bailee_rooms::assurance::RunChecks;
 use bailee_rooms::broker::{
-    BeyondGrant, CutSession, DeleteTarget, ListKeys, ListSessions, ListTargets, OpenSession, PutTarget,
-    ReadRecording, ReturnSession, TakeKeys,
+    BeyondGrant, CutSession, DeleteTarget, ListKeys, ListSessions, ListTargets, Masks, OpenSession,
+    PutTarget, ReadRecording, ReturnSession, SetRecordingMasks, ShowRecordingMasks, TakeKeys,
 };
 use bailee_rooms::consent::{
     AskApproval, Because, CommentRequest, ConfirmRequest, ConsentPolicy, Decide, Decision, FindConsents,
-    GetConsent, ListConsents, ListStandingRights, RequestConsent, RevokeStandingRight, Scope,
-    SetConsentPolicy, ShowConsentPolicy, WithdrawRequest,
+    GetAllFigures, GetConsent, GetConsentFigures, ListConsents, ListStandingRights, RequestConsent,
+    RevokeStandingRight, Scope, SetConsentPolicy, ShowConsentPolicy, Span, WithdrawRequest,
 };
-use bailee_rooms::handling::{Answer, NewChange, Work};
+use bailee_rooms::handling::{Answer, AskGlass, GlassStep, NewChange, Work, Worker};
 use bailee_rooms::notices::{GetNotifications, SetNotifications};
 use bailee_rooms::residency::{
     AddRegion, AllowRegions, AttachDocument, ChangeTransfer, DeclineTransfer, GetAllowedRegions,
@@ -60,6 +61,10 @@ fn request(s: &Scene) -> RequestConsent {
     }
 }
 
+fn today(s: &Scene) -> Span {
+    Span::days(None, None, s.t.house.now()).unwrap()
+}
+
 pub(crate) fn rows() -> Vec<Row> {
     let mut all = consent();
     all.extend(brokers());
@@ -97,6 +102,13 @@ fn consent() -> Vec<Row> {
             requests_max: 10,
         }),
         never("ok", |s| GetConsent { tenant: s.id.clone(), id: s.pending.clone() }),
+        never("ok", |s| GetConsentFigures { tenant: s.id.clone(), span: today(s) }),
+        may(
+            ("ok", "compliance and approvers see how often who asked, on record; no name of content"),
+            "NotFound",
+            |s| GetAllFigures { span: today(s) },
+            |figures| format!("{figures:?}"),
+        ),
         never("ok", |s| ShowConsentPolicy { tenant: s.id.clone() }),
         never("ok", |s| SetConsentPolicy {
             tenant: s.id.clone(),
@@ -126,9 +138,16 @@ fn brokers() -> Vec<Row> {
     vec![
         opens(
             super::NO_ROLE,
-            |s| ReadRecording { tenant: s.id.clone(), session: s.session.clone(), from: (1, 0, 0) },
-            |page| page.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect(),
+            |s| ReadRecording { tenant: s.id.clone(), session: s.session.clone(), unmasked: false },
+            |replay| replay.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect(),
         ),
+        opens(
+            super::NO_ROLE,
+            |s| ReadRecording { tenant: s.id.clone(), session: s.session.clone(), unmasked: true },
+            |replay| replay.frames.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect(),
+        ),
+        never("ok", |s| ShowRecordingMasks { tenant: s.id.clone() }),
+        never("ok", |s| SetRecordingMasks { tenant: s.id.clone(), masks: Masks::default() }),
         granted(
             |s| OpenSession {
                 tenant: s.id.clone(),
@@ -225,6 +244,7 @@ fn residency() -> Vec<Row> {
             change: TransferChange::Suspend,
             reason: "why".into(),
         }),
+        never("NotFound", |_| RunChecks { only: Vec::new() }),
         never("NotFound", |_| AddRegion {
             id: RegionId::parse("eu-central-1").unwrap(),
             jurisdiction: "DE".into(),
@@ -257,6 +277,26 @@ fn handling() -> Vec<Row> {
             },
         ),
         by_door(
+            "handling::change::Pause",
+            ("ok", "a worker stands still, or goes on, as was announced; it opens no content"),
+            "Conflict",
+            |s, who| {
+                let (house, tenant) = (s.t.house.clone(), s.id.clone());
+                let id = ChangeId::parse(&format!("CHG-P-{}", who.name())).unwrap();
+                let new = NewChange {
+                    tenant: tenant.clone(),
+                    id: id.clone(),
+                    work: Work::Suspend(Worker::Replication, Some(bucket(BUCKET))),
+                    reason: "disks are replaced".into(),
+                    planned_at: house.now(),
+                };
+                Box::pin(async move {
+                    house.announce_change(who.clone(), new).await?;
+                    house.run_change(who, &tenant, &id).await
+                })
+            },
+        ),
+        by_door(
             "handling::takedown::Answered",
             ("Conflict", "another person than filed it confirms a takedown: it closes, it opens nothing"),
             "Conflict",
@@ -267,6 +307,23 @@ fn handling() -> Vec<Row> {
                         .answer_takedown(who, (&tenant, &id), Answer::Confirm, "as the order says")
                         .await
                         .map(|()| String::new())
+                })
+            },
+        ),
+        refused("FreshMfaRequired", "Conflict", |s| AskGlass {
+            tenant: s.id.clone(),
+            incident: "INC-1".into(),
+            reason: "the region is down".into(),
+            minutes: 60,
+        }),
+        by_door(
+            "handling::glass::Moved",
+            ("NotFound", "a glass is broken by two with second factors; it opens no content"),
+            "NotFound",
+            |s, who| {
+                let (house, tenant, id) = (s.t.house.clone(), s.id.clone(), s.takedown.clone());
+                Box::pin(async move {
+                    house.step_glass(who, (&tenant, &id), GlassStep::Break, "").await.map(|_| String::new())
                 })
             },
         ),

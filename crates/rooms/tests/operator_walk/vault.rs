@@ -9,10 +9,10 @@ use bailee_rooms::vault::{
     DestroyObjects, ExplainLifecycle, GetBucket, GetCustody, GetDestruction, GetLifecycle, GetLock,
     GetObject, GetObjectAcl, GetReplication, GetSettings, GetTags, GetTenantUsage, GetUsage, ListBuckets,
     ListDestructions, ListObjects, ListParts, ListUploads, ListVersions, LockRules, LockWish, MayLock,
-    MayTag, ObjectAcl, ObjectMeta, OpenObject, ReadObject, ReadVersion, RestoreObject, Scrub, SeeBucket,
-    SeeObject, SetCors, SetCustody, SetEncryption, SetLegalHold, SetLifecycle, SetLockRules, SetLogging,
-    SetObjectAcl, SetQuota, SetReplication, SetRetention, SetTags, SetTenantQuota, SetVersioning, Setting,
-    TagsOf, VersionOf, Versioning, Which, WholeBody, WholeClaim, Window, WormAct,
+    MayTag, ObjectAcl, ObjectMeta, OpenObject, ReadObject, ReadVersion, Repair, RestoreObject, Scrub,
+    SeeBucket, SeeObject, SetCors, SetCustody, SetEncryption, SetLegalHold, SetLifecycle, SetLockRules,
+    SetLogging, SetObjectAcl, SetQuota, SetReplication, SetRetention, SetTags, SetTenantQuota, SetVersioning,
+    Setting, TagsOf, VersionOf, Versioning, Which, WholeBody, WholeClaim, Window, WormAct,
 };
 use bailee_testkit::{bucket, key};
 use bailee_types::GrantId;
@@ -155,7 +155,7 @@ fn looks() -> Vec<Row> {
             after: (String::new(), String::new()),
             uploads_max: 10,
         }),
-        never("ok", |s| GetBucket { tenant: s.id.clone(), bucket: bucket(BUCKET) }),
+        refused("NoTicket", "ok", |s| GetBucket { tenant: s.id.clone(), bucket: bucket(BUCKET) }),
         never("ok", |s| GetSettings {
             tenant: s.id.clone(),
             bucket: bucket(BUCKET),
@@ -176,7 +176,7 @@ fn looks() -> Vec<Row> {
         }),
         never("ok", |s| GetReplication { tenant: s.id.clone(), bucket: bucket(BUCKET) }),
         never("ok", |s| GetUsage { tenant: s.id.clone(), bucket: bucket(BUCKET) }),
-        never("ok", |s| GetTenantUsage { tenant: s.id.clone() }),
+        refused("NoTicket", "ok", |s| GetTenantUsage { tenant: s.id.clone() }),
         never("ok", |s| GetObjectAcl { of: of(s) }),
         never("InvalidParameter", |s| GetLock { of: of(s), hold: true }),
         never("InvalidParameter", |s| GetLock { of: of(s), hold: false }),
@@ -256,6 +256,13 @@ fn changes() -> Vec<Row> {
         refused("NoTicket", "ok", |s| Scrub {
             tenant: Some(s.id.clone()),
             bucket: Some(bucket(BUCKET)),
+            progress: Box::new(|_| {}),
+        }),
+        never("Conflict", |s| Repair {
+            tenant: s.id.clone(),
+            bucket: bucket(BUCKET),
+            from: s.t.folder().join("blobs"),
+            dry_run: false,
             progress: Box::new(|_| {}),
         }),
         refused("NoTicket", "NotFound", |_| Scrub { tenant: None, bucket: None, progress: Box::new(|_| {}) }),

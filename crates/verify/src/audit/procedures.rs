@@ -233,6 +233,11 @@ impl Work {
                     .exception(entry.index, format!("{name} reads content in an event of stability work"));
             }
         }
+        if view.glass.is_some() || matches!(&*name, "AskGlass" | "BreakGlass" | "EndGlass") {
+            let why = platform_text(view, "EventDescription");
+            let (record, at) = (entry.index.to_string(), time(entry.time_ms));
+            self.stability.row(vec![record, at, employee.clone(), name.clone(), why]);
+        }
         if is_platform && kind == PENALTY {
             self.compliance.population += 1;
             let why = platform_text(view, "EventDescription");
@@ -509,8 +514,8 @@ impl Work {
             self.stability.ends(
                 "P4",
                 "Stability work reads no content",
-                "Every event of the type ALIYUN_INITIATED_SERVICE was looked at for a read of content.",
-                &[],
+                "Every event of the type ALIYUN_INITIATED_SERVICE was looked at for a read of content; each step of a broken glass, and each act under one, is listed. That two operators broke it, and that it was not over, is the verifier's own check.",
+                &["Record", "Time", "Operator", "Act", "Why"],
                 note.clone(),
             ),
             self.keys.ends(

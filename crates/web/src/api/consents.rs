@@ -2,8 +2,9 @@
 
 use axum::body::Body;
 use bailee_rooms::consent::{
-    Code, Comment, Decide, Decision, FindConsents, GetConsent, ListStandingRights, Request,
-    RevokeStandingRight, Scope, SetStandingRight, StandingRight, State, Terms,
+    Answers, Code, Comment, Decide, Decision, Figures, FindConsents, GetConsent, GetConsentFigures,
+    ListStandingRights, Request, RevokeStandingRight, Scope, SetStandingRight, Span, StandingRight, State,
+    Terms,
 };
 use bailee_rooms::gate::Operation;
 use bailee_rooms::{Failure, House, Thing};
@@ -59,6 +60,7 @@ pub(super) async fn answer(cx: &Cx<'_>, act: Act, pieces: &[&str]) -> Result<Res
     let grant = || GrantId::parse(piece).map_err(|_| missing(Thing::Grant));
     match act {
         Act::Consents => list(cx).await,
+        Act::Figures => figures(cx).await,
         Act::Consent => {
             cx.arguments(&[])?;
             let request = cx.perform(GetConsent { tenant: cx.tenant.clone(), id: grant()? }).await?;
@@ -104,6 +106,37 @@ async fn list(cx: &Cx<'_>) -> Result<Response<Body>, RpcError> {
     let consents: Vec<_> = page.requests.iter().map(|r| shown(cx.house, r)).collect();
     let next = page.next.as_ref().map(GrantId::as_str);
     Ok(json_answer(200, &json!({ "consents": consents, "nextCursor": next })))
+}
+
+async fn figures(cx: &Cx<'_>) -> Result<Response<Body>, RpcError> {
+    cx.arguments(&["from", "to"])?;
+    let given = |name: &str| cx.query.get(name).map(String::as_str);
+    let span = Span::days(given("from"), given("to"), cx.house.now()).map_err(|e| cx.failed(e))?;
+    let f = cx.perform(GetConsentFigures { tenant: cx.tenant.clone(), span }).await?;
+    Ok(json_answer(200, &counted(&f)))
+}
+
+fn counted(f: &Figures) -> Value {
+    let answers = |a: &Answers| {
+        json!({
+            "asked": a.asked, "approved": a.approved, "denied": a.denied, "declined": a.declined, "lapsed": a.lapsed,
+            "withdrawn": a.withdrawn, "waiting": a.waiting,
+        })
+    };
+    let (from, to) = f.span.named();
+    let (g, b) = (&f.grants, f.beside.unwrap_or_default());
+    json!({
+        "from": from, "to": to, "complete": f.complete, "requests": answers(&f.all),
+        "byCode": f.by_code.iter().map(|(c, a)| (c.word().to_owned(), answers(a))).collect::<serde_json::Map<_, _>>(),
+        "byOperator": f.by_operator.iter().map(|(o, a)| json!({ "operator": o, "requests": answers(a) })).collect::<Vec<_>>(),
+        "decisions": f.decisions.map(|d| json!({ "count": d.count, "medianMs": d.median_ms, "p90Ms": d.p90_ms })),
+        "grants": {
+            "given": g.given, "standing": g.standing, "live": g.live, "unused": g.unused, "usesAllowed": g.uses_allowed,
+            "usesMade": g.uses_made,
+            "ended": g.ended.iter().map(|(s, n)| (s.word().to_owned(), json!(n))).collect::<serde_json::Map<_, _>>(),
+        },
+        "reads": b.reads, "sessions": b.sessions, "takedowns": b.takedowns, "changes": b.changes, "standingRights": b.rights,
+    })
 }
 
 async fn approve(cx: &Cx<'_>, id: GrantId) -> Result<Response<Body>, RpcError> {

@@ -4,6 +4,7 @@
 //! INVARIANT: every route of [`ROUTES`] stands in `openapi.json`, and no other.
 
 mod consents;
+mod glasses;
 mod tickets;
 
 use std::net::SocketAddr;
@@ -55,6 +56,7 @@ enum Act {
     Read,
     Remove,
     Consents,
+    Figures,
     Consent,
     Approve,
     Deny,
@@ -62,6 +64,10 @@ enum Act {
     Rights,
     SetRight,
     EndRight,
+    Glasses,
+    EndGlass,
+    AcknowledgeGlass,
+    ReviewGlass,
 }
 
 /// Method, path and what it does; `{…}` stands for one piece of the path.
@@ -77,6 +83,7 @@ const ROUTES: &[(&str, &str, Act)] = &[
     ("GET", "/api/v1/tickets/{ticket}/attachments/{sha256}", Act::Read),
     ("DELETE", "/api/v1/tickets/{ticket}/attachments/{sha256}", Act::Remove),
     ("GET", "/api/v1/consents", Act::Consents),
+    ("GET", "/api/v1/consents/figures", Act::Figures),
     ("GET", "/api/v1/consents/{grant}", Act::Consent),
     ("POST", "/api/v1/consents/{grant}/approve", Act::Approve),
     ("POST", "/api/v1/consents/{grant}/deny", Act::Deny),
@@ -84,15 +91,23 @@ const ROUTES: &[(&str, &str, Act)] = &[
     ("GET", "/api/v1/standing-rights", Act::Rights),
     ("POST", "/api/v1/standing-rights", Act::SetRight),
     ("DELETE", "/api/v1/standing-rights/{right}", Act::EndRight),
+    ("GET", "/api/v1/glasses", Act::Glasses),
+    ("POST", "/api/v1/glasses/{glass}/end", Act::EndGlass),
+    ("POST", "/api/v1/glasses/{glass}/acknowledge", Act::AcknowledgeGlass),
+    ("POST", "/api/v1/glasses/{glass}/review", Act::ReviewGlass),
 ];
 
 impl Act {
     /// Bytes of the body it takes, and how long it may take to come.
     fn takes(self) -> (usize, Duration) {
         match self {
-            Self::Open | Self::Reply | Self::Approve | Self::Deny | Self::Revoke | Self::SetRight => {
-                (JSON_BYTES_MAX, JSON_PATIENCE)
-            }
+            Self::Open
+            | Self::Reply
+            | Self::Approve
+            | Self::Deny
+            | Self::Revoke
+            | Self::SetRight
+            | Self::ReviewGlass => (JSON_BYTES_MAX, JSON_PATIENCE),
             Self::Attach => (PAPER_BYTES_MAX, DOCUMENT_PATIENCE),
             _ => (0, JSON_PATIENCE),
         }
@@ -257,6 +272,7 @@ impl Api {
         let cx = Cx { house: &self.house, caller, tenant, query: request.query(), body };
         let answered = match act {
             Act::Consents
+            | Act::Figures
             | Act::Consent
             | Act::Approve
             | Act::Deny
@@ -264,6 +280,9 @@ impl Api {
             | Act::Rights
             | Act::SetRight
             | Act::EndRight => consents::answer(&cx, act, &pieces).await,
+            Act::Glasses | Act::EndGlass | Act::AcknowledgeGlass | Act::ReviewGlass => {
+                glasses::answer(&cx, act, &pieces).await
+            }
             _ => tickets::answer(&cx, act, &pieces).await,
         };
         drop(slot);

@@ -27,6 +27,10 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
         (Ok(open), Ok(keys)) => (open, keys),
         (Err(e), _) | (_, Err(e)) => return failure::page(&s.visit, &e),
     };
+    let glass = match super::glass::section(&s).await {
+        Ok(section) => section,
+        Err(e) => return failure::page(&s.visit, &e),
+    };
     let standing = match super::standing::section(&s).await {
         Ok(section) => section,
         Err(e) => return failure::page(&s.visit, &e),
@@ -35,7 +39,8 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
     let of = |wanted: State| all.iter().filter(move |r| r.state(now) == wanted);
     let ended: Vec<_> = all.iter().filter(|r| !r.state(now).is_open()).collect();
     let main = html! {
-        div.title { div { h1 { (t("Who wants to touch my data", "谁想动我的数据")) } p { a #policy href="/console/consent/policy" { (t("Who may approve, and when", "谁可以批准、何时批准")) } } p { (t("Nobody has access until you approve, or what you approved beforehand covers it. If you do nothing, a request lapses and nothing is opened.", "在您批准（或事先批准）之前，没有人能访问。您不作回应，请求即失效，什么也不会打开。")) } } }
+        div.title { div { h1 { (t("Who wants to touch my data", "谁想动我的数据")) } p { a #policy href="/console/consent/policy" { (t("Who may approve, and when", "谁可以批准、何时批准")) } " · " a #figures href="/console/consent/figures" { (t("Figures", "数据统计")) } } p { (t("Nobody has access until you approve, or what you approved beforehand covers it. If you do nothing, a request lapses and nothing is opened.", "在您批准（或事先批准）之前，没有人能访问。您不作回应，请求即失效，什么也不会打开。")) } } }
+        (glass)
         (standing)
         div.stack #pending {
             @for r in of(State::Pending) { (pending(&s.visit, r)) }
@@ -104,7 +109,7 @@ pub(super) async fn one(Path(id): Path<String>, s: Signed<Tenant>) -> Response {
                 div.card.pad { p.ask { (sentence(s.visit.lang, &r)) } (facts(s.visit.lang, &r))
                     @if r.approved.is_some() && r.scope != r.scope_asked { p.hint #narrowed { (t("Asked for: ", "请求的范围：")) code { (r.scope_asked) } } }
                     @match r.state(now) {
-                        State::Live => form method="post" action={ "/console/consent/" (r.id) "/revoke" } { (csrf(&s.visit)) button.btn.stop { (t("Revoke now", "立即撤销")) } },
+                        State::Live | State::Exhausted => form method="post" action={ "/console/consent/" (r.id) "/revoke" } { (csrf(&s.visit)) button.btn.stop { (t("Revoke now", "立即撤销")) } },
                         State::Confirming => form method="post" action={ "/console/consent/" (r.id) "/deny" } { (csrf(&s.visit)) button.btn.stop { (t("Deny", "拒绝")) } },
                         _ => {},
                     }
@@ -435,7 +440,17 @@ fn may_not(lang: Lang, scope: &Scope) -> Vec<&'static str> {
 
 /// The state of a request as a chip.
 pub(super) fn chip(lang: Lang, r: &Request, now: Timestamp) -> Markup {
-    let (class, symbol, text) = match r.state(now) {
+    let (class, symbol, text) = looks(lang, r.state(now));
+    html! { span class={ "chip " (class) } { (icon(symbol)) (text) } }
+}
+
+/// A state in words.
+pub(super) fn state_said(lang: Lang, state: State) -> &'static str {
+    looks(lang, state).2
+}
+
+fn looks(lang: Lang, state: State) -> (&'static str, &'static str, &'static str) {
+    match state {
         State::Pending => ("info", "clock", lang.t("Waits for the tenant", "等待租户")),
         State::Live => ("ok", "hand", lang.t("Live", "有效")),
         State::Denied => ("bad", "no", lang.t("Denied", "已拒绝")),
@@ -451,8 +466,7 @@ pub(super) fn chip(lang: Lang, r: &Request, now: Timestamp) -> Markup {
         State::Declined => ("bad", "no", lang.t("Declined by the provider", "平台复核未通过")),
         State::Returned => ("", "check", lang.t("Given back", "已交还")),
         State::OperatorDisabled => ("warn", "no", lang.t("Operator disabled", "运维人员已停用")),
-    };
-    html! { span class={ "chip " (class) } { (icon(symbol)) (text) } }
+    }
 }
 
 pub(super) async fn approve(Path(id): Path<String>, p: Posted<Tenant>) -> Response {

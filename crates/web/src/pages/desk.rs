@@ -44,7 +44,8 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
     let now = house.now();
     let main = html! {
         div.title { div { h1 { (t("Desk", "工作台")) } p { (t("You have no standing access to any tenant. Each act is recorded before it happens, and the tenant sees it.", "您对任何租户都没有常设访问权。每个操作都在发生之前记录，租户可以看到。")) } } }
-        @if is_compliance(&s.caller) { p { a #employee-link href="/desk/employee" { (t("Whose number is this? (compliance)", "该编号是谁？（合规）")) } } }
+        @if is(&s.caller, "compliance") || is(&s.caller, "approver") { p { a #figures-link href="/desk/figures" { (t("What we asked for, in figures", "我们的请求：数据统计")) } } }
+        @if is(&s.caller, "compliance") { p { a #employee-link href="/desk/employee" { (t("Whose number is this? (compliance)", "该编号是谁？（合规）")) } } }
         div.stack {
             (to_confirm)
             div.card { div.head { h2 { (t("Open tickets", "打开的工单")) } a.more #all-tickets href="/desk/tickets" { (t("All tickets", "全部工单")) } }
@@ -88,8 +89,8 @@ pub(super) async fn overview(s: Signed<Operator>) -> Response {
     inside(&s.visit, StatusCode::OK, t("Desk", "工作台"), Some(Here::Desk), &main)
 }
 
-fn is_compliance(caller: &Caller) -> bool {
-    matches!(caller.principal(), Principal::Operator { roles, .. } if roles.iter().any(|r| r == "compliance"))
+fn is(caller: &Caller, role: &str) -> bool {
+    matches!(caller.principal(), Principal::Operator { roles, .. } if roles.iter().any(|r| r == role))
 }
 
 /// What a live grant is used with.

@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use bailee_rooms::Failure;
 use bailee_rooms::gate::{Caller, Principal};
-use bailee_rooms::handling::{Answer, Covers, FileTakedown, NewChange, Order, State, Takedown, Work};
+use bailee_rooms::handling::{Answer, Covers, FileTakedown, NewChange, Order, State, Takedown, Work, Worker};
 use bailee_types::{BucketName, ChangeId, HandlingId, TenantId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
@@ -21,7 +21,7 @@ const HERE: &str = "/desk/handling";
 /// A run that takes longer goes on without the page.
 const RUN_SHOWN: Duration = Duration::from_secs(5);
 
-fn is(caller: &Caller, role: &str) -> bool {
+pub(super) fn is(caller: &Caller, role: &str) -> bool {
     matches!(caller.principal(), Principal::Operator { roles, .. } if roles.iter().any(|r| r == role))
 }
 
@@ -46,6 +46,7 @@ pub(super) async fn page(s: Signed<Operator>) -> Response {
         p.crumb { a href="/desk" { (t("Desk", "工作台")) } " / " (t("Handling", "处置与变更")) }
         div.title { div { h1 { (t("Handling", "处置与变更")) } p { (t("The tenant’s log has each step before it happens, and the tenant is told.", "每一步在发生之前记入租户日志，并通知租户。")) } } }
         div.stack {
+            @if runs || answers { (super::glass::desk(&s, &found.glasses, now)) }
             @if files { (form(&s.visit)) }
             @if files || answers { @for k in &found.takedowns { div.card.pad.stack id=(k.id) {
                 h2 { (k.id) " " (chip(lang, k, now)) small { " " (k.tenant) } }
@@ -59,7 +60,7 @@ pub(super) async fn page(s: Signed<Operator>) -> Response {
                         th scope="row" { (c.new.id) " " (c.new.tenant) span.sub { (work(lang, &c.new.work)) } span.sub { (c.new.reason) " · " (c.operator) } }
                         td data-l=(t("Planned", "计划时间")) { (time(c.new.planned_at)) }
                         td data-l=(t("State", "状态")) { (change_state(lang, c, now)) }
-                        td.act { @if matches!(c.word(now), "due" | "failed") { form method="post" action={ "/desk/changes/" (c.new.tenant) "/" (c.new.id) "/run" } { (csrf(&s.visit)) button.btn.slim id={ "run-" (c.new.id) } { (t("Run", "执行")) } } } }
+                        td.act { @if let "due" | "failed" | "running" = c.word(now) { form method="post" action={ "/desk/changes/" (c.new.tenant) "/" (c.new.id) "/run" } { (csrf(&s.visit)) button.btn.slim id={ "run-" (c.new.id) } { @if c.word(now) == "running" { (t("Let it work again", "恢复")) } @else { (t("Run", "执行")) } } } } }
                     } }
                 } } }
             }
@@ -114,6 +115,9 @@ fn announcement(visit: &Visit) -> Markup {
             option value="quota" { (t("Set what it may store (bytes; empty: no limit)", "设置存储配额（字节；留空：无限制）")) }
             option value="scrub" { (t("Look at a bucket’s sealed bytes for damage", "检查存储桶密文是否损坏")) }
             option value="rewrap" { (t("Seal anew under the newest key (a bucket; empty: everything)", "以最新密钥重新密封（存储桶；留空：全部）")) }
+            option value="repair" { (t("Bring a bucket’s damaged bytes back from a second copy (run at the machine)", "以备份恢复存储桶的损坏密文（在机器上执行）")) }
+            option value="suspend-replication" { (t("Let replication stand still (a bucket; empty: all)", "暂停复制（存储桶；留空：全部）")) }
+            option value="suspend-lifecycle" { (t("Let lifecycle rules stand still (a bucket; empty: all)", "暂停生命周期规则（存储桶；留空：全部）")) }
         } }
         div.field { label for="on" { (t("Bucket", "存储桶")) } input.in #on name="bucket" maxlength="63"; }
         div.field { label for="bytes" { (t("Bytes", "字节")) } input.in #bytes name="bytes" inputmode="numeric" maxlength="19"; }
@@ -199,7 +203,10 @@ pub(super) async fn announce(p: Posted<Operator>) -> Response {
             ("quota", _) => Work::Quota(optional(p.field("bytes"), number)?),
             ("scrub", Some(on)) => Work::Scrub(on),
             ("rewrap", on) => Work::Rewrap(on),
-            ("scrub", None) => return Err(wrong("bucket", "is missing")),
+            ("repair", Some(on)) => Work::Repair(on),
+            ("suspend-replication", on) => Work::Suspend(Worker::Replication, on),
+            ("suspend-lifecycle", on) => Work::Suspend(Worker::Lifecycle, on),
+            ("scrub" | "repair", None) => return Err(wrong("bucket", "is missing")),
             _ => return Err(wrong("work", "is none that there is")),
         };
         let planned = optional(p.field("planned"), |text| instant("planned", text, ":00Z"))?;

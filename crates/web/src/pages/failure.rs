@@ -105,6 +105,9 @@ pub(super) fn refusal(lang: Lang, refusal: &Refusal) -> String {
         }
         RefusalKind::OperatorRole { role } => format!("角色 `{role}` 不包含 `{action}`"),
         RefusalKind::NoTicket => format!("对 `{object}` 执行 `{action}` 需要该租户的一个打开的工单"),
+        RefusalKind::NoGlass(id) => format!(
+            "紧急访问 `{id}` 不允许对 `{object}` 执行 `{action}`：须已启用、未结束、由您提出且包含此操作"
+        ),
         RefusalKind::NoConsent(why) => format!(
             "读取 `{object}` 需要租户同意：没有有效授权覆盖 `{action}`（{}）；请在工单页面上请求",
             no_coverage(*why)

@@ -243,7 +243,7 @@ pub(super) fn inside(
                     (entry("/security", Here::Security, "key", t("My sign-in", "我的登录")))
                 }
             }
-            main.main #main { (super::handling::banner(visit)) (main) }
+            main.main #main { (super::glass::banner(visit)) (super::handling::banner(visit)) (main) }
         }
     };
     document(visit, status, title, &body)

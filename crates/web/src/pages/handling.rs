@@ -2,9 +2,9 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
-use bailee_rooms::handling::{Acknowledge, Change, ListHandling, State, Step, Takedown, Work};
+use bailee_rooms::handling::{Acknowledge, Change, ListHandling, State, Step, Takedown, Work, Worker};
 use bailee_rooms::tickets::Category;
-use bailee_types::{HandlingId, Timestamp};
+use bailee_types::{BucketName, HandlingId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
 
@@ -72,6 +72,7 @@ pub(super) fn facts(visit: &Visit, k: &Takedown, desk: bool) -> Markup {
 }
 
 pub(super) fn work(lang: Lang, work: &Work) -> Markup {
+    let on = |bucket: &Option<BucketName>| html! { @match bucket { Some(b) => code { (b) }, None => (lang.t("everything", "全部")) } };
     match work {
         Work::Quota(None) => html! { (lang.t("quota: none", "配额：无限制")) },
         Work::Quota(Some(max)) => html! { (lang.t("quota, bytes: ", "配额（字节）：")) (max) },
@@ -79,7 +80,16 @@ pub(super) fn work(lang: Lang, work: &Work) -> Markup {
             html! { (lang.t("look at sealed bytes for damage: ", "检查密文是否损坏：")) code { (bucket) } }
         }
         Work::Rewrap(bucket) => {
-            html! { (lang.t("seal anew under the newest key: ", "以最新密钥重新密封：")) @match bucket { Some(b) => code { (b) }, None => (lang.t("everything", "全部")) } }
+            html! { (lang.t("seal anew under the newest key: ", "以最新密钥重新密封：")) (on(bucket)) }
+        }
+        Work::Repair(bucket) => {
+            html! { (lang.t("bring damaged sealed bytes back from a second copy: ", "以备份恢复损坏的密文：")) code { (bucket) } }
+        }
+        Work::Suspend(Worker::Replication, bucket) => {
+            html! { (lang.t("replication stands still: ", "暂停复制：")) (on(bucket)) }
+        }
+        Work::Suspend(Worker::Lifecycle, bucket) => {
+            html! { (lang.t("lifecycle rules stand still: ", "暂停生命周期规则：")) (on(bucket)) }
         }
     }
 }
@@ -89,10 +99,11 @@ pub(super) fn change_state(lang: Lang, c: &Change, now: Timestamp) -> Markup {
         "planned" => lang.t("planned", "已计划"),
         "due" => lang.t("may be run", "可执行"),
         "failed" => lang.t("failed", "失败"),
+        "running" => lang.t("stands still", "已暂停"),
         "done" => lang.t("done", "完成"),
         _ => lang.t("over, not run", "已过期，未执行"),
     };
-    html! { (text) @if let Some((_, at, said)) = &c.ended { span.sub { (time(*at)) " " (said) } } }
+    html! { (text) @if let (Some(at), "running") = (c.began_at, c.word(now)) { span.sub { (lang.t("since ", "自 ")) (time(at)) (lang.t(", until it is ended or ", "，直至恢复，或 ")) (time(c.until())) } } @if let Some((_, at, said)) = &c.ended { span.sub { (time(*at)) " " (said) } } }
 }
 
 pub(super) async fn list(s: Signed<Tenant>) -> Response {
@@ -104,8 +115,9 @@ pub(super) async fn list(s: Signed<Tenant>) -> Response {
     };
     let now = s.visit.site.house.now();
     let main = html! {
-        div.title { div { h1 { (t("What we did without your consent", "未经您同意的平台操作")) } p { (t("Takedowns keep public data from the public on a legal order: two of our people, always with a reference; nothing is opened or deleted, and your own people read on. Stability work touches sealed bytes and metadata only.", "依法处置仅阻止公众访问公开数据：须两名平台人员并注明依据；不打开、不删除任何内容，您的人员仍可读取。稳定性工作只涉及密文与元数据。")) } } }
+        div.title { div { h1 { (t("What we did without your consent", "未经您同意的平台操作")) } p { (t("Takedowns keep public data from the public on a legal order: two of our people, always with a reference; nothing is opened or deleted, and your own people read on. Stability work and a broken glass touch sealed bytes and metadata only.", "依法处置仅阻止公众访问公开数据：须两名平台人员并注明依据；不打开、不删除任何内容，您的人员仍可读取。稳定性工作与紧急访问只涉及密文与元数据。")) } } }
         div.stack {
+            (super::glass::cards(&s.visit, &found.glasses, now))
             @if found.takedowns.is_empty() { div.card { div.empty #no-takedown { h3 { (t("Nothing of yours was taken down", "没有处置过您的数据")) } } } }
             @for k in &found.takedowns { div.card.pad.stack id=(k.id) {
                 h2 { (k.id) " " (chip(lang, k, now)) }

@@ -9,6 +9,7 @@ mod access;
 mod alerts;
 mod closing;
 mod consent;
+mod consent_figures;
 mod consent_policy;
 mod desk;
 mod desk_ask;
@@ -21,12 +22,14 @@ mod desk_tickets;
 mod destructions;
 mod failure;
 mod frame;
+mod glass;
 mod handling;
 mod keeping;
 mod key_stores;
 mod keys;
 mod login;
 mod markdown;
+mod masks;
 mod notifications;
 mod objects;
 mod passkey;
@@ -42,6 +45,7 @@ mod standing;
 mod targets;
 mod ticket_view;
 mod tickets;
+mod totals;
 mod trail;
 mod trail_figures;
 mod trail_filter;
@@ -89,6 +93,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/", get(portal::home))
         .route("/faq", get(portal::faq))
         .route("/verify", get(portal::verify))
+        .route("/totals", get(totals::page))
+        .route("/totals.txt", get(totals::newest))
+        .route("/totals/{name}", get(totals::of_day))
         .route("/.well-known/security.txt", get(portal::security_txt))
         .route("/assets/{name}", get(portal::asset))
         .route("/login", get(login::page))
@@ -140,6 +147,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/consent/policy", get(consent_policy::show).post(consent_policy::set))
         .route("/console/consent/standing", get(standing::form).post(standing::set))
         .route("/console/consent/standing/{id}/revoke", post(standing::revoke))
+        .route("/console/consent/figures", get(consent_figures::page))
         .route("/console/consent/{id}", get(consent::one))
         .route("/console/consent/{id}/approve", post(consent::approve))
         .route("/console/consent/{id}/sign", post(consent::sign))
@@ -176,6 +184,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/targets", get(targets::list).post(targets::put))
         .route("/console/targets/{name}/delete", post(targets::delete))
         .route("/console/sessions", get(sessions::list))
+        .route("/console/sessions/masks", get(masks::show).post(masks::set))
         .route("/console/sessions/{id}", get(sessions::one))
         .route("/console/sessions/{id}/cut", post(sessions::cut))
         .route("/console/sessions/{id}/recording", post(sessions::recording))
@@ -188,10 +197,16 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/console/handling/{id}/acknowledge", post(handling::acknowledge))
         .route("/desk/handling", get(desk_handling::page).post(desk_handling::file))
         .route("/desk/handling/{tenant}/{id}/{what}", post(desk_handling::answer))
+        .route("/console/handling/{id}/end", post(glass::end))
+        .route("/console/handling/{id}/review", post(glass::review))
+        .route("/desk/glass", post(glass::ask))
+        .route("/desk/glass/{tenant}/{id}", get(glass::page))
+        .route("/desk/glass/{tenant}/{id}/{what}", post(glass::step))
         .route("/desk/changes", post(desk_handling::announce))
         .route("/desk/changes/{tenant}/{id}/run", post(desk_handling::run))
         .route("/console/notifications", get(notifications::show).post(notifications::set))
         .route("/desk", get(desk::overview))
+        .route("/desk/figures", get(consent_figures::of_all))
         .route("/desk/employee", get(desk_employee::page).post(desk_employee::resolve))
         .route("/desk/tickets", get(desk_tickets::list))
         .route("/desk/tickets/{id}", get(desk::ticket))

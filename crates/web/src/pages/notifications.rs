@@ -44,7 +44,10 @@ fn read(lang: Lang, p: &Posted<Tenant>) -> Result<Vec<Wanted>, String> {
             return Err(format!("{why}{}", line.chars().take(200).collect::<String>()));
         };
         let Some(kinds) = kinds else {
-            let why = lang.t("Kinds are ticket, consent and alert: ", "类别为 ticket、consent、alert：");
+            let why = lang.t(
+                "Kinds are ticket, consent, alert and digest: ",
+                "类别为 ticket、consent、alert、digest：",
+            );
             return Err(format!("{why}{}", line.chars().take(200).collect::<String>()));
         };
         let kinds = if kinds.is_empty() { Kind::ALL.to_vec() } else { kinds };
@@ -63,6 +66,7 @@ fn name(lang: Lang, kind: Kind) -> &'static str {
         Kind::Ticket => lang.t("tickets", "工单"),
         Kind::Consent => lang.t("requests for consent", "同意请求"),
         Kind::Alert => lang.t("alerts", "告警"),
+        Kind::Digest => lang.t("a weekly digest", "每周摘要"),
     }
 }
 
@@ -95,7 +99,7 @@ async fn page(s: &Signed<Tenant>, saved: Option<&str>) -> Response {
             div.notice.bad.failed { (icon("no")) p { code { @match &wanted.target { Target::Mail(a) => (a), Target::Webhook(a) => (a) } } " " (time(*at)) " " (why) } }
         } }
         div.card { form.pad.stack #notices method="post" action=(HERE) { (csrf(&s.visit))
-            div.field { label for="addresses" { (t("Mail addresses, one a line", "邮件地址，每行一个")) " (≤ " (ADDRESSES_MAX) ")" } textarea.in #addresses name="addresses" rows="5" maxlength="4000" placeholder="ops@example.com ticket consent alert" { (lines) }
+            div.field { label for="addresses" { (t("Mail addresses, one a line", "邮件地址，每行一个")) " (≤ " (ADDRESSES_MAX) ")" } textarea.in #addresses name="addresses" rows="5" maxlength="4000" placeholder="ops@example.com ticket consent alert digest" { (lines) }
                 p.hint { (t("Behind an address: what it hears of, out of ", "地址后可写类别：")) @for k in Kind::ALL { code { (k.word()) } " (" (name(lang, k)) ") " } (t("; nothing: all.", "；不写表示全部。")) } }
             div.field { label for="webhook" { "Webhook" } input.in #webhook name="webhook" maxlength="512" placeholder="https://chat.example/hook" value=(webhook.map_or("", |(a, _)| a)); }
             @for k in Kind::ALL { label.tick { input type="checkbox" name=(k.word()) value="yes" checked[hears(k)]; " " (name(lang, k)) } }

@@ -56,7 +56,8 @@ pub(super) async fn home(visit: Visit) -> Response {
                 (promise(
                     t("No operator reads your content without your consent.", "没有您的同意，运维人员不读取您的内容。"),
                     t("The key refuses, not only the front door: a data key opens only for a recorded intent under a live grant.", "不仅入口拒绝，密钥也拒绝：数据密钥只为有效授权下已记录的意图打开。"),
-                    &html! { p { strong { (reads.without_grant) (t(" of ", " / ")) (reads.all) } " " (t("operator reads of content were without a grant. ", "次运维读取没有授权。")) strong { (refusals) } " " (t("attempts were refused since start.", "次尝试自启动起被拒绝。")) } },
+                    &html! { p { strong { (reads.without_grant) (t(" of ", " / ")) (reads.all) } " " (t("operator reads of content were without a grant. ", "次运维读取没有授权。")) strong { (refusals) } " " (t("attempts were refused since start.", "次尝试自启动起被拒绝。")) }
+                        @if house.publishes_totals() { p { a #totals href="/totals" { (t("How often we asked, and what tenants said", "我们请求了多少次，租户如何答复")) } } } },
                 ))
                 (promise(
                     t("Every act of ours is recorded before it happens.", "我们的每个操作都先记录、后发生。"),

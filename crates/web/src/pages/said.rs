@@ -68,6 +68,7 @@ fn thing(kind: Thing) -> &'static str {
         Thing::TransferRequest => "传输请求",
         Thing::Ticket => "工单",
         Thing::Handling => "处置",
+        Thing::Glass => "紧急访问",
         Thing::Change => "变更",
         Thing::Target => "目标系统",
         Thing::BrokerSession => "会话",

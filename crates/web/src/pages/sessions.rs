@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bailee_broker::seat::{Frame, Side as Passed};
 use bailee_broker::ssh::asciicast::{self, Moment};
 use bailee_rooms::broker::{
-    CutSession, KEYS_PAGE_MAX, ListKeys, ListSessions, ReadRecording, RecordedFrame, Session, Side,
+    CutSession, KEYS_PAGE_MAX, ListKeys, ListSessions, ReadRecording, RecordedFrame, Replay, Session, Side,
 };
 use bailee_types::Timestamp;
 use http::StatusCode;
@@ -26,8 +26,6 @@ const PER_PAGE: u32 = 50;
 /// Notes and characters of one page of a recording.
 const NOTES_MAX: usize = 500;
 const TEXT_MAX: usize = 200_000;
-/// Bytes of a recording that is shown or taken along at once.
-const LOOK_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, String>>) -> Response {
     let t = |en, zh| s.visit.lang.t(en, zh);
@@ -47,7 +45,7 @@ pub(super) async fn list(s: Signed<Tenant>, Query(q): Query<HashMap<String, Stri
     all.truncate(PER_PAGE as usize);
     let main = html! {
         p.crumb { a href="/console/targets" { (t("Systems", "系统")) } " / " (t("Sessions", "会话")) }
-        div.title { div { h1 { (t("Sessions with your systems", "与您系统的会话")) } p { (t("All that passes is recorded before it passes. The recording lies under your key.", "所有内容在通过之前都已录制。录像由您的密钥加密。")) } } }
+        div.title { div { h1 { (t("Sessions with your systems", "与您系统的会话")) } p { (t("All that passes is recorded before it passes. The recording lies under your key. ", "所有内容在通过之前都已录制。录像由您的密钥加密。")) a href="/console/sessions/masks" { (t("What is covered when one is read", "查看时遮盖哪些内容")) } } } }
         div.card {
             @if all.is_empty() { div.empty { h3 { (t("Nobody was in any of your systems", "无人进入过您的系统")) } p { (t("A session needs your consent first.", "会话须先得到您的同意。")) } } }
             @else { table.tbl { thead { tr { th { (t("System", "系统")) } th { (t("Who", "谁")) } th { (t("Opened", "打开")) } th { (t("State", "状态")) } th { span.sr { (t("Action", "操作")) } } } } tbody {
@@ -126,6 +124,7 @@ fn show(s: &Signed<Tenant>, x: &Session, recording: Option<&Markup>) -> Response
                     button.btn.main-act name="form" value="page" { (t("Show", "查看")) } " "
                     button.btn name="form" value="asciicast" { (t("Take along (asciicast)", "下载（asciicast）")) } " "
                     button.btn name="form" value="json" { (t("Take along (JSON lines)", "下载（JSON 行）")) }
+                    p { input type="checkbox" #unmasked name="unmasked" value="1"; " " label for="unmasked" { (t("As recorded, without masks: needs ", "按原样，不遮盖：需要 ")) code { "bailee:ReplayUnmasked" } (t(", and your log says so", "，并记入您的日志")) } }
                 } } }
             }
         }
@@ -139,26 +138,6 @@ pub(super) async fn cut(Path(id): Path<String>, p: Posted<Tenant>) -> Response {
         Ok(()) if id.starts_with("GRT.") => Redirect::to("/console/sessions#keys").into_response(),
         Ok(()) => Redirect::to(&format!("/console/sessions/{}", super::frame::enc(&id))).into_response(),
         Err(e) => failure::page(&p.signed.visit, &e),
-    }
-}
-
-/// All frames of a session up to [`LOOK_BYTES_MAX`], and whether that is all.
-async fn frames(s: &Signed<Tenant>, id: &str) -> Result<(Vec<RecordedFrame>, bool), Response> {
-    let (mut all, mut bytes, mut from) = (Vec::new(), 0, (1, 0, 0));
-    loop {
-        let read = ReadRecording { tenant: s.who.id.clone(), session: id.to_owned(), from };
-        let page = match s.visit.site.house.perform(s.caller.clone(), read).await {
-            Ok(page) => page,
-            Err(e) => return Err(failure::page(&s.visit, &e)),
-        };
-        let came = !page.frames.is_empty();
-        bytes += page.frames.iter().map(|f| f.bytes.len()).sum::<usize>();
-        all.extend(page.frames);
-        match page.next {
-            Some(_) if bytes >= LOOK_BYTES_MAX => return Ok((all, false)),
-            Some(next) if came => from = next,
-            _ => return Ok((all, true)),
-        }
     }
 }
 
@@ -188,15 +167,17 @@ pub(super) async fn recording(Path(id): Path<String>, p: Posted<Tenant>) -> Resp
         Ok(session) => session,
         Err(response) => return response,
     };
-    let (frames, is_all) = match frames(s, &id).await {
-        Ok(found) => found,
-        Err(response) => return response,
+    let unmasked = p.field("unmasked") == "1";
+    let read = ReadRecording { tenant: s.who.id.clone(), session: id.clone(), unmasked };
+    let replay = match s.visit.site.house.perform(s.caller.clone(), read).await {
+        Ok(replay) => replay,
+        Err(e) => return failure::page(&s.visit, &e),
     };
+    let frames = &replay.frames;
     match p.field("form") {
         "asciicast" => {
-            let cast = channels(&frames)
-                .into_iter()
-                .find_map(|c| asciicast::asciicast(frames.iter().map(moment), c));
+            let cast =
+                channels(frames).into_iter().find_map(|c| asciicast::asciicast(frames.iter().map(moment), c));
             match cast {
                 Some(cast) => download(cast, &format!("{id}.cast")),
                 None => failure::invalid(
@@ -206,7 +187,7 @@ pub(super) async fn recording(Path(id): Path<String>, p: Posted<Tenant>) -> Resp
             }
         }
         "json" => download(frames.iter().map(json_line).collect(), &format!("{id}.jsonl")),
-        _ => show(s, &session, Some(&shown(&s.visit, &session, &frames, is_all))),
+        _ => show(s, &session, Some(&shown(&s.visit, &session, &replay, unmasked))),
     }
 }
 
@@ -231,12 +212,14 @@ fn json_line(frame: &RecordedFrame) -> String {
     format!("{line}\n")
 }
 
-fn shown(visit: &Visit, session: &Session, frames: &[RecordedFrame], is_all: bool) -> Markup {
+fn shown(visit: &Visit, session: &Session, replay: &Replay, unmasked: bool) -> Markup {
     let t = |en, zh| visit.lang.t(en, zh);
+    let frames = &replay.frames;
     let notes: Vec<_> = frames.iter().filter(|f| f.side == Side::Note).collect();
     html! {
         section #recording { div.head { h2 { (t("What was done", "操作内容")) } @if session.ended.is_none() { form method="post" action={ "/console/sessions/" (session.id) "/recording" } { (csrf(visit)) button.btn.slim { (t("Look again", "刷新")) } } } }
-            @if !is_all { p.note { (t("The recording is long; this is its beginning.", "录像较长，此处为开头部分。")) } }
+            p.hint #masked { @if unmasked { (t("As it was recorded, without masks.", "按录制原样显示，未遮盖。")) } @else { (replay.covered) (t(" bytes are covered by your ", " 字节已被遮盖，见")) a href="/console/sessions/masks" { (t("masks", "遮盖规则")) } "." } }
+            @if !replay.is_all { p.note { (t("The recording is long; this is its beginning.", "录像较长，此处为开头部分。")) } }
             div.card {
                 @if notes.is_empty() { div.empty { p { (t("Nothing yet.", "暂无。")) } } }
                 @else { ol.notes { @for note in notes.iter().take(NOTES_MAX) { li { (time(note.at)) " " (note_text(&note.bytes)) } } } }

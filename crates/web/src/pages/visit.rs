@@ -68,7 +68,8 @@ pub(super) struct Visit {
     /// Path and query without language and look, for links that switch them.
     pub(super) here: String,
     pub(super) set: Vec<String>,
-    /// Takedowns that the visitor's account has not acknowledged.
+    /// Glasses, and takedowns, that the visitor's account has not acknowledged.
+    pub(super) glasses: Vec<HandlingId>,
     pub(super) to_acknowledge: Vec<HandlingId>,
 }
 
@@ -172,6 +173,7 @@ impl Visit {
             origin,
             here,
             set,
+            glasses: Vec::new(),
             to_acknowledge: Vec::new(),
         };
         if let Some(token) = token {
@@ -183,7 +185,7 @@ impl Visit {
         let signed_in = visit.session.as_ref().filter(|s| s.stage() == Stage::Full);
         if let Some(tenant) = signed_in.and_then(|s| s.caller.tenant()) {
             match site.house.to_acknowledge(tenant).await {
-                Ok(found) => visit.to_acknowledge = found,
+                Ok(found) => (visit.glasses, visit.to_acknowledge) = found,
                 Err(e) => return Err(failure::page(&visit, &e)),
             }
         }

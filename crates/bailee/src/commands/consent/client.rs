@@ -115,6 +115,19 @@ pub(crate) struct Inbox {
     api: Api,
 }
 
+/// Figures of a span of days.
+#[derive(Args)]
+pub(crate) struct Figures {
+    /// The first day, `2026-11-01` [default: 30 days to the last].
+    #[arg(long, value_name = "DAY")]
+    from: Option<String>,
+    /// The last day [default: today]. Days are UTC.
+    #[arg(long, value_name = "DAY")]
+    to: Option<String>,
+    #[command(flatten)]
+    api: Api,
+}
+
 /// Standing rights: what is decided before it is asked.
 #[derive(Subcommand)]
 pub(crate) enum Standing {
@@ -326,6 +339,54 @@ pub(crate) fn inbox(common: &Common, c: &Inbox) -> Result<ExitCode, Stop> {
             println!("\nThere are more: --cursor {next}");
         }
     }))
+}
+
+pub(crate) fn figures(common: &Common, c: &Figures) -> Result<ExitCode, Stop> {
+    let given = [("from", c.from.as_deref()), ("to", c.to.as_deref())];
+    let query: Vec<_> = given.iter().filter_map(|(name, day)| Some((*name, (*day)?))).collect();
+    let answer = c.api.ask("GET", "/api/v1/consents/figures", &query, None)?;
+    Ok(print(common, &c.api, &answer, counted))
+}
+
+fn counted(answer: &Value) {
+    const ANSWERS: [&str; 7] = ["asked", "approved", "denied", "lapsed", "withdrawn", "declined", "waiting"];
+    println!("{} to {} (UTC)\n", text(answer, "/from"), text(answer, "/to"));
+    let row = |name: String, of: Option<&Value>| {
+        let count = |a: &&str| of.map_or_else(String::new, |of| text(of, &format!("/{a}")));
+        std::iter::once(name).chain(ANSWERS.iter().map(count)).collect::<Vec<_>>()
+    };
+    let mut all = vec![row("all".into(), answer.get("requests"))];
+    let codes = answer.get("byCode").and_then(Value::as_object);
+    all.extend(codes.into_iter().flatten().map(|(code, of)| row(code.clone(), Some(of))));
+    all.extend(rows(answer, "byOperator").iter().map(|o| row(text(o, "/operator"), o.get("requests"))));
+    let heads = ["REQUESTS", "ASKED", "APPROVED", "DENIED", "LAPSED", "WITHDRAWN", "DECLINED", "WAITING"];
+    println!("{}\n", table(&heads, &all));
+    let minutes =
+        |of: &str| answer.pointer(&format!("/decisions/{of}")).and_then(Value::as_i64).map(|ms| ms / 60_000);
+    if let (Some(median), Some(p90)) = (minutes("medianMs"), minutes("p90Ms")) {
+        println!("half of the decisions within {median} minutes, nine of ten within {p90}");
+    }
+    for (path, said) in [
+        ("grants/given", "grants"),
+        ("grants/standing", "of these by standing rights"),
+        ("grants/live", "of these live"),
+        ("grants/unused", "ended without one use"),
+        ("grants/usesAllowed", "uses that ended grants allowed"),
+        ("grants/usesMade", "uses that were made of these"),
+        ("reads", "reads of content"),
+        ("sessions", "sessions with systems"),
+        ("standingRights", "standing rights set"),
+        ("takedowns", "takedowns filed"),
+        ("changes", "stability work planned"),
+    ] {
+        println!("{said}: {}", text(answer, &format!("/{path}")));
+    }
+    for (state, n) in answer.pointer("/grants/ended").and_then(Value::as_object).into_iter().flatten() {
+        println!("grants ended as {state}: {n}");
+    }
+    if answer.get("complete") == Some(&Value::Bool(false)) {
+        println!("\nThe span holds more than is counted at once: choose a shorter one.");
+    }
 }
 
 fn one(answer: &Value) {

@@ -161,3 +161,15 @@ fn read(r: &Row) -> Result<StandingRight, StoreError> {
         told: r.opt_text(18)? == Some("done"),
     })
 }
+
+/// Rights that were set within a time, counted up to `most`.
+pub(in super::super) fn set_within(
+    tx: &mut TenantTx<'_, '_>,
+    (from, until): (Timestamp, Timestamp),
+    most: u32,
+) -> Result<u64, StoreError> {
+    // A right ends after it was set: the index is of ends.
+    let rows =
+        "FROM standing_right WHERE tenant_id = $1 AND until_ms > $2 AND set_at_ms >= $2 AND set_at_ms < $3";
+    tx.count(rows, &[from.ms().into(), until.ms().into()], most)
+}

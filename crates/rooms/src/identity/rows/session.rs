@@ -1,7 +1,7 @@
 //! Rows of console sessions.
 
 use bailee_store::{Row, StoreError, TenantTx, Tx};
-use bailee_types::{TenantId, Timestamp};
+use bailee_types::{OperatorId, TenantId, Timestamp};
 
 use crate::identity::session::{Session, Stage};
 
@@ -128,6 +128,17 @@ pub(in crate::identity) fn end(tx: &mut Tx<'_>, hash: &[u8; 32], now: Timestamp)
         &[hash.into(), now.ms().into()],
     )
     .map(drop)
+}
+
+/// The operator whose session it is, if it is one's.
+pub(in crate::identity) fn operator_of(
+    tx: &mut Tx<'_>,
+    hash: &[u8; 32],
+) -> Result<Option<OperatorId>, StoreError> {
+    let sql = "SELECT holder FROM web_session WHERE token_hash = $1";
+    let holder = tx.query_opt(sql, &[hash.into()])?;
+    let holder = holder.map(|r| r.text(0).map(str::to_owned)).transpose()?;
+    Ok(holder.and_then(|h| OperatorId::parse(h.strip_prefix("operator/")?).ok()))
 }
 
 /// Ends one session of a holder by its public id; false when he has none such.

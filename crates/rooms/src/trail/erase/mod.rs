@@ -194,6 +194,9 @@ impl Found {
                 | "SetConsentPolicy"
                 | "BindSecondFactor"
                 | "RemoveSecondFactor"
+                | "AskGlass"
+                | "BreakGlass"
+                | "EndGlass"
         );
         if decides && now_ms.saturating_sub(entry.time_ms) < KEPT_MS_MIN {
             return Err(because(

@@ -154,6 +154,7 @@ fn verdict(visit: &Visit, found: &Explanation) -> Markup {
         .collect();
     html! {
         section #verdict { div class={ "notice " (class) } role="status" { (icon(symbol)) div { p { strong { (title) } } p { (text) } } } }
+        @if let Some(block) = &found.taken_down { p.note #taken-down { (t("A legal order holds besides: ", "另有依法处置：")) (block) } }
         @if !deciding.is_empty() { section #deciding { h2 { (t("What decides", "起决定作用的语句")) } div.stack { @for s in &deciding { (statement(visit, s)) } } } }
         @if !found.nearest.is_empty() { section #nearest { div.head { h2 { (t("What nearly allows it", "只差一点的语句")) } p { (t("One part of each did not hold.", "每条仅有一处不成立。")) } } ul.card.rows { @for miss in &found.nearest { (near(visit, miss)) } } } }
     }
