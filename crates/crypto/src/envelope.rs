@@ -62,6 +62,11 @@ impl Suite {
         magic
     }
 
+    /// The suite of an envelope's header; nothing when it is none.
+    pub fn of_header(header: &[u8]) -> Option<Self> {
+        Self::of_magic(header.get(..8)?).filter(|_| header.len() == HEADER_LEN)
+    }
+
     /// The suite of a header that begins so.
     fn of_magic(magic: &[u8]) -> Option<Self> {
         [Self::Aes256Gcm, Self::Sm4Gcm].into_iter().find(|s| s.magic() == magic)

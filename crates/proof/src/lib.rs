@@ -9,6 +9,7 @@
 pub mod approval;
 pub mod bundle;
 pub mod checkpoint;
+pub mod claim;
 pub mod destruction;
 pub mod event;
 pub mod grant;

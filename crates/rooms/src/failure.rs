@@ -127,6 +127,10 @@ pub enum Thing {
     KeyStore,
     /// A place for data.
     Region,
+    /// A check of the running system.
+    Check,
+    /// A claim of the provider.
+    Claim,
 }
 
 impl std::fmt::Display for Thing {
@@ -184,6 +188,8 @@ impl std::fmt::Display for Thing {
             Self::SecretVersion => "secret version",
             Self::KeyStore => "key store",
             Self::Region => "region",
+            Self::Check => "check",
+            Self::Claim => "claim",
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailee_crypto::password::Cost;
-use bailee_crypto::root::{RootKey, Unlock};
+use bailee_crypto::root::{Protection, RootKey, Unlock};
 use bailee_store::{Db, DbConfig, StoreError, Tx};
 use bailee_types::{Clock, LogId, RegionId, TenantAlias, TenantId, Timestamp};
 
@@ -159,6 +159,8 @@ pub struct House {
     served_at: std::sync::OnceLock<String>,
     pub(crate) second_eye: bool,
     pub(crate) public_totals: bool,
+    /// Under what the root key lies.
+    pub(crate) root_protection: Protection,
     provider: Provider,
     counters: Counters,
 }
@@ -244,6 +246,7 @@ impl House {
             };
             Ok::<_, Failure>((keys, provider))
         })?;
+        let root_protection = RootKey::protection(&key_path).map_err(|e| Failure::Conflict(e.to_string()))?;
         let blobs = crate::residency::Depots::new(&config.data)?;
         let identity = IdentityState::new(&keys, config.operator_cost, config.user_cost)?;
         let house = Arc::new(Self {
@@ -269,6 +272,7 @@ impl House {
             served_at: std::sync::OnceLock::new(),
             second_eye: config.second_eye,
             public_totals: config.public_totals,
+            root_protection,
             provider,
             counters: Counters::default(),
         });
@@ -302,14 +306,15 @@ impl House {
         let leases = tokio::spawn(crate::broker::watch_leases(Arc::clone(self), stop.clone()));
         let sessions = tokio::spawn(crate::broker::keep(Arc::clone(self), stop.clone()));
         let notices = tokio::spawn(crate::notices::say(Arc::clone(self), stop.clone()));
+        let checks = tokio::spawn(crate::assurance::keep(Arc::clone(self), stop.clone()));
         let reminder = tokio::spawn(crate::handling::remind(Arc::clone(self), stop.clone()));
         let digests = tokio::spawn(crate::notices::sum_up(Arc::clone(self), stop.clone()));
         let totals = tokio::spawn(crate::consent::publish(Arc::clone(self), stop.clone()));
         let keeper = tokio::spawn(crate::keys::cmk::keep(Arc::clone(self), stop));
         for worker in [
-            reminder, replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper, summariser,
-            alerts, delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices, digests,
-            totals,
+            checks, reminder, replicator, closer, regions, keeper, rekeeper, logs, witnesses, sweeper,
+            summariser, alerts, delivery, retention, cleaner, lifecycle, tickets, leases, sessions, notices,
+            digests, totals,
         ] {
             if let Err(e) = worker.await {
                 tracing::error!("a worker ended unexpectedly: {e}");

@@ -3,6 +3,7 @@
 //! Every act goes `Caller → Permit → Cleared → Intent → outcome` (see [`gate`]). Rooms call each other's
 //! functions and never each other's tables.
 
+pub mod assurance;
 pub mod broker;
 pub mod closure;
 pub mod consent;
@@ -78,6 +79,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 47, name: "figures", sql: include_str!("migrations/0047_figures.sql") },
     Migration { number: 48, name: "glass", sql: include_str!("migrations/0048_glass.sql") },
     Migration { number: 49, name: "masks_and_work", sql: include_str!("migrations/0049_masks_and_work.sql") },
+    Migration { number: 50, name: "assurance", sql: include_str!("migrations/0050_assurance.sql") },
     Migration { number: 51, name: "moved", sql: include_str!("migrations/0051_moved.sql") },
 ];
 

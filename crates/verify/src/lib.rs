@@ -9,6 +9,7 @@
 
 mod approval;
 mod audit;
+mod claim;
 mod consent;
 mod destruction;
 mod glass;
@@ -29,6 +30,7 @@ use bailee_proof::policy::Policy;
 use bailee_proof::record::Entry;
 
 pub use audit::{Audit, Block, Document, Exception, Outcome, Procedure, audit};
+pub use claim::{Judged, Seen, claim};
 pub use destruction::{Destroyed, destruction};
 pub use places::Watched;
 pub use report::{Counts, Passkey, Promise, Report, Verdict};

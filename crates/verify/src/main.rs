@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bailee_proof::claim::BYTES_MAX as CLAIM_BYTES_MAX;
 use bailee_proof::head::Receipt;
 use bailee_proof::note::{NOTE_BYTES_MAX, VerifierKey};
 use bailee_proof::policy::Policy;
 use bailee_proof::totals::Totals;
-use bailee_verify::{Audit, Expect, Problem, Report, audit, destruction, verify};
+use bailee_verify::{Audit, Expect, Problem, Report, audit, claim, destruction, verify};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Check a tenant's bundle offline: integrity, order, completeness up to the signed head, consent, the head log and its
@@ -37,6 +38,8 @@ enum Command {
     Destruction(DestructionArgs),
     /// Check the totals of consent that a provider publishes: that the key of its log signed them, and what they say.
     Totals(TotalsArgs),
+    /// Check how a claim of the provider stands: the findings in its log, by your clock. Ends with 3 unless it is proven.
+    Claim(ClaimArgs),
     #[cfg(feature = "outside")]
     Witness(bailee_witness::cli::WitnessArgs),
     #[cfg(feature = "outside")]
@@ -91,6 +94,18 @@ struct DestructionArgs {
 #[derive(clap::Args)]
 struct TotalsArgs {
     /// The file, as the portal gave it at `/totals.txt`.
+    file: PathBuf,
+    /// The public key (vkey) of the provider's own log, as the provider published it.
+    #[arg(long, value_name = "VKEY")]
+    key: String,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(clap::Args)]
+struct ClaimArgs {
+    /// The file, as `bailee claim proof` gave it.
     file: PathBuf,
     /// The public key (vkey) of the provider's own log, as the provider published it.
     #[arg(long, value_name = "VKEY")]
@@ -157,6 +172,7 @@ fn main() -> ExitCode {
         Some(Command::Audit(args)) => run_audit(&args),
         Some(Command::Destruction(args)) => run_destruction(&args),
         Some(Command::Totals(args)) => run_totals(&args),
+        Some(Command::Claim(args)) => run_claim(&args),
         #[cfg(feature = "outside")]
         Some(Command::Witness(args)) => args.run(),
         #[cfg(feature = "outside")]
@@ -207,6 +223,41 @@ fn run_destruction(args: &DestructionArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(problem) => say_problem(args.output, &problem),
+    }
+}
+
+fn run_claim(args: &ClaimArgs) -> ExitCode {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let checked = VerifierKey::parse(&args.key).map_err(|e| unreadable(&"--key", &e)).and_then(|key| {
+        let mut bytes = Vec::new();
+        open(&args.file)?
+            .take(CLAIM_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|e| unreadable(&args.file.display(), &e))?;
+        claim(&bytes, &key, now)
+    });
+    match (checked, args.output) {
+        (Ok(judged), output) => {
+            match output {
+                Output::Json => println!("{}", serde_json::json!({ "verifies": true, "claim": judged })),
+                Output::Text => {
+                    println!(
+                        "{}: {}\n{}\nlog {}",
+                        judged.standing.to_uppercase(),
+                        judged.en,
+                        judged.zh,
+                        judged.log
+                    );
+                    for c in &judged.checks {
+                        let record = c.record.map_or_else(|| "-".to_owned(), |r| r.to_string());
+                        println!("  {} {} (record {record}) {}", c.check, c.answer, c.numbers);
+                    }
+                }
+            }
+            ExitCode::from(if judged.standing == "proven" { 0 } else { 3 })
+        }
+        (Err(problem), output) => say_problem(output, &problem),
     }
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod acts;
 mod alerts;
 mod api;
+mod check;
 mod collect;
 mod collector;
 mod consent;
@@ -72,6 +73,12 @@ pub(crate) enum Command {
     /// The trail: head, acts, tail, export; whose number stands in it.
     #[command(subcommand)]
     Trail(trail::Trail),
+    /// Checks of the running system, whose answers carry the provider's claims.
+    #[command(subcommand)]
+    Check(check::Check),
+    /// What the provider claims, how each claim stands, and the file that proves it.
+    #[command(subcommand)]
+    Claim(check::Claim),
     /// Collectors: machines that hand in what other programs logged.
     #[command(subcommand)]
     Collector(collector::Collector),
@@ -125,6 +132,8 @@ pub(crate) fn run(common: Common, command: Command) -> Result<ExitCode, Stop> {
         Command::Why(c) => access::why(&common, c),
         Command::WhoCan(c) => access::who_can(&common, c),
         Command::Trail(c) => trail::run(&common, c),
+        Command::Check(c) => check::run(&common, c),
+        Command::Claim(c) => check::claims(&common, c),
         Command::Collector(c) => collector::run(&common, c),
         Command::Collect(c) => collect::run(&common, *c),
         Command::Vault(c) => vault::run(&common, c),

@@ -603,3 +603,10 @@ impl House {
         Ok(all)
     }
 }
+
+impl House {
+    /// Grants: all that were approved, those for longer than `minutes_max`, and the longest in minutes.
+    pub(crate) async fn approved_times(&self, minutes_max: i64) -> Result<(u64, u64, u64), Failure> {
+        self.db.read(move |tx| rows::approved_times(tx, minutes_max).map_err(Failure::from)).await
+    }
+}

@@ -527,3 +527,13 @@ fn read(r: &Row) -> Result<Request, StoreError> {
         seen: Timestamp::from_ms(r.int(43)?),
     })
 }
+
+/// Grants: all that were approved, those for longer than `minutes_max`, and the longest in minutes.
+pub(super) fn approved_times(tx: &mut Tx<'_>, minutes_max: i64) -> Result<(u64, u64, u64), StoreError> {
+    let row = tx.query_opt(
+        "SELECT count(*), count(CASE WHEN until_ms - decided_at_ms > $1 * 60000 THEN 1 END), \
+         coalesce(max((until_ms - decided_at_ms) / 60000), 0) FROM consent_decision WHERE act = 'approve'",
+        &[minutes_max.into()],
+    )?;
+    row.map_or(Ok((0, 0, 0)), |r| Ok((r.uint(0)?, r.uint(1)?, r.uint(2)?)))
+}

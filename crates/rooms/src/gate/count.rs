@@ -1,5 +1,7 @@
 //! What the portal says about operators' reads, counted over the intents themselves.
 
+use bailee_types::Timestamp;
+
 use super::rows;
 use crate::{Failure, House};
 
@@ -15,6 +17,11 @@ pub struct ContentReads {
 }
 
 impl House {
+    /// Intents that have no outcome, of before `before`.
+    pub(crate) async fn open_intents(&self, before: Timestamp) -> Result<u64, Failure> {
+        self.db.read(move |tx| rows::open_since(tx, before).map_err(Failure::from)).await
+    }
+
     /// Counts operators' reads of content.
     ///
     /// # Errors

@@ -89,6 +89,12 @@ pub(super) fn open_intents(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Open>, Sto
     .collect()
 }
 
+/// Intents without an outcome, of before a time.
+pub(super) fn open_since(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM access_intent WHERE outcome_index IS NULL AND opened_at_ms < $1";
+    tx.query_opt(sql, &[before.ms().into()])?.map_or(Ok(0), |r| r.uint(0))
+}
+
 /// Operators' reads of content, and sessions: all, with a grant, with a lost outcome. A tenant's own reads are data events and
 /// have no row here.
 pub(super) fn content_reads(tx: &mut Tx<'_>) -> Result<(u64, u64, u64), StoreError> {

@@ -337,6 +337,13 @@ impl House {
     }
 }
 
+impl House {
+    /// Takedowns that took effect: all, and those for which not two operators stood.
+    pub(crate) async fn takedowns_by_one(&self) -> Result<(u64, u64), Failure> {
+        self.db.read(|tx| rows::by_one_person(tx).map_err(Failure::from)).await
+    }
+}
+
 /// The worker.
 pub(crate) async fn remind(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     loop {

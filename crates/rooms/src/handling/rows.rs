@@ -322,3 +322,16 @@ pub(crate) fn count(
     };
     Ok((within("handling", "filed_at_ms")?, within("provider_change", "planned_at_ms")?))
 }
+
+/// Takedowns that took effect: all, and those for which not two operators stood.
+pub(super) fn by_one_person(tx: &mut Tx<'_>) -> Result<(u64, u64), StoreError> {
+    let row = tx.query_opt(
+        "SELECT count(*), count(CASE WHEN people < 2 THEN 1 END) FROM ( \
+         SELECT count(DISTINCT s.operator_id) AS people FROM handling h JOIN handling_step s \
+         ON s.tenant_id = h.tenant_id AND s.handling_id = h.handling_id \
+         WHERE h.state IN ('in_force', 'lifted') AND s.act IN ('file', 'confirm') \
+         GROUP BY h.tenant_id, h.handling_id) AS each_one",
+        &[],
+    )?;
+    row.map_or(Ok((0, 0)), |r| Ok((r.uint(0)?, r.uint(1)?)))
+}

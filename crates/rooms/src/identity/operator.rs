@@ -6,7 +6,9 @@ use bailee_types::{Arn, OperatorId, SecretText, TenantId, Timestamp};
 use serde_json::json;
 
 use super::random_password;
+
 use super::rows::{operator as rows, session};
+use super::session::has_factor;
 use crate::consent::parameters;
 use crate::gate::{Asked, Class, Intent, Operation, Touches};
 use crate::{Failure, House, Thing};
@@ -126,6 +128,23 @@ impl House {
     /// When the database cannot be read.
     pub async fn operators(&self) -> Result<Vec<Operator>, Failure> {
         self.db.read(|tx| rows::all(tx).map_err(Failure::from)).await
+    }
+}
+
+impl House {
+    /// Operators who may sign in: all, and those without a second factor.
+    pub(crate) async fn operators_without_factor(&self) -> Result<(u64, u64), Failure> {
+        self.db
+            .read(|tx| {
+                let active: Vec<_> = rows::all(tx)?.into_iter().filter(|o| o.active).collect();
+                let (mut without, provider) = (0, TenantId::provider());
+                for one in &active {
+                    let mut provider = tx.tenant(&provider);
+                    without += u64::from(!has_factor(&mut provider, &format!("operator/{}", one.id))?);
+                }
+                Ok((active.len() as u64, without))
+            })
+            .await
     }
 }
 

@@ -286,3 +286,21 @@ pub(super) fn answer_request(tx: &mut TenantTx<'_, '_>, id: &str, a: &Answer) ->
     )?;
     Ok(answered == 1)
 }
+
+/// Transfers that are not over: their bases, and when they end.
+pub(super) fn not_over(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let sql = "SELECT basis, valid_until_ms FROM transfer WHERE ended_at_ms IS NULL AND valid_until_ms > $1";
+    let all = tx.query(sql, &[now.ms().into()])?;
+    all.iter().map(|r| Ok((r.text(0)?.to_owned(), Timestamp::from_ms(r.int(1)?)))).collect()
+}
+
+/// What moved under transfers: all moves, and those from outside their transfer's time.
+pub(super) fn moves_out_of_time(tx: &mut Tx<'_>) -> Result<(u64, u64), StoreError> {
+    let row = tx.query_opt(
+        "SELECT count(*), count(CASE WHEN m.moved_at_ms < t.valid_from_ms OR m.moved_at_ms >= t.valid_until_ms \
+         OR m.moved_at_ms > coalesce(t.ended_at_ms, m.moved_at_ms) THEN 1 END) \
+         FROM transfer_move m JOIN transfer t ON t.tenant_id = m.tenant_id AND t.transfer_id = m.transfer_id",
+        &[],
+    )?;
+    row.map_or(Ok((0, 0)), |r| Ok((r.uint(0)?, r.uint(1)?)))
+}

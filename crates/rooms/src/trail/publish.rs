@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
+use bailee_proof::hash::Hash;
 use bailee_proof::offline::OfflineProof;
 use bailee_proof::tile::Tile;
+use bailee_proof::tree::verify_consistency;
 use bailee_types::{LogId, TenantId};
 
-use super::{TenantRows, heads, rows, tree};
+use super::{Head, TenantRows, heads, rows, tree};
 use crate::{Failure, House, Thing};
 
 /// A published part of a log.
@@ -90,6 +92,32 @@ impl House {
         let (nonce, event) = log.open(index, &sealed)?;
         let extra = Some([&nonce[..], &event].concat());
         Ok(OfflineProof { extra, index, siblings, checkpoint: head.note })
+    }
+}
+
+impl House {
+    /// The record that says how an intent ended, if it did.
+    pub(crate) async fn outcome_of(&self, tenant: &TenantId, intent: u64) -> Result<Option<u64>, Failure> {
+        let of = tenant.clone();
+        let found = self
+            .db
+            .read(move |tx| rows::outcomes(&mut tx.tenant(&of), intent, intent).map_err(Failure::from));
+        Ok(found.await?.pop().and_then(|(_, outcome)| outcome))
+    }
+
+    /// Whether the tree of a log, as it is stored, still begins with the tree that was signed at `size` with `root`.
+    pub(crate) async fn log_begins_with(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        (size, root): (u64, Hash),
+        head: &Head,
+    ) -> Result<bool, Failure> {
+        let (of, new) = (tenant.clone(), head.size);
+        let proof = self
+            .db
+            .read(move |tx| tree::consistency(&mut TenantRows(&mut tx.tenant(&of)), size, new))
+            .await?;
+        Ok(verify_consistency(size, new, &proof, &root, &Hash(head.root)).is_ok())
     }
 }
 

@@ -1625,31 +1625,48 @@ pub(super) fn to_scrub(
         table.from(),
         values.len()
     );
-    tx.query(&sql, &values)?
-        .iter()
-        .map(|r| {
-            Ok(ScrubRow {
-                tenant: r.parsed(0, TenantId::parse)?,
-                bucket: r.parsed(1, BucketName::parse)?,
-                key: r.parsed(2, ObjectKey::parse)?,
-                place: r.int(3)?,
-                version: r.parsed(4, ObjectVersionId::parse)?,
-                part: match r.opt_text(5)? {
-                    Some(_) => Some(r.parsed(5, ObjectVersionId::parse)?),
-                    None => None,
-                },
-                size: r.uint(6)?,
-                wrapped_key: r.blob(7)?.to_vec(),
-                sealed_meta: r.blob(8)?.to_vec(),
-                header: r.blob(9)?.to_vec(),
-                inline: r.int(10)? == 1,
-                parts: r.uint(11)?,
-                sealed_crc: r.opt_int(12)?,
-                row_crc: r.opt_int(13)?,
-                key_version: r.int(14)?,
-            })
-        })
-        .collect()
+    tx.query(&sql, &values)?.iter().map(scrub_row).collect()
+}
+
+fn scrub_row(r: &Row) -> Result<ScrubRow, StoreError> {
+    Ok(ScrubRow {
+        tenant: r.parsed(0, TenantId::parse)?,
+        bucket: r.parsed(1, BucketName::parse)?,
+        key: r.parsed(2, ObjectKey::parse)?,
+        place: r.int(3)?,
+        version: r.parsed(4, ObjectVersionId::parse)?,
+        part: match r.opt_text(5)? {
+            Some(_) => Some(r.parsed(5, ObjectVersionId::parse)?),
+            None => None,
+        },
+        size: r.uint(6)?,
+        wrapped_key: r.blob(7)?.to_vec(),
+        sealed_meta: r.blob(8)?.to_vec(),
+        header: r.blob(9)?.to_vec(),
+        inline: r.int(10)? == 1,
+        parts: r.uint(11)?,
+        sealed_crc: r.opt_int(12)?,
+        row_crc: r.opt_int(13)?,
+        key_version: r.int(14)?,
+    })
+}
+
+/// Versions with content whose ids follow `from`, in the order of the ids, each with its bucket's region.
+pub(super) fn versions_from(
+    tx: &mut Tx<'_>,
+    table: Stored,
+    from: &str,
+    limit: i64,
+) -> Result<Vec<(ScrubRow, RegionId)>, StoreError> {
+    let sql = format!(
+        "SELECT o.tenant_id, o.bucket, o.object_key, o.place, o.version_id, CAST(NULL AS TEXT), o.size, o.wrapped_key, \
+         o.sealed_meta, o.header, o.is_inline, o.parts, o.sealed_crc, o.row_crc, o.key_version, \
+         (SELECT region FROM bucket b WHERE b.bucket = o.bucket) FROM {} AND o.version_id >= $1 \
+         ORDER BY o.version_id LIMIT $2",
+        table.from()
+    );
+    let all = tx.query(&sql, &[from.into(), limit.into()])?;
+    all.iter().map(|r| Ok((scrub_row(r)?, r.parsed(15, RegionId::parse)?))).collect()
 }
 
 /// Gives a version another wrap of the same data key and other bytes for the same metadata, if it still has those that were

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use bailee_crypto::envelope::{HEADER_LEN, sealed_len};
+use bailee_crypto::envelope::{HEADER_LEN, Suite, sealed_len};
 use bailee_store::BlobError;
-use bailee_types::{Arn, BucketName, ObjectKey, ObjectVersionId, TenantId};
+use bailee_types::{Arn, BucketName, ObjectKey, ObjectVersionId, RegionId, TenantId};
 use serde_json::{Map, Value, json};
 
 use super::parts::PartRow;
@@ -167,7 +167,61 @@ impl rows::ScrubRow {
     }
 }
 
+/// What a sample of stored versions shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sampled {
+    /// Versions that are stored.
+    pub(crate) versions: u64,
+    /// Versions looked at.
+    pub(crate) sample: u64,
+    /// Of these, without a wrapped key or without an envelope's header where their bytes begin.
+    pub(crate) unsealed: u64,
+    /// Of these, damaged; looked for where all bytes are read.
+    pub(crate) damaged: u64,
+    /// Of these, in another region than their bucket.
+    pub(crate) elsewhere: u64,
+}
+
 impl House {
+    /// Looks at some stored versions, drawn at random; reads all their bytes where `bytes` says so.
+    pub(crate) async fn sample(&self, size: u64, bytes: bool) -> Result<Sampled, Failure> {
+        let only = rows::Only { tenant: None, bucket: None };
+        let versions =
+            self.db.read(move |tx| rows::stored_versions(tx, &only).map_err(Failure::from)).await?;
+        let mut done = Sampled { versions, ..Sampled::default() };
+        for table in [rows::Stored::Current, rows::Stored::Former] {
+            let mut drawn: Vec<(rows::ScrubRow, RegionId)> = Vec::new();
+            // Ids are random: what follows a random one is drawn by nobody. Fewer than wanted are looked at all.
+            let draws = if versions <= size { 1 } else { size };
+            for _ in 0..draws {
+                let from = if draws == 1 { String::new() } else { ObjectVersionId::random().to_string() };
+                let limit = if draws == 1 { size as i64 } else { 1 };
+                let more = self
+                    .db
+                    .read(move |tx| rows::versions_from(tx, table, &from, limit).map_err(Failure::from));
+                drawn.extend(more.await?);
+            }
+            for (row, region) in drawn {
+                done.sample += 1;
+                done.elsewhere += u64::from(self.region_of_blob(&row.version) != region && !row.inline);
+                done.unsealed += u64::from(!self.is_sealed(&row).await?);
+                done.damaged += u64::from(bytes && self.look_at(table, &row).await?.is_some());
+            }
+        }
+        Ok(done)
+    }
+
+    /// Whether a version has a wrapped key, and each of its streams an envelope's header.
+    async fn is_sealed(&self, row: &rows::ScrubRow) -> Result<bool, Failure> {
+        let mut headers = vec![row.header.clone()];
+        if row.parts > 0 {
+            let version = row.version.clone();
+            let parts = self.db.read(move |tx| rows::parts_to_scrub(tx, &version).map_err(Failure::from));
+            headers = parts.await?.into_iter().map(|p| p.header).collect();
+        }
+        Ok(!row.wrapped_key.is_empty() && headers.iter().all(|h| Suite::of_header(h).is_some()))
+    }
+
     /// What is wrong with one stored version; nothing when all is as it was written, or when it is gone meanwhile.
     pub(super) async fn look_at(
         &self,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bailee_rooms::assurance::RunChecks;
 use bailee_rooms::broker::{
     BeyondGrant, CutSession, DeleteTarget, ListKeys, ListSessions, ListTargets, Masks, OpenSession,
     PutTarget, ReadRecording, ReturnSession, SetRecordingMasks, ShowRecordingMasks, TakeKeys,
@@ -243,6 +244,7 @@ fn residency() -> Vec<Row> {
             change: TransferChange::Suspend,
             reason: "why".into(),
         }),
+        never("NotFound", |_| RunChecks { only: Vec::new() }),
         never("NotFound", |_| AddRegion {
             id: RegionId::parse("eu-central-1").unwrap(),
             jurisdiction: "DE".into(),

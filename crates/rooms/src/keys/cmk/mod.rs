@@ -398,3 +398,11 @@ impl House {
         }
     }
 }
+
+impl House {
+    /// Keys that rotate by themselves: all, and those that are more than a day late.
+    pub(crate) async fn late_rotations(&self) -> Result<(u64, u64), Failure> {
+        let before = self.now().plus_ms(-86_400_000);
+        self.db.read(move |tx| rows::rotations(tx, before).map_err(Failure::from)).await
+    }
+}

@@ -531,3 +531,13 @@ pub(super) enum Due {
     Rotation,
     Material,
 }
+
+/// Keys that rotate by themselves: all, and those that should have by `before`.
+pub(super) fn rotations(tx: &mut Tx<'_>, before: Timestamp) -> Result<(u64, u64), StoreError> {
+    let row = tx.query_opt(
+        "SELECT count(*), count(CASE WHEN rotate_at_ms < $1 THEN 1 END) FROM cmk \
+         WHERE rotate_at_ms IS NOT NULL AND state = 'Enabled'",
+        &[before.ms().into()],
+    )?;
+    row.map_or(Ok((0, 0)), |r| Ok((r.uint(0)?, r.uint(1)?)))
+}
