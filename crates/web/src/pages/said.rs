@@ -86,6 +86,8 @@ fn thing(kind: Thing) -> &'static str {
         Thing::SecretVersion => "凭据版本",
         Thing::KeyStore => "密钥服务",
         Thing::Region => "地域",
+        Thing::Check => "检查项",
+        Thing::Claim => "声明",
     }
 }
 

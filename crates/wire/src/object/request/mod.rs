@@ -503,6 +503,7 @@ const OTHER_HEADERS: &[&str] = &[
     "copy-source-server-side-encryption-customer-key",
     "copy-source-server-side-encryption-customer-key-md5",
     "expected-bucket-owner",
+    "source-expected-bucket-owner",
     "grant-full-control",
     "grant-read",
     "grant-read-acp",
