@@ -201,8 +201,10 @@ impl<D: Door> Proxy<D> {
         let scribe = Scribe { seat, channel, stopped };
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answered = tokio::select! {
-            answered = self.forward(request, &scribe, peer) => answered,
+            // What ended is seen first: nothing of it reaches the target.
+            biased;
             ended = scribe.ended() => Err(ended.into()),
+            answered = self.forward(request, &scribe, peer) => answered,
         };
         match answered {
             Ok(answer) => answer,
