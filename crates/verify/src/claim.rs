@@ -165,7 +165,7 @@ mod tests {
 
     /// The outcome of a run, alone in a log.
     fn proof(findings: &Value, claims: &str, result: &str) -> OfflineProof {
-        let said = json!({ "record": "outcome", "index": 0, "timeMs": NOW - 1000, "tenant": "0", "intent": 0,
+        let said = json!({ "record": "outcome", "index": 0, "timeMs": NOW - 1000, "tenant": "1000000000000001", "intent": 0,
             "eventName": "RunChecks", "result": result, "detail": { "claims": claims, "findings": findings } });
         let bytes = serde_json::to_vec(&said).unwrap();
         let nonce = [3; NONCE_BYTES];
