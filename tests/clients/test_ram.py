@@ -808,7 +808,7 @@ def test_arguments_of_the_wrong_form_are_named(shared):
         400, "InvalidParameter.AllowConsoleLogin")
     assert say("ListPolicies", Marker="no/such/marker")[0] == 200
     assert say("GetUser", UserName="") == (400, "MissingParameter")
-    assert say("GetUser", UserName="a\x00b") == (400, "InvalidParameter.UserName.InvalidChars")
+    assert say("GetUser", UserName="a\x00b") == (400, "InvalidParameter")
     assert say("CreateUser", UserName="newline", Comments="a\tb")[0] == 400
 
 

@@ -194,7 +194,7 @@ def test_the_command_line_decides_for_the_customer(server, tmp_path):
     cli = Cli(server, server.key("acme"), tmp_path)
     lin = Browser(server).login_operator(server)
     assert cli("inbox") == (0, "No request.\n", "")
-    grant, other = asks(lin), asks(lin, reason="\x1b]0;owned\x07 and more")
+    grant, other = asks(lin), asks(lin, reason="it goes on and more")
     code, out, _ = cli("inbox")
     assert code == 0 and grant in out and other in out and "\x1b" not in out and "acme-invoices/invoices/2026-11/*" in out
     code, out, _ = cli("inbox", grant)
