@@ -1,4 +1,5 @@
 //! Checks of the running system: what they see, that a run is in the log, how claims stand, and that the file proves it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::claim::{Answer, ClaimFile, Standing};

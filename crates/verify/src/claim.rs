@@ -189,7 +189,7 @@ mod tests {
 
     fn judged(claim: &str, proofs: Vec<OfflineProof>) -> Result<&'static str, Problem> {
         let file = ClaimFile { claim: claim.into(), at_ms: NOW, claims: claims(), proofs };
-        super::claim(file.print().unwrap().as_bytes(), &signer().verifier(), NOW).map(|j| j.standing)
+        super::claim(file.print().unwrap().as_bytes(), signer().verifier(), NOW).map(|j| j.standing)
     }
 
     #[test]
@@ -221,9 +221,9 @@ mod tests {
             proofs: vec![run("pass")],
         };
         let bytes = file.print().unwrap();
-        assert!(super::claim(bytes.as_bytes(), &other.verifier(), NOW).is_err());
+        assert!(super::claim(bytes.as_bytes(), other.verifier(), NOW).is_err());
         // Findings grow old by the checker's clock.
-        let late = super::claim(bytes.as_bytes(), &signer().verifier(), NOW + 3_600_001).unwrap();
+        let late = super::claim(bytes.as_bytes(), signer().verifier(), NOW + 3_600_001).unwrap();
         assert_eq!(late.standing, "unproven");
     }
 }
