@@ -66,11 +66,14 @@ pub(crate) fn api_server(workspace: &Workspace) -> Result<PathBuf, String> {
     Ok(program)
 }
 
-/// Debian's own archive, with sources, for the release that runs here.
+/// The archive that this machine has its own packages from, with sources.
 fn sources() -> Result<String, String> {
-    let about = std::fs::read_to_string("/etc/os-release").map_err(|e| format!("/etc/os-release: {e}"))?;
-    let name = about.lines().find_map(|l| l.strip_prefix("VERSION_CODENAME=")).unwrap_or("bookworm");
-    Ok(format!("deb-src http://deb.debian.org/debian {name} main\n"))
+    let mut apt = Command::new("apt-get");
+    apt.args(["indextargets", "--format", "deb-src $(REPO_URI) $(CODENAME) main"]);
+    let all =
+        quiet(apt.args(["Origin: Debian", "Label: Debian", "Component: main", "Identifier: Packages"]))?;
+    let first = all.lines().find(|l| !l.contains("-updates") && !l.contains("-backports"));
+    Ok(format!("{}\n", first.ok_or("apt knows no archive of Debian's own")?))
 }
 
 fn unpacked(folder: &Path) -> Result<PathBuf, String> {

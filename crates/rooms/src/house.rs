@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailee_crypto::password::Cost;
-use bailee_crypto::root::{Protection, RootKey, Unlock};
+use bailee_crypto::root::{RootKey, Unlock};
 use bailee_store::{Db, DbConfig, StoreError, Tx};
 use bailee_types::{Clock, LogId, RegionId, TenantAlias, TenantId, Timestamp};
 
@@ -159,8 +159,8 @@ pub struct House {
     served_at: std::sync::OnceLock<String>,
     pub(crate) second_eye: bool,
     pub(crate) public_totals: bool,
-    /// Under what the root key lies.
-    pub(crate) root_protection: Protection,
+    /// The root key's file.
+    pub(crate) root_key_path: PathBuf,
     provider: Provider,
     counters: Counters,
 }
@@ -246,7 +246,6 @@ impl House {
             };
             Ok::<_, Failure>((keys, provider))
         })?;
-        let root_protection = RootKey::protection(&key_path).map_err(|e| Failure::Conflict(e.to_string()))?;
         let blobs = crate::residency::Depots::new(&config.data)?;
         let identity = IdentityState::new(&keys, config.operator_cost, config.user_cost)?;
         let house = Arc::new(Self {
@@ -272,7 +271,7 @@ impl House {
             served_at: std::sync::OnceLock::new(),
             second_eye: config.second_eye,
             public_totals: config.public_totals,
-            root_protection,
+            root_key_path: key_path,
             provider,
             counters: Counters::default(),
         });

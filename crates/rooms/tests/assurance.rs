@@ -1,6 +1,8 @@
 //! Checks of the running system: what they see, that a run is in the log, how claims stand, and that the file proves it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::os::unix::fs::PermissionsExt;
+
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::claim::{Answer, ClaimFile, Standing};
 use bailee_proof::note::VerifierKey;
@@ -79,6 +81,12 @@ fn what_is_wrong_fails_and_a_claim_falls_with_it() {
                 answer(&t, "IAM-01").await,
                 (Answer::Fail, r#"{"operators":1,"withoutFactor":1}"#.into())
             );
+            // The root key's file, open to others since.
+            let key = t.folder().join("root.key");
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+            assert_eq!(answer(&t, "KEY-03").await.0, Answer::Fail);
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+            assert_eq!(answer(&t, "KEY-03").await.0, Answer::Pass);
             // Failing does not go away by waiting.
             t.clock.advance_ms(90 * 86_400_000);
             assert_eq!(standing("data-encryption").await, Standing::Failing);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bailee_assurance::{Catalogue, Check};
+use bailee_assurance::Check;
+use bailee_crypto::root::RootKey;
 use bailee_proof::checkpoint::Checkpoint;
 use bailee_proof::claim::{Answer, Standing};
 use bailee_proof::hash::{Hash, from_hex};
@@ -85,7 +86,15 @@ async fn ask(house: &Arc<House>, id: &str, head: &Head) -> Result<Option<Seen>, 
             Seen::none_of(late, &json!({ "keys": all, "overdue": late }), "keys were not rotated in time")
                 .unless_empty(all, "no key rotates by itself")
         }
-        "KEY-03" => Seen::none_of(0, &json!({ "kind": house.root_protection.to_string() }), ""),
+        // Read anew: the file's mode may have been changed since the house was opened.
+        "KEY-03" => match RootKey::protection(&house.root_key_path) {
+            Ok(kind) => Seen::none_of(0, &json!({ "kind": kind.to_string() }), ""),
+            Err(_) => Seen::said(
+                Answer::Fail,
+                &json!({}),
+                "the root key's file is missing, open to others, or none",
+            ),
+        },
         "IAM-01" => {
             let (all, without) = house.operators_without_factor().await?;
             let numbers = json!({ "operators": all, "withoutFactor": without });
@@ -163,17 +172,6 @@ async fn ask(house: &Arc<House>, id: &str, head: &Head) -> Result<Option<Seen>, 
             let open =
                 claims.iter().filter(|j| !matches!(j.standing, Standing::Proven { .. })).count() as u64;
             Seen::none_of(open, &numbers, "claims that are not proven; they are shown so")
-        }
-        "PUB-05" => {
-            let all = Catalogue::built_in();
-            let pairs = all.claims.iter().map(|c| (&c.en, &c.zh));
-            let pairs = pairs.chain(all.checks.iter().map(|c| (&c.en, &c.zh)));
-            let missing = pairs.clone().filter(|(en, zh)| en.is_empty() || zh.is_empty()).count() as u64;
-            Seen::none_of(
-                missing,
-                &json!({ "texts": pairs.count(), "missing": missing }),
-                "texts in one language",
-            )
         }
         _ => return Ok(None),
     }))

@@ -6,6 +6,7 @@
 //! INVARIANT: it opens what its setter could approve at that moment: he is judged again, as an approver is when he is counted.
 //! INVARIANT: a right holds, and a grant of it allows something, once the log tells of it; what a lost outcome leaves is nothing.
 //! INVARIANT: a right's end ends every grant that came of it, in the same transaction.
+//! Where its system was moved it ends without that: no session opens under a grant of before (`broker::session`).
 
 use std::sync::Arc;
 
